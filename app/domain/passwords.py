@@ -1,0 +1,54 @@
+"""The password policy: what a password must be, and what form of it is hashed."""
+
+import unicodedata
+from functools import cache
+from importlib.resources import files
+
+from precis_i18n import get_profile
+
+from app.domain.errors import WeakPassword
+
+PASSWORD_MIN, PASSWORD_MAX = 8, 128
+
+_OPAQUE = get_profile("OpaqueString")
+
+
+def new_password(raw: str, *, username: str, email: str | None) -> str:
+    """Prepare a password somebody wants to set; raise WeakPassword saying which rule it breaks.
+
+    RFC 8265 section 4.2 (OpaqueString), then 8 to 128 code points; not a common password, not the
+    username, not the e-mail address. Never trimmed and never truncated.
+    """
+    if len(raw) > PASSWORD_MAX * 2:
+        raise WeakPassword(f"A password has at most {PASSWORD_MAX} characters")
+    prepared = presented_password(raw)
+    if prepared is None:
+        raise WeakPassword("A password has no control or unassigned characters and is not empty")
+    if not PASSWORD_MIN <= len(prepared) <= PASSWORD_MAX:
+        raise WeakPassword(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+    folded = prepared.casefold()
+    if folded in _common_passwords():
+        raise WeakPassword("This password is too common")
+    if folded == username.casefold() or (email is not None and folded == email.casefold()):
+        raise WeakPassword("A password is neither the username nor the e-mail address")
+    return prepared
+
+
+def presented_password(raw: str) -> str | None:
+    """The form of a presented password that is verified; None for what nobody can have set.
+
+    NFC and NFD forms of one password are one.
+    """
+    if len(raw) > PASSWORD_MAX * 2:
+        return None
+    try:
+        return str(_OPAQUE.enforce(raw))
+    except ValueError:
+        return None
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    text = files("app.domain").joinpath("common_passwords.txt").read_text("utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(unicodedata.normalize("NFC", line).casefold() for line in lines)

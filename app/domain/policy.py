@@ -1,0 +1,64 @@
+"""Who may do what: pure functions of the one who acts and of what he wants. All of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from app.domain.credentials import AccessKey, Session
+from app.domain.errors import Forbidden
+from app.domain.users import OPERATOR, User
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts, and with what: a session (by token), an access key, or the operator himself."""
+
+    user: User
+    session: Session | None = None
+    key: AccessKey | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that acts, where one does."""
+        return None if self.session is None else self.session.id
+
+
+THE_OPERATOR = Principal(OPERATOR)
+
+
+def is_holder(actor: Principal) -> bool:
+    """Anybody with a valid credential, acting on his own account."""
+    return actor.user is not OPERATOR
+
+
+def holds_token(actor: Principal) -> bool:
+    """Whoever acts within a session; an access key has none to refresh or to end."""
+    return actor.session is not None
+
+
+def is_admin(actor: Principal) -> bool:
+    """Active admins, and the operator."""
+    return actor.user.is_active_admin
+
+
+class Access(Enum):
+    """How far an operation reaches; each but ANYONE names the function that decides."""
+
+    ANYONE = (None, "")
+    HOLDER = (is_holder, "This takes an account of one's own.")
+    TOKEN = (holds_token, "This takes a token; an access key has no session.")
+    ADMIN = (is_admin, "This takes an admin.")
+
+    def __init__(self, allows: Callable[[Principal], bool] | None, refusal: str) -> None:
+        self.allows = allows
+        self.refusal = refusal
+
+    def require(self, actor: Principal) -> None:
+        """Raise Forbidden where `actor` may not."""
+        if self.allows is not None and not self.allows(actor):
+            raise Forbidden(self.refusal)
+
+
+def may_take_held_names(actor: Principal | None) -> bool:
+    """Admins give out reserved names and names that are held back; nobody takes them himself."""
+    return actor is not None and is_admin(actor)

@@ -1,0 +1,243 @@
+"""What the house needs of the outside, small and by capability.
+
+Everything inside a transaction is a plain function: a transaction waits for nothing but its
+store. Absence is `None` or `False`; a refusal is an error of the catalogue.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from app.domain.credentials import AccessKey, Session, TokenClaims
+from app.domain.presence import Presence
+from app.domain.registry import Guild, Server
+from app.domain.users import AccountRef, NewUser, Position, Sort, User, UserFilter
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The time, in UTC, to the millisecond."""
+
+    def now(self) -> datetime: ...
+
+
+class Ids(Protocol):
+    """New identifiers, never the same twice."""
+
+    def snowflake(self) -> int:
+        """A 63-bit id whose order is the order of time."""
+
+    def uuid(self) -> str:
+        """A random RFC 9562 UUID."""
+
+
+class Randomness(Protocol):
+    """Secrets from a cryptographically secure source."""
+
+    def access_key(self) -> str:
+        """The text of a new access key."""
+
+    def password(self) -> str:
+        """A password for somebody who did not choose one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a password was right, and its new hash where the old one is out of date."""
+
+    right: bool
+    rehashed: str | None = None
+
+
+class PasswordHasher(Protocol):
+    """Slow hashes, computed off the event loop."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
+        """Compare; without a password or a usable hash: wrong, after the same time."""
+
+
+class Tokens(Protocol):
+    """Signed tokens (ES256 JWT, RFC 7519)."""
+
+    def issue(self, claims: TokenClaims) -> str: ...
+
+    async def read(self, token: str) -> TokenClaims | None:
+        """The claims of a token of ours that has not expired; None for anything else."""
+
+
+class Presences(Protocol):
+    """The one state that may be lost in a crash."""
+
+    def get(self, user_id: int) -> Presence | None: ...
+
+    def set(self, user_id: int, presence: Presence) -> None: ...
+
+    def drop(self, user_id: int) -> None: ...
+
+
+class Users(Protocol):
+    """Accounts. Names and addresses are unique by constraint; a race has one winner."""
+
+    def find(self, ref: AccountRef) -> User | None: ...
+
+    def by_username(self, username: str) -> User | None: ...
+
+    def add(self, new: NewUser) -> User:
+        """Raise EmailTaken, or UsernameTaken for an equal name."""
+
+    def save(self, user: User) -> None:
+        """Store a changed account. Raises as `add` does."""
+
+    def newest_id(self) -> int:
+        """The highest snowflake of an account, 0 where there is none."""
+
+    def has_other_active_admin(self, user_id: int) -> bool:
+        """Whether another active admin exists; stays true until the transaction ends."""
+
+    def page(
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
+    ) -> Sequence[User]:
+        """Up to `limit` accounts that follow `after` in the order of `sort`."""
+
+
+class Names(Protocol):
+    """Claims on names, by TS 39 skeleton: the present name of each account, and names held back."""
+
+    def claim(self, skeleton: str, user_id: int, *, now: datetime, held_too: bool) -> bool:
+        """Give the name to the account; False where another has it or it is held back.
+
+        An account's own claims never stand in its way; `held_too` takes what is held back, too.
+        """
+
+    def release(self, user_id: int, held_until: datetime) -> None:
+        """Hold the account's present name back from others until then."""
+
+    def is_taken(self, skeleton: str, now: datetime) -> bool:
+        """Whether a new account could not have the name."""
+
+
+class Sessions(Protocol):
+    """Sessions; one that ended is gone."""
+
+    def add(self, session: Session) -> None: ...
+
+    def with_owner(self, session_id: str) -> tuple[Session, User] | None: ...
+
+    def of(self, user_id: int) -> Sequence[Session]:
+        """All of an account, the oldest first."""
+
+    def refresh(self, session: Session) -> None:
+        """Store a moved end."""
+
+    def seen(self, session_id: str, at: datetime) -> None: ...
+
+    def end(self, user_id: int, *, only: str | None = None, keep: str | None = None) -> int:
+        """End an account's sessions: the one, or all but the kept one. Returns how many."""
+
+    def end_expired(self, user_id: int, now: datetime) -> None: ...
+
+
+class Keys(Protocol):
+    """Access keys; one that was revoked is gone."""
+
+    def add(self, key: AccessKey) -> None: ...
+
+    def with_owner(self, key_id: str) -> tuple[AccessKey, User] | None: ...
+
+    def of(self, user_id: int) -> Sequence[AccessKey]:
+        """All of an account, the oldest first."""
+
+    def used(self, key_id: str, at: datetime) -> None: ...
+
+    def revoke(self, user_id: int, *, only: str | None = None) -> int:
+        """Revoke an account's keys: the one, or all. Returns how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The public half of a signing key: its RFC 7638 thumbprint and its JWK as JSON text."""
+
+    kid: str
+    jwk: str
+    created_at: datetime
+    retired_at: datetime | None
+
+
+class SigningKeys(Protocol):
+    """The public halves of all signing keys; tokens of a retired one stay valid until they end."""
+
+    def publish(self, key: PublicKey) -> None: ...
+
+    def find(self, kid: str) -> PublicKey | None: ...
+
+    def all(self) -> Sequence[PublicKey]: ...
+
+    def retire(self, kid: str, at: datetime) -> None: ...
+
+
+class Guilds(Protocol):
+    """Guilds and who belongs to them."""
+
+    def find(self, guild_id: int) -> Guild | None: ...
+
+    def put(self, guild: Guild) -> bool:
+        """Create or replace; True where it is new."""
+
+    def delete(self, guild_id: int) -> bool: ...
+
+    def all(self) -> Sequence[Guild]: ...
+
+    def of(self, user_id: int) -> Sequence[Guild]:
+        """Those that the account owns or is a member of, the oldest first."""
+
+    def add_member(self, guild_id: int, user_id: int) -> bool:
+        """True where the membership is new."""
+
+    def remove_member(self, guild_id: int, user_id: int) -> bool: ...
+
+
+class Servers(Protocol):
+    """Game servers."""
+
+    def find(self, uuid: str) -> Server | None: ...
+
+    def put(self, uuid: str, *, owner_id: int, name: str, enabled: bool) -> bool:
+        """Create or replace; True where it is new."""
+
+    def delete(self, uuid: str) -> bool: ...
+
+    def all(self) -> Sequence[Server]: ...
+
+    def uuids_of(self, user_id: int) -> Sequence[str]:
+        """The servers of an account, the oldest first."""
+
+
+class Transaction(Protocol):
+    """A consistent view of the store, and in a `write` everything or nothing of its changes."""
+
+    @property
+    def users(self) -> Users: ...
+    @property
+    def names(self) -> Names: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def signing_keys(self) -> SigningKeys: ...
+    @property
+    def guilds(self) -> Guilds: ...
+    @property
+    def servers(self) -> Servers: ...
+
+
+class Store(Protocol):
+    """Runs transactions. A write is on disk when `write` returns; an error undoes all of it."""
+
+    def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]: ...
+
+    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]: ...
