@@ -1,0 +1,176 @@
+"""The first schema: accounts, names, credentials, guilds and servers.
+
+Revision: 0001, follows nothing.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+# A copy that later changes of the tables do not touch: times are milliseconds since 1970.
+_TIME = sa.BigInteger
+
+
+def upgrade() -> None:
+    _create_accounts()
+    _create_text_index()
+    _create_credentials()
+    _create_registry()
+
+
+def downgrade() -> None:
+    for name in (
+        "servers",
+        "guild_members",
+        "guilds",
+        "signing_keys",
+        "access_keys",
+        "sessions",
+        "name_claims",
+        "users_text",
+        "users",
+    ):
+        op.drop_table(name)
+
+
+def _create_accounts() -> None:
+    op.create_table(
+        "users",
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("uuid", sa.String, nullable=False),
+        sa.Column("username", sa.String, nullable=False),
+        sa.Column("display_name", sa.String, nullable=False),
+        sa.Column("email", sa.String),
+        sa.Column("email_key", sa.String, nullable=False),
+        sa.Column("password_hash", sa.String),
+        sa.Column("admin", sa.Boolean, nullable=False),
+        sa.Column("disabled", sa.Boolean, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_users"),
+        sa.UniqueConstraint("id", name="uq_users_id"),
+        sa.UniqueConstraint("uuid", name="uq_users_uuid"),
+        sa.UniqueConstraint("username", name="uq_users_username"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "uq_users_email_key",
+        "users",
+        ["email_key"],
+        unique=True,
+        sqlite_where=sa.text("email_key <> ''"),
+    )
+    op.create_index("ix_users_email_key_number", "users", ["email_key", "number"])
+    for name, condition in (("admins", "admin IS 1"), ("disabled", "disabled IS 1")):
+        op.create_index(f"ix_users_{name}", "users", ["number"], sqlite_where=sa.text(condition))
+    op.create_table(
+        "name_claims",
+        sa.Column("skeleton", sa.String, nullable=False),
+        _user_id("name_claims"),
+        sa.Column("held_until", _TIME),
+        sa.PrimaryKeyConstraint("skeleton", name="pk_name_claims"),
+    )
+    op.create_index("ix_name_claims_user_id", "name_claims", ["user_id"])
+
+
+def _create_text_index() -> None:
+    """Trigrams of names and addresses (sqlite.org/fts5.html), kept by triggers on `users`."""
+    op.execute(
+        "CREATE VIRTUAL TABLE users_text USING fts5("
+        "username, email_key, content='users', content_rowid='number', tokenize='trigram')"
+    )
+    add = (
+        "INSERT INTO users_text (rowid, username, email_key) "
+        "VALUES (new.number, new.username, new.email_key);"
+    )
+    remove = (
+        "INSERT INTO users_text (users_text, rowid, username, email_key) "
+        "VALUES ('delete', old.number, old.username, old.email_key);"
+    )
+    for event, steps in (
+        ("INSERT", add),
+        ("UPDATE OF username, email_key", remove + add),
+        ("DELETE", remove),
+    ):
+        name = f"users_text_{event.split()[0].lower()}"
+        op.execute(f"CREATE TRIGGER {name} AFTER {event} ON users BEGIN {steps} END")
+
+
+def _create_credentials() -> None:
+    op.create_table(
+        "sessions",
+        sa.Column("id", sa.String, nullable=False),
+        _user_id("sessions"),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("expires_at", _TIME, nullable=False),
+        sa.Column("last_seen_at", _TIME, nullable=False),
+        sa.Column("address", sa.String),
+        sa.Column("agent", sa.String),
+        sa.PrimaryKeyConstraint("id", name="pk_sessions"),
+    )
+    op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
+    op.create_table(
+        "access_keys",
+        sa.Column("id", sa.String, nullable=False),
+        _user_id("access_keys"),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("expires_at", _TIME),
+        sa.Column("last_used_at", _TIME),
+        sa.PrimaryKeyConstraint("id", name="pk_access_keys"),
+    )
+    op.create_index("ix_access_keys_user_id", "access_keys", ["user_id"])
+    op.create_table(
+        "signing_keys",
+        sa.Column("kid", sa.String, nullable=False),
+        sa.Column("jwk", sa.String, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("retired_at", _TIME),
+        sa.PrimaryKeyConstraint("kid", name="pk_signing_keys"),
+    )
+
+
+def _create_registry() -> None:
+    op.create_table(
+        "guilds",
+        sa.Column("id", sa.BigInteger, autoincrement=False, nullable=False),
+        sa.Column("name", sa.String, nullable=False),
+        _user_id("guilds", "owner_id"),
+        sa.Column("icon", sa.String),
+        sa.PrimaryKeyConstraint("id", name="pk_guilds"),
+    )
+    op.create_index("ix_guilds_owner_id", "guilds", ["owner_id"])
+    op.create_table(
+        "guild_members",
+        sa.Column(
+            "guild_id",
+            sa.BigInteger,
+            sa.ForeignKey("guilds.id", name="fk_guild_members_guild_id", ondelete="CASCADE"),
+            nullable=False,
+        ),
+        _user_id("guild_members"),
+        sa.PrimaryKeyConstraint("guild_id", "user_id", name="pk_guild_members"),
+    )
+    op.create_index("ix_guild_members_user_id", "guild_members", ["user_id"])
+    op.create_table(
+        "servers",
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("uuid", sa.String, nullable=False),
+        _user_id("servers", "owner_id"),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("enabled", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_servers"),
+        sa.UniqueConstraint("uuid", name="uq_servers_uuid"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_servers_owner_id", "servers", ["owner_id"])
+
+
+def _user_id(table: str, name: str = "user_id") -> "sa.Column[Any]":
+    reference = sa.ForeignKey("users.id", name=f"fk_{table}_{name}")
+    return sa.Column(name, sa.BigInteger, reference, nullable=False)

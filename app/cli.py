@@ -1,0 +1,204 @@
+"""`gatehouse`: what the operator does at the command line. Each command calls use cases."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from app.bootstrap import House, open_house, prepare_store
+from app.config import Settings, SettingsError, load_settings
+from app.doctor import examine
+from app.domain.errors import DomainError, UserNotFound
+from app.domain.policy import Access
+from app.domain.users import Status
+from app.logs import configure_logs
+from app.rest.openapi import openapi_document
+from app.serve import PortInUseError
+from app.serve import serve as run_server
+from app.storage.engine import UnsoundSqliteError
+from app.storage.migrations import SchemaError
+from app.usecases import operator
+from app.usecases.admin_users import AdminCreateUser, ListUsers, stream_users
+from app.usecases.call import Call
+from app.usecases.credentials import CreateKey
+from app.usecases.operation import UNSET
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    help="One user directory with two doors.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+users = typer.Typer(help="Accounts.", no_args_is_help=True)
+keys = typer.Typer(help="Access keys.", no_args_is_help=True)
+signing_keys = typer.Typer(help="The keys that tokens are signed with.", no_args_is_help=True)
+app.add_typer(users, name="users")
+app.add_typer(keys, name="keys")
+app.add_typer(signing_keys, name="signing-keys")
+
+Username = Annotated[str, typer.Argument(help="The account's username.")]
+
+
+def main() -> None:
+    """Run the command. What goes wrong is a sentence on stderr, and exit status 1 or 2."""
+    try:
+        app()
+    except SettingsError as error:
+        _fail(str(error), 2)
+    except (SchemaError, UnsoundSqliteError, PortInUseError) as error:
+        _fail(str(error), 1)
+    except DomainError as error:
+        _fail(error.detail, 1)
+    except OSError as error:
+        _fail(f"{error.filename or 'The system refuses'}: {error.strerror or error}.", 1)
+
+
+def _fail(sentence: str, status: int) -> None:
+    print(f"gatehouse: {sentence}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    return settings
+
+
+def _in_house(work: Callable[[House], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with open_house(_settings()) as house:
+            return await work(house)
+
+    return asyncio.run(run())
+
+
+def _found(value: T | None) -> T:
+    if value is None:
+        raise UserNotFound
+    return value
+
+
+@app.command()
+def serve() -> None:
+    """Migrate, make the first admin where there is none, and serve until SIGTERM."""
+    run_server(_settings())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the schema of this release."""
+    settings = _settings()
+    prepare_store(settings)
+    print(f"{settings.sqlite_path} is at the present schema.")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    print(json.dumps(openapi_document(_settings().public_url), ensure_ascii=False, indent=2))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at the installation; exit status 1 where something is not sound."""
+    findings = asyncio.run(examine(_settings()))
+    for finding in findings:
+        print(f"{'ok ' if finding.sound else 'BAD'}  {finding.subject}: {finding.detail}")
+    if not all(finding.sound for finding in findings):
+        raise typer.Exit(1)
+
+
+@users.command("create")
+def users_create(
+    username: Username,
+    email: Annotated[str | None, typer.Option(help="His e-mail address.")] = None,
+    admin: Annotated[bool, typer.Option(help="Whether he is an admin.")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option(help="Read the password from standard input, else generate one.")
+    ] = False,
+) -> None:
+    """Create an account; a generated password is printed this once."""
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else UNSET
+    command = AdminCreateUser(username, email or "", password, admin)
+    user = _in_house(lambda house: operator.create_account(house.services, command, email))
+    print(f"{user['username']}\t{user['uuid']}\t{user['user_id']}")
+    if "password" in user:
+        print(f"password\t{user['password']}")
+
+
+@users.command("list")
+def users_list(
+    status: Annotated[Status, typer.Option(help="Which accounts.")] = Status.ACTIVE,
+) -> None:
+    """List accounts: number, uuid, username, e-mail, and what is special about each."""
+
+    async def work(house: House) -> None:
+        call = Call(house.services, Access.ADMIN, operator.AT_THE_COMMAND_LINE)
+        async for piece in stream_users(call, ListUsers(status=status)):
+            for uuid, user in piece.items():
+                marks = [mark for mark in ("admin", "disabled") if user.get(mark)]
+                row = [str(user["id"]), uuid, user["username"], user["email"] or "-"]
+                print("\t".join([*row, ",".join(marks) or "-"]))
+
+    _in_house(work)
+
+
+@users.command("disable")
+def users_disable(username: Username) -> None:
+    """Disable an account: its sessions and keys end, its servers stop."""
+    _found(_in_house(lambda house: operator.set_disabled(house.services, username, True)))
+
+
+@users.command("enable")
+def users_enable(username: Username) -> None:
+    """Enable an account again; the servers that disabling stopped start."""
+    _found(_in_house(lambda house: operator.set_disabled(house.services, username, False)))
+
+
+@keys.command("create")
+def keys_create(
+    username: Username,
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "command line",
+    expires_at: Annotated[str | None, typer.Option(help="When it ends, RFC 3339.")] = None,
+) -> None:
+    """Make an access key for an account and print it, this once."""
+    command = CreateKey(name, expires_at)
+    made = _in_house(lambda house: operator.create_key_for(house.services, username, command))
+    print(_found(made)["key"])
+
+
+@keys.command("list")
+def keys_list(username: Username) -> None:
+    """List an account's access keys: id, name, created, expires, last used."""
+    for key in _found(_in_house(lambda house: operator.keys_of(house.services, username))):
+        times = [key["created_at"], key["expires_at"], key["last_used_at"]]
+        shown = [time.isoformat() if time else "-" for time in times]
+        print("\t".join([key["id"], key["name"], *shown]))
+
+
+@keys.command("revoke")
+def keys_revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id: its first group.")],
+) -> None:
+    """Revoke an access key; it is dead at once."""
+    _in_house(lambda house: operator.revoke_key(house.services, key_id))
+
+
+@signing_keys.command("list")
+def signing_keys_list() -> None:
+    """List the public keys that tokens are verified with: kid, created, retired."""
+    for key in _in_house(lambda house: operator.published_keys(house.services)):
+        retired = key.retired_at.isoformat() if key.retired_at else "-"
+        print(f"{key.kid}\t{key.created_at.isoformat()}\t{retired}")
+
+
+@signing_keys.command("rotate")
+def signing_keys_rotate() -> None:
+    """Sign with a new key from now on; everybody stays logged in."""
+    print(_in_house(lambda house: house.signing.rotate(house.services.store)))
+
+
+if __name__ == "__main__":
+    main()

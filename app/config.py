@@ -1,0 +1,206 @@
+"""The settings: environment variables and `.env`, prefix `GATEHOUSE_`. Read by main, cli and
+bootstrap alone."""
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.domain.credentials import PUBLISHED_KEYS, KeyText
+from app.domain.errors import InvalidUsername
+from app.domain.names import ReservedNames
+from app.domain.rules import Rules
+
+PREFIX = "GATEHOUSE_"
+DATABASE_NAME = "gatehouse.sqlite3"
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(ValueError):
+    """The configuration cannot be used; the sentence says which setting and why."""
+
+
+def _commas(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query:
+        raise ValueError(f"'{value}' is not an origin such as https://chat.example.com")
+    return value
+
+
+def _networks(values: Any) -> Any:
+    return [ip_network(part, strict=False) for part in _commas(values)]
+
+
+def _not_yet(value: Any) -> Any:
+    if value is not None:
+        raise ValueError("this release does not have that yet; leave it unset")
+    return value
+
+
+CommaSeparated = BeforeValidator(_commas)
+NotYet = AfterValidator(_not_yet)
+
+
+class Settings(BaseSettings):
+    """How this gateway is run. Frozen; a value that cannot be used stops the start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: Annotated[
+        str | None, Field(description="`sqlite:///…`; by default a file in `DATA_DIR`.")
+    ] = None
+    data_dir: Annotated[
+        Path, Field(description="Where the database and the signing key are; made with mode 0700.")
+    ] = Path("var")
+    redis_url: Annotated[str | None, NotYet, Field(description="Not in this release.")] = None
+    host: Annotated[str, Field(description="The address to listen at.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="The port to listen at.")] = 8000
+    public_url: Annotated[
+        str | None,
+        AfterValidator(lambda url: url and _origin(url)),
+        Field(description="The origin under which clients reach the gateway."),
+    ] = None
+    workers: Annotated[int, Field(description="1; more are not in this release.")] = 1
+    token_ttl: Annotated[
+        int, Field(ge=60, le=90 * 86400, description="How long a token is valid, in seconds.")
+    ] = 7 * 86400
+    registration: Annotated[
+        Literal["open", "closed"], Field(description="Whether anyone may sign up.")
+    ] = "open"
+    reserved_names: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        CommaSeparated,
+        Field(description="More names, separated by commas, that only admins give out."),
+    ] = ()
+    name_hold_days: Annotated[
+        int, Field(ge=0, le=36500, description="How long a name left by renaming is held back.")
+    ] = 30
+    rate_limits: Annotated[
+        Literal["off"] | None,
+        Field(description="`off` is accepted; limits are not in this release."),
+    ] = None
+    cors_origins: Annotated[
+        tuple[Annotated[str, AfterValidator(_origin)], ...],
+        NoDecode,
+        CommaSeparated,
+        Field(description="Origins, separated by commas, whose pages may call the gateway."),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        NoDecode,
+        BeforeValidator(_networks),
+        Field(description="Networks, separated by commas, whose `X-Forwarded-For` is believed."),
+    ] = ()
+    log_format: Annotated[
+        Literal["auto", "console", "json"],
+        Field(description="`auto`: console in a terminal, else JSON."),
+    ] = "auto"
+    chat_url: Annotated[str | None, NotYet, Field(description="Not in this release.")] = None
+    panel_url: Annotated[str | None, NotYet, Field(description="Not in this release.")] = None
+    bootstrap_admin_key: Annotated[
+        str | None,
+        Field(repr=False, description="The first admin's access key, while there is no admin."),
+    ] = None
+
+    @field_validator("workers")
+    @classmethod
+    def _one_worker(cls, value: int) -> int:
+        if value != 1:
+            raise ValueError("this release runs with 1 worker")
+        return value
+
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _no_limits_yet(cls, value: Any) -> Any:
+        if value not in {None, "off"}:
+            raise ValueError("this release has no rate limits yet: leave it unset, or 'off'")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _sqlite(cls, value: str | None) -> str | None:
+        if value is not None:
+            _sqlite_file(value)
+        return value
+
+    @field_validator("reserved_names")
+    @classmethod
+    def _names(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            ReservedNames.of(values)
+        except InvalidUsername as error:
+            raise ValueError(error.detail) from None
+        return values
+
+    @field_validator("bootstrap_admin_key")
+    @classmethod
+    def _well_formed(cls, value: str | None) -> str | None:
+        if value is not None and KeyText.parse(value) is None:
+            raise ValueError(
+                "an access key has letters and digits in groups of 8, 4, 4, 4 and 8, joined by '-'"
+            )
+        if value in PUBLISHED_KEYS:
+            raise ValueError("this key is printed in the documentation; make one of your own")
+        return value
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The database file."""
+        if self.database_url is None:
+            return self.data_dir / DATABASE_NAME
+        return _sqlite_file(self.database_url)
+
+    @property
+    def rules(self) -> Rules:
+        """What the domain needs to know of all this."""
+        return Rules(
+            registration_open=self.registration == "open",
+            reserved_names=ReservedNames.of(self.reserved_names),
+            name_hold=timedelta(days=self.name_hold_days),
+            token_ttl=timedelta(seconds=self.token_ttl),
+        )
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises SettingsError for a value or a name that is unknown."""
+    names = set(os.environ if environment is None else environment)
+    names |= set(dotenv_values(".env"))
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    unknown = sorted(n for n in names if n.upper().startswith(PREFIX) and n.upper() not in known)
+    if unknown:
+        raise SettingsError(f"There is no setting {', '.join(unknown)}.")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(dict(e)) for e in error.errors())) from None
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    name = f"{PREFIX}{error['loc'][0]}".upper()
+    return f"{name}: {re.sub('^Value error, ', '', error['msg'])}."
+
+
+def _sqlite_file(url: str) -> Path:
+    scheme, _, path = url.partition("://")
+    if scheme in {"postgresql", "postgres"}:
+        raise ValueError("this release keeps its accounts in SQLite: sqlite:///…")
+    if scheme != "sqlite" or len(path) < 2 or not path.startswith("/") or "?" in path:
+        raise ValueError("a database is named by sqlite:///PATH or sqlite:////ABSOLUTE/PATH")
+    return Path(unquote(path[1:]))

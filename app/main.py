@@ -1,0 +1,84 @@
+"""The application: `create_app()` puts both doors on one set of services."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from app.bootstrap import open_house, request_id
+from app.config import Settings, load_settings
+from app.domain.errors import NotFound
+from app.rest.door import mount
+from app.rest.openapi import ROUTES, openapi_document
+from app.rest.system import System
+from app.rpc.endpoint import PATH, RpcEndpoint
+from app.usecases.services import Services
+from app.wire.edge import Edge, EdgeRules
+
+
+def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
+    """The ASGI application.
+
+    With `services` it stands on those; else it opens its own from `settings` (by default the
+    environment's) while it runs, on a store that `gatehouse migrate` or `serve` has prepared.
+    """
+    settings = settings or load_settings()
+    document = openapi_document(settings.public_url)
+    metrics = CollectorRegistry()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if services is not None:
+            yield
+            return
+        async with open_house(settings, server=True) as house:
+            _open_doors(app, house.services, metrics, document)
+            yield
+
+    app = FastAPI(
+        title="Gatehouse",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.router.default = _not_found
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "X-Access-Token", "Content-Type", "If-Match", "Prefer"],
+            expose_headers=["ETag", "Location", "Link", "X-Request-ID", "Retry-After"],
+        )
+    https = (settings.public_url or "").startswith("https:")
+    app.add_middleware(
+        Edge,
+        rules=EdgeRules(settings.trusted_proxies, https=https),
+        new_id=request_id,
+        metrics=metrics,
+    )
+    if services is not None:
+        _open_doors(app, services, metrics, document)
+    return app
+
+
+def _open_doors(
+    app: FastAPI, services: Services, metrics: CollectorRegistry, document: dict[str, Any]
+) -> None:
+    app.router.routes[:] = [
+        *System(services, metrics, document).routes(),
+        Route(PATH, RpcEndpoint(services)),
+        *mount(services, ROUTES),
+    ]
+
+
+async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise NotFound("There is nothing at this address.")

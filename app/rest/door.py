@@ -1,0 +1,252 @@
+"""Routes as data, and what an endpoint gets to work with."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import Receive, Scope, Send
+
+from app.domain.errors import Flaw, InvalidInput
+from app.usecases.operation import Operation
+from app.usecases.registry import OPERATIONS
+from app.usecases.services import Services
+from app.wire import json
+from app.wire.http import (
+    JSON,
+    caller_of,
+    method_not_allowed,
+    read_body,
+    require_media_type,
+)
+from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
+
+ALIAS = "/api"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One successful answer of a route, for the documents: what it says and its body's type."""
+
+    description: str
+    body: Any = None
+    example: Any = None
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row: a method and path, the operation behind it, and how its input travels."""
+
+    method: str
+    path: str
+    operation: Operation
+    endpoint: Callable[["Ask"], Awaitable[Response]]
+    answers: Mapping[int, Answer]
+    id: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any] | None
+    left_out: frozenset[str]
+
+    @property
+    def path_names(self) -> list[str]:
+        """The members that travel in the path."""
+        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
+
+    @property
+    def elsewhere(self) -> set[str]:
+        """The members that travel neither in the body nor in the query."""
+        return {*self.path_names, *self.headers.values(), *self.left_out}
+
+    @property
+    def form(self) -> InputForm:
+        """How the operation's input is read."""
+        return input_form(self.operation.input)
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the input's other members travel in a JSON body; else in the query."""
+        others = set(self.form.names) - self.elsewhere
+        return self.method in {"POST", "PUT", "PATCH"} and bool(others)
+
+
+class Ask:
+    """One request at a route: what was sent, and the way to the operation."""
+
+    def __init__(self, services: Services, route: Route, scope: Scope, receive: Receive) -> None:
+        self.services = services
+        self.route = route
+        self.headers = Headers(scope=scope)
+        self.query = QueryParams(scope["query_string"])
+        self.path: dict[str, str] = scope["path_params"]
+        self.prefix = ALIAS if scope["path"].startswith(f"{ALIAS}/") else ""
+        self.scope = scope
+        self._receive = receive
+
+    async def do(self) -> Any:
+        """Do the route's operation with what was sent."""
+        return await self.perform(await self.command())
+
+    async def view(self) -> Any:
+        """Do it and give what the answer shows."""
+        return view_of(await self.do())
+
+    async def perform(self, command: Any, operation: Operation | None = None) -> Any:
+        """Do the route's operation, or another, with an input of its own."""
+        operation = operation or self.route.operation
+        return await operation.perform(self.services, caller_of(self.scope, self.headers), command)
+
+    async def command(self) -> Any:
+        """The operation's input from path, headers, and body or query. Raises InvalidInput."""
+        if self.route.takes_body:
+            self.refuse_query()
+            return self.read(await self.json_object())
+        return self.read_query()
+
+    def read(self, members: Mapping[str, Any], required: Iterable[str] = ()) -> Any:
+        """The input from JSON values and what travels elsewhere; `required` only here."""
+        missing = [Flaw(name, "is required") for name in required if name not in members]
+        if missing:
+            raise InvalidInput(f"{missing[0].name}: is required", missing)
+        return self._form(lambda: self.route.form.read({**members, **self._elsewhere(members)}))
+
+    def read_query(self) -> Any:
+        """The input from the query and what travels elsewhere."""
+        members: dict[str, str] = {}
+        for name, value in self.query.multi_items():
+            if name in members:
+                raise InvalidInput(
+                    f"{name}: is given twice", [Flaw(name, "is given twice", "query")]
+                )
+            members[name] = value
+        elsewhere = self._elsewhere(members, "query")
+        return self._form(lambda: self.route.form.read_text({**members, **elsewhere}))
+
+    def refuse_query(self) -> None:
+        """Raise InvalidInput for any query parameter."""
+        if self.query:
+            flaws = [Flaw(name, "is not known here", "query") for name in self.query]
+            raise InvalidInput(f"{flaws[0].name}: is not known here", flaws)
+
+    async def body(self) -> bytes:
+        """The body as it was sent. Raises PayloadTooLarge."""
+        return await read_body(self.headers, self._receive)
+
+    async def json_body(self) -> bytes:
+        """The body, said to be JSON. Raises UnsupportedMediaType, PayloadTooLarge."""
+        require_media_type(self.headers, JSON)
+        return await self.body()
+
+    async def json_object(self) -> dict[str, Any]:
+        """The body's JSON object. Raises as `json_body` does, and InvalidInput."""
+        value = parse_json(await self.json_body())
+        if type(value) is not dict:
+            raise InvalidInput("The body is not a JSON object.")
+        return value
+
+    def _elsewhere(self, sent: Iterable[str], place: str = "body") -> dict[str, str]:
+        for name in sent:
+            if name in self.route.elsewhere:
+                raise InvalidInput(
+                    f"{name}: is not known here", [Flaw(name, "is not known here", place)]
+                )
+        headers = self.route.headers.items()
+        sent_headers = {to: self.headers[name] for name, to in headers if name in self.headers}
+        return {**{name: self.path[name] for name in self.route.path_names}, **sent_headers}
+
+    def _form(self, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except MalformedInputError as error:
+            raise InvalidInput(str(error), error.flaws) from None
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of a JSON body. Raises InvalidInput."""
+    try:
+        return json.parse(body)
+    except ValueError:
+        raise InvalidInput("The body is not JSON.") from None
+
+
+class Door:
+    """Collects routes."""
+
+    def __init__(self) -> None:
+        self.routes: list[Route] = []
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        answers: Mapping[int, Answer],
+        *,
+        id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        left_out: Iterable[str] = (),
+    ) -> Callable[[Callable[[Ask], Awaitable[Response]]], Callable[[Ask], Awaitable[Response]]]:
+        """Register the decorated endpoint.
+
+        `headers` maps request headers to members; `body` documents a body that the endpoint reads
+        by itself; `left_out` names members that this route does not take.
+        """
+
+        def register(
+            endpoint: Callable[[Ask], Awaitable[Response]],
+        ) -> Callable[[Ask], Awaitable[Response]]:
+            self.routes.append(
+                Route(
+                    method=method,
+                    path=path,
+                    operation=OPERATIONS[operation],
+                    endpoint=endpoint,
+                    answers=answers,
+                    id=id or operation.replace(".", "_"),
+                    headers=headers or {},
+                    body=body,
+                    left_out=frozenset(left_out),
+                )
+            )
+            return endpoint
+
+        return register
+
+
+class PathEndpoint:
+    """An ASGI application for one path: the right route for each method."""
+
+    def __init__(self, services: Services, routes: Iterable[Route]) -> None:
+        self._services = services
+        self._routes = {route.method: route for route in routes}
+        if "GET" in self._routes:
+            self._routes.setdefault("HEAD", self._routes["GET"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get(scope["method"])
+        if route is None:
+            raise method_not_allowed(set(self._routes))
+        scope["gatehouse.route"] = route.path
+        response = await route.endpoint(Ask(self._services, route, scope, receive))
+        await response(scope, receive, send)
+
+
+def mount(services: Services, routes: Iterable[Route]) -> list[StarletteRoute]:
+    """The routes as the application takes them, at `/…` and under the alias.
+
+    A path without parameters comes before one that would swallow it.
+    """
+    by_path: dict[str, list[Route]] = {}
+    for route in routes:
+        by_path.setdefault(route.path, []).append(route)
+    mounted = []
+    for path in sorted(
+        by_path, key=lambda path: [part.startswith("{") for part in path.split("/")]
+    ):
+        endpoint = PathEndpoint(services, by_path[path])
+        mounted += [StarletteRoute(prefix + path, endpoint) for prefix in ("", ALIAS)]
+    return mounted

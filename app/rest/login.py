@@ -1,0 +1,99 @@
+"""How a login is sent: as JSON, as an OAuth2 password form, or as HTTP Basic."""
+
+import re
+from base64 import b64decode
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl
+
+from typing_extensions import TypedDict
+
+from app.domain.errors import Flaw, InvalidInput
+from app.rest.door import Ask, parse_json
+from app.usecases.login import Authenticate
+from app.wire.http import JSON, media_type, require_media_type
+from app.wire.inputs import input_form
+
+FORM = "application/x-www-form-urlencoded"
+# RFC 6749 section 4.3.2, and what clients add to it; only two of them matter here.
+_FORM_NAMES = {"grant_type", "username", "password", "scope", "client_id", "client_secret"}
+_BASIC = re.compile(r"basic +([A-Za-z0-9+/=_-]*) *", re.IGNORECASE | re.ASCII)
+
+
+class FormLogin(TypedDict):
+    """A token as OAuth2 clients read it (RFC 6749 section 5.1), beside our own names."""
+
+    user_id: str
+    token: str
+    access_token: str
+    token_type: str
+    expires_in: int
+
+
+_FORM = input_form(Authenticate)
+LOGIN_BODIES: dict[str, Any] = {
+    JSON: {"schema": _FORM.schema(), "example": _FORM.example()},
+    FORM: {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "grant_type": {"type": "string", "enum": ["password"]},
+                "username": {"type": "string"},
+                "password": {"type": "string", "format": "password"},
+                "scope": {"type": "string"},
+                "client_id": {"type": "string"},
+                "client_secret": {"type": "string"},
+            },
+            "required": ["username", "password"],
+            "additionalProperties": False,
+        }
+    },
+}
+
+
+async def read_login(ask: Ask) -> tuple[dict[str, Any], bool]:
+    """The members of a login, and whether they came as a form.
+
+    A body counts before HTTP Basic, in which some OAuth2 clients send their own name.
+    """
+    ask.refuse_query()
+    body = await ask.body()
+    if not body and (basic := _read_basic(ask.headers.getlist("authorization"))) is not None:
+        return basic, False
+    require_media_type(ask.headers, JSON, FORM)
+    if media_type(ask.headers) == FORM:
+        return _read_form(body), True
+    members = parse_json(body)
+    if type(members) is not dict:
+        raise InvalidInput("The body is not a JSON object.")
+    return members, False
+
+
+def _read_form(body: bytes) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict"
+        )
+    except ValueError:
+        raise InvalidInput("The body is not a form.") from None
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise InvalidInput("A member of the form is given twice.")
+    if members.pop("grant_type", "password") != "password":
+        reason = "is 'password' where it is given"
+        raise InvalidInput(f"grant_type: {reason}", [Flaw("grant_type", reason)])
+    ignored = _FORM_NAMES - {"username", "password"}
+    return {name: value for name, value in members.items() if name not in ignored}
+
+
+def _read_basic(values: list[str]) -> dict[str, Any] | None:
+    """RFC 7617, in UTF-8; None where no Basic credentials were sent."""
+    found = [match for value in values if (match := _BASIC.fullmatch(value))]
+    if not found:
+        return None
+    with suppress(ValueError):
+        username, colon, password = b64decode(found[0][1], validate=True).decode().partition(":")
+        if colon:
+            return {"username": username, "password": password}
+    flaw = Flaw("Authorization", "is not well-formed HTTP Basic", "header")
+    raise InvalidInput(f"{flaw.name}: {flaw.detail}", [flaw])

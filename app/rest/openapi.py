@@ -1,0 +1,356 @@
+"""The OpenAPI document, from the routes' rows and the operations behind them."""
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from app.domain import errors as e
+from app.domain.policy import Access
+from app.rest import chat, panel, registry
+from app.rest.door import Answer, Route
+from app.rest.system import PAGES, Page
+from app.usecases.examples import RESULT_EXAMPLES
+from app.usecases.operation import Group
+from app.usecases.registry import OPERATIONS
+from app.wire.http import JSON, PROBLEM_JSON
+from app.wire.inputs import input_form
+from app.wire.problem import STATUS
+
+ROUTES: tuple[Route, ...] = (*chat.door.routes, *panel.door.routes, *registry.door.routes)
+
+_Error = type[e.DomainError]
+
+_SCHEMAS = "#/components/schemas/"
+_OPERATOR = "operator"
+_TAGS = {
+    Group.ANYONE: "What takes no credential.",
+    Group.CHAT_USER: "What somebody does with his own account.",
+    Group.PANEL_ADMIN: "What an admin does with all accounts, servers and guilds.",
+    _OPERATOR: "Health, metrics and keys.",
+}
+_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"accessToken": []}, {"login": []}]
+_RATIONALE = """\
+One user directory with two doors. What is below `/users`, `/servers` and `/guilds` also answers
+under `/api`.
+
+A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
+`X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);
+`code` is what to match on. The chat's JSON-RPC door is `POST /rpc`.
+"""
+_RPC_TEXT = """\
+JSON-RPC 2.0 with one more request member, `auth`: null, absent, or a token or access key. Batches
+have at most 100 calls. A reply has HTTP status 200, none (only notifications) 204. Errors of the
+domain have the code -32603 and their sentence as `data`; with `?errors=problem` each has a code
+of its own and the problem object as `data`.
+"""
+
+
+def openapi_document(public_url: str | None = None) -> dict[str, Any]:
+    """The document, OpenAPI 3.1."""
+    schemas = _Schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    paths["/rpc"] = {"post": _rpc()}
+    for page in PAGES:
+        paths[page.path] = {"get": _page(page)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Gatehouse",
+            "version": version("gatehouse"),
+            "description": _RATIONALE,
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": public_url or "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas.definitions, "Problem": _PROBLEM},
+            "securitySchemes": _SECURITY_SCHEMES,
+        },
+    }
+
+
+class _Schemas:
+    """The named schemas that the paths refer to."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Any] = {}
+
+    def of(self, annotation: Any) -> dict[str, Any]:
+        """The schema of a type; a named one by reference."""
+        adapter = TypeAdapter(annotation)
+        schema = adapter.json_schema(mode="serialization", ref_template=f"{_SCHEMAS}{{model}}")
+        self.definitions.update(_untitled(schema.pop("$defs", {})))
+        if "title" in schema and schema.get("type") == "object":
+            name = schema["title"]
+            self.definitions[name] = _untitled(schema)
+            return {"$ref": f"{_SCHEMAS}{name}"}
+        named = _untitled(schema)
+        assert isinstance(named, dict)
+        return named
+
+
+def _untitled(schema: Any) -> Any:
+    """Without the titles that only repeat the names."""
+    match schema:
+        case dict():
+            return {
+                name: _untitled(part)
+                for name, part in schema.items()
+                if name != "title" or not isinstance(part, str)
+            }
+        case list():
+            return [_untitled(part) for part in schema]
+    return schema
+
+
+def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+    operation = route.operation
+    document: dict[str, Any] = {
+        "operationId": route.id,
+        "summary": operation.summary,
+        "description": operation.description,
+        "tags": [operation.group],
+        "security": [] if operation.access is Access.ANYONE else _SECURITY,
+        "parameters": _parameters(route),
+        "responses": {
+            **{str(status): _answer(answer, schemas) for status, answer in route.answers.items()},
+            **_failures(_possible_errors(route)),
+        },
+    }
+    if (body := _body(route)) is not None:
+        document["requestBody"] = {"required": True, "content": body}
+    return document
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    params = route.form.params
+    found: list[dict[str, Any]] = []
+    for name in route.path_names:
+        schema = params[name].schema if name in params else _UUID_OR_NAME
+        found.append({"name": name, "in": "path", "required": True, "schema": schema})
+    for header, name in route.headers.items():
+        found.append({"name": header.title(), "in": "header", "schema": params[name].schema})
+    if route.method in {"GET", "DELETE"}:
+        for name in route.form.names:
+            if name not in route.elsewhere:
+                found.append({"name": name, "in": "query", "schema": params[name].schema})
+    for parameter in found:
+        # Beside the schema is where most tools look for it.
+        parameter["description"] = parameter["schema"].get("description", "")
+    return found
+
+
+def _body(route: Route) -> dict[str, Any] | None:
+    if route.body is not None:
+        return dict(route.body)
+    if not route.takes_body:
+        return None
+    schema, example = route.form.schema(route.elsewhere), route.form.example(route.elsewhere)
+    return {JSON: {"schema": schema, "example": example}}
+
+
+def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
+    document: dict[str, Any] = {"description": answer.description}
+    if answer.body is not None:
+        content = {"schema": schemas.of(answer.body), "example": answer.example}
+        document["content"] = {answer.media_type: content}
+    if answer.headers:
+        document["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in answer.headers.items()
+        }
+    return document
+
+
+def _possible_errors(route: Route) -> Iterator[_Error]:
+    yield e.InvalidInput
+    yield from route.operation.errors
+    if route.operation.access is not Access.ANYONE:
+        yield e.Unauthenticated
+        yield e.Forbidden
+    if 204 in route.answers and route.operation.name == "users.check":
+        yield e.UserNotFound
+    if route.operation.name.endswith("sessions.revoke") and "id" in route.path_names:
+        yield e.NotFound
+    if route.takes_body:
+        yield e.PayloadTooLarge
+        yield e.UnsupportedMediaType
+
+
+def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
+    possible: tuple[_Error, ...] = (*errors, e.Internal, e.Overloaded)
+    by_status: dict[int, dict[str, None]] = {}
+    for error in possible:
+        by_status.setdefault(STATUS[error.kind], {})[error.slug] = None
+    return {
+        str(status): {
+            "description": "; ".join(f"`{slug}`" for slug in slugs),
+            "content": {PROBLEM_JSON: {"schema": {"$ref": f"{_SCHEMAS}Problem"}}},
+        }
+        for status, slugs in sorted(by_status.items())
+    }
+
+
+def _page(page: Page) -> dict[str, Any]:
+    errors: list[_Error] = [e.InvalidInput]
+    if page.for_admins:
+        errors += [e.Unauthenticated, e.Forbidden]
+    document: dict[str, Any] = {
+        "operationId": page.id,
+        "summary": page.summary,
+        "description": page.description,
+        "tags": [_OPERATOR],
+        "security": [{}, *_SECURITY] if page.for_admins else [],
+        "responses": {
+            "200": {"description": page.summary + ".", "content": {page.media_type: {}}},
+            **_failures([*errors, e.NotFound] if "{" in page.path else errors),
+        },
+    }
+    if "{" in page.path:
+        slugs = [error.slug for error in e.CATALOGUE]
+        schema = {"type": "string", "enum": slugs}
+        document["parameters"] = [
+            {"name": "slug", "in": "path", "required": True, "schema": schema}
+        ]
+    return document
+
+
+def _rpc() -> dict[str, Any]:
+    failures: list[_Error] = [e.InvalidInput, e.PayloadTooLarge, e.UnsupportedMediaType]
+    requests, replies = {}, {}
+    for name, operation in OPERATIONS.items():
+        call: dict[str, Any] = {"jsonrpc": "2.0", "method": name}
+        call["auth"] = None if operation.access is Access.ANYONE else "********"
+        call["params"] = input_form(operation.input).example()
+        requests[name] = {"summary": operation.summary, "value": {**call, "id": 1}}
+        reply = {"jsonrpc": "2.0", "id": 1, "result": RESULT_EXAMPLES[name]}
+        replies[name] = {"value": reply}
+    return {
+        "operationId": "rpc",
+        "summary": "The chat's door: JSON-RPC 2.0",
+        "description": _RPC_TEXT,
+        "tags": [Group.CHAT_USER],
+        "security": [{}, *_SECURITY],
+        "parameters": [
+            {
+                "name": "errors",
+                "in": "query",
+                "description": "How errors of the domain are shown.",
+                "schema": {"type": "string", "enum": ["problem"]},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": _one_or_many(_CALL), "examples": requests}},
+        },
+        "responses": {
+            "200": {
+                "description": "The reply, or an array of replies to a batch.",
+                "content": {JSON: {"schema": _one_or_many(_REPLY), "examples": replies}},
+            },
+            "204": {"description": "Nothing but notifications were sent."},
+            **_failures(failures),
+        },
+    }
+
+
+def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"oneOf": [schema, {"type": "array", "items": schema, "minItems": 1, "maxItems": 100}]}
+
+
+_UUID_OR_NAME = {
+    "type": "string",
+    "description": "A uuid (36 characters), else a username.",
+    "examples": ["demoaccount"],
+}
+_ID = {"type": ["string", "number", "null"]}
+_CALL: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "jsonrpc": {"const": "2.0"},
+        "method": {"type": "string", "examples": ["users.create"]},
+        "auth": {"type": ["string", "null"], "description": "A token or an access key."},
+        "params": {"type": ["object", "array", "null"]},
+        "id": _ID,
+    },
+    "required": ["jsonrpc", "method"],
+}
+_REPLY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "jsonrpc": {"const": "2.0"},
+        "id": _ID,
+        "result": {},
+        "error": {
+            "type": "object",
+            "properties": {
+                "code": {"type": "integer"},
+                "message": {"type": "string"},
+                "data": {},
+            },
+            "required": ["code", "message"],
+        },
+    },
+    "required": ["jsonrpc", "id"],
+}
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "Why a request was refused (RFC 9457).",
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "enum": [error.slug for error in e.CATALOGUE]},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong where, for `invalid-input`.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "detail": {"type": "string"},
+                    "pointer": {"type": "string", "description": "A member, as a JSON pointer."},
+                    "query": {"type": "string", "description": "A query parameter."},
+                    "header": {"type": "string", "description": "A header."},
+                },
+                "required": ["detail"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "examples": [
+        {
+            "type": "/errors/username-taken",
+            "title": e.UsernameTaken.title,
+            "status": 400,
+            "detail": e.UsernameTaken("user").detail,
+            "code": "username-taken",
+            "request_id": "9f0c2b8e6d3a4c51",
+        }
+    ],
+}
+_SECURITY_SCHEMES: dict[str, Any] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token, or an access key.",
+    },
+    "accessToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Access-Token",
+        "description": "An access key, or a token.",
+    },
+    "login": {
+        "type": "oauth2",
+        "description": "Username and password, exchanged for a token.",
+        "flows": {"password": {"tokenUrl": "/users/auth", "scopes": {}}},
+    },
+}

@@ -1,0 +1,209 @@
+"""The panel admins' routes: accounts."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+from starlette.responses import Response, StreamingResponse
+
+from app.domain.errors import UserNotFound
+from app.domain.users import parse_uuid
+from app.rest.answers import NO_CONTENT, no_content, no_content_if_any, show, shows
+from app.rest.door import Answer, Ask, Door
+from app.usecases.accounts import CheckUsername
+from app.usecases.admin_users import stream_users
+from app.usecases.call import Call
+from app.usecases.examples import RESULT_EXAMPLES
+from app.usecases.registry import OPERATIONS
+from app.usecases.views import PanelUser, UserPage
+from app.wire import json
+from app.wire.http import JSON, JsonResponse, caller_of
+
+door = Door()
+
+_LINK = "RFC 8288: `first`, and `next` where a page follows; only with `limit` or `cursor`."
+_ETAG = "The strong entity tag of this version of the account."
+
+
+@door.route(
+    "GET",
+    "/users",
+    "admin.users.list",
+    {
+        200: Answer(
+            "The accounts by uuid: all of them, or one page where `limit` or `cursor` is given.",
+            dict[str, PanelUser],
+            RESULT_EXAMPLES["admin.users.list"]["users"],
+            headers={"Link": _LINK},
+        )
+    },
+)
+async def list_users(ask: Ask) -> Response:
+    command = ask.read_query()
+    if "limit" not in ask.query and "cursor" not in ask.query:
+        call = Call(ask.services, ask.route.operation.access, caller_of(ask.scope, ask.headers))
+        return await _stream(stream_users(call, command))
+    page = await ask.perform(command)
+    return JsonResponse(page["users"], headers={"Link": _links(ask, page)})
+
+
+async def _stream(pieces: AsyncIterator[dict[str, PanelUser]]) -> Response:
+    """One JSON object from many; the first piece is asked for at once, so that refusals show."""
+    first = await anext(pieces)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        opening = b"{"
+        for_first = json.dump(first)[1:-1]
+        yield opening + for_first
+        comma = b"," if for_first else b""
+        async for piece in pieces:
+            if inner := json.dump(piece)[1:-1]:
+                yield comma + inner
+                comma = b","
+        yield b"}"
+
+    return StreamingResponse(chunks(), media_type=JSON)
+
+
+def _links(ask: Ask, page: UserPage) -> str:
+    query = {name: value for name, value in ask.query.items() if name != "cursor"}
+    pages = {"first": query}
+    if page["next"] is not None:
+        pages["next"] = {**query, "cursor": page["next"]}
+    path = f"{ask.prefix}/users"
+    return ", ".join(f'<{path}?{urlencode(query)}>; rel="{rel}"' for rel, query in pages.items())
+
+
+@door.route(
+    "POST",
+    "/users",
+    "admin.users.create",
+    {
+        204: Answer("Created.", headers={"Location": "Where the account is."}),
+        201: Answer(
+            "Created, and shown as `Prefer: return=representation` asked.",
+            OPERATIONS["admin.users.create"].result,
+            RESULT_EXAMPLES["admin.users.create"],
+            headers={"Location": "Where the account is."},
+        ),
+    },
+)
+async def create_user(ask: Ask) -> Response:
+    view = await ask.view()
+    headers = {"Location": f"{ask.prefix}/users/{view['uuid']}"}
+    if not _prefers_representation(ask):
+        return Response(status_code=204, headers=headers)
+    return JsonResponse(view, 201, {**headers, "Preference-Applied": "return=representation"})
+
+
+def _prefers_representation(ask: Ask) -> bool:
+    """RFC 7240 section 4.2; the first `return` counts."""
+    preferences = ",".join(ask.headers.getlist("prefer")).lower().split(",")
+    tokens = (preference.partition(";")[0].replace(" ", "") for preference in preferences)
+    returns = [token for token in tokens if token.startswith("return=")]
+    return bool(returns) and returns[0].replace('"', "") == "return=representation"
+
+
+_EXISTS = Answer("For a username: somebody has it, or it is held back.")
+
+
+@door.route(
+    "GET",
+    "/users/{uuid}",
+    "admin.users.get",
+    {
+        200: Answer(
+            "For a uuid, to admins: the account.",
+            shows("admin.users.get").body,
+            RESULT_EXAMPLES["admin.users.get"],
+            headers={"ETag": _ETAG},
+        ),
+        204: _EXISTS,
+    },
+)
+@door.route("HEAD", "/users/{uuid}", "users.check", {204: _EXISTS})
+async def get_user(ask: Ask) -> Response:
+    if parse_uuid(ask.path["uuid"]) is None:
+        return await _check_username(ask)
+    get = OPERATIONS["admin.users.get"]
+    ask.refuse_query()
+    found = await ask.perform(get.input(ask.path["uuid"]), get)
+    headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
+    if _has_already(ask, found.etag):
+        return Response(status_code=304, headers=headers)
+    return JsonResponse(found.view, headers=headers)
+
+
+async def _check_username(ask: Ask) -> Response:
+    ask.refuse_query()
+    check = OPERATIONS["users.check"]
+    if not await ask.perform(CheckUsername(ask.path["uuid"]), check):
+        raise UserNotFound
+    return Response(status_code=204)
+
+
+def _has_already(ask: Ask, etag: str) -> bool:
+    """If-None-Match (RFC 9110 section 13.1.2), compared weakly."""
+    tags = ",".join(ask.headers.getlist("if-none-match")).split(",")
+    return any(tag.strip().removeprefix("W/") in {"*", etag} for tag in tags)
+
+
+@door.route(
+    "PUT",
+    "/users/{uuid}",
+    "admin.users.update",
+    NO_CONTENT,
+    headers={"if-match": "if_match"},
+)
+async def update_user(ask: Ask) -> Response:
+    return await no_content(ask)
+
+
+@door.route("DELETE", "/users/{uuid}", "admin.users.disable", NO_CONTENT)
+async def disable_user(ask: Ask) -> Response:
+    return await no_content(ask)
+
+
+@door.route(
+    "GET", "/users/{uuid}/sessions", "admin.sessions.list", {200: shows("admin.sessions.list")}
+)
+async def list_sessions(ask: Ask) -> Response:
+    return await show(ask)
+
+
+@door.route(
+    "DELETE",
+    "/users/{uuid}/sessions",
+    "admin.sessions.revoke",
+    NO_CONTENT,
+    id="admin_sessions_revoke_all",
+    left_out=["id"],
+)
+async def revoke_sessions(ask: Ask) -> Response:
+    return await no_content(ask)
+
+
+@door.route("DELETE", "/users/{uuid}/sessions/{id}", "admin.sessions.revoke", NO_CONTENT)
+async def revoke_session(ask: Ask) -> Response:
+    return await no_content_if_any(ask, "session")
+
+
+@door.route("GET", "/users/{uuid}/keys", "admin.keys.list", {200: shows("admin.keys.list")})
+async def list_keys(ask: Ask) -> Response:
+    return await show(ask)
+
+
+@door.route(
+    "DELETE",
+    "/users/{uuid}/keys",
+    "admin.keys.revoke",
+    NO_CONTENT,
+    id="admin_keys_revoke_all",
+    left_out=["id"],
+)
+async def revoke_keys(ask: Ask) -> Response:
+    return await no_content(ask)
+
+
+@door.route("DELETE", "/users/{uuid}/keys/{id}", "admin.keys.revoke", NO_CONTENT)
+async def revoke_key(ask: Ask) -> Response:
+    return await no_content(ask)

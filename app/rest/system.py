@@ -1,0 +1,171 @@
+"""What is not about accounts: health, metrics, public keys, the OpenAPI document, error pages."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from html import escape
+from ipaddress import ip_address
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import Receive, Scope, Send
+
+from app.domain.errors import CATALOGUE, NotFound
+from app.domain.policy import Access
+from app.usecases.call import Call
+from app.usecases.operator import published_keys
+from app.usecases.services import Services
+from app.wire import json
+from app.wire.http import JSON, JsonResponse, caller_of, context_of, method_not_allowed
+from app.wire.problem import STATUS
+
+ERRORS = {error.slug: error for error in CATALOGUE}
+_CACHED = {"Cache-Control": "public, max-age=60"}
+JWK_SET = "application/jwk-set+json"
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{slug}: {title}</title>
+<h1>{title}</h1>
+<p>{text}</p>
+<dl><dt>Code</dt><dd><code>{slug}</code></dd><dt>HTTP status</dt><dd>{status}</dd></dl>
+</html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One row: a path that takes GET and HEAD, for the application and for the documents."""
+
+    path: str
+    id: str
+    summary: str
+    description: str
+    answer: Callable[["System", Scope], Awaitable[Response]]
+    media_type: str = JSON
+    for_admins: bool = False
+
+
+class System:
+    """The endpoints behind the pages."""
+
+    def __init__(
+        self, services: Services, registry: CollectorRegistry, document: dict[str, Any]
+    ) -> None:
+        self._services = services
+        self._registry = registry
+        self._document = json.dump(document)
+
+    def routes(self) -> list[StarletteRoute]:
+        """The routes as the application takes them."""
+        return [StarletteRoute(page.path, _Get(page, self)) for page in PAGES]
+
+    async def _live(self, _scope: Scope) -> Response:
+        return JsonResponse({"status": "ok"})
+
+    async def _ready(self, _scope: Scope) -> Response:
+        await self._services.store.read(lambda tx: tx.signing_keys.all())
+        return JsonResponse({"status": "ok"})
+
+    async def _jwks(self, _scope: Scope) -> Response:
+        """RFC 7517 section 5: other services verify tokens with these by themselves."""
+        keys = [json.parse(key.jwk.encode()) for key in await published_keys(self._services)]
+        return Response(json.dump({"keys": keys}), headers=_CACHED, media_type=JWK_SET)
+
+    async def _openapi(self, _scope: Scope) -> Response:
+        return Response(self._document, headers=_CACHED, media_type=JSON)
+
+    async def _metrics(self, scope: Scope) -> Response:
+        """For whoever asks from this machine, and for admins."""
+        if not _is_from_here(scope):
+            caller = caller_of(scope, Headers(scope=scope))
+            await Call(self._services, Access.ADMIN, caller).actor()
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def _error_page(self, scope: Scope) -> Response:
+        """What the `type` of a problem leads to."""
+        error = ERRORS.get(scope["path_params"]["slug"])
+        if error is None:
+            raise NotFound("There is no such error.")
+        page = _PAGE.format(
+            slug=error.slug,
+            title=escape(error.title),
+            text=escape(error.__doc__ or ""),
+            status=STATUS[error.kind],
+        )
+        return Response(page, headers=_CACHED, media_type="text/html")
+
+
+PAGES = (
+    Page(
+        "/health/live",
+        "health_live",
+        "Whether the process answers",
+        "For a supervisor: a failure means that the process should be started again.",
+        System._live,
+    ),
+    Page(
+        "/health/ready",
+        "health_ready",
+        "Whether requests can be served",
+        "For a load balancer: the store answers. Else 503.",
+        System._ready,
+    ),
+    Page(
+        "/.well-known/jwks.json",
+        "jwks",
+        "The public keys that verify tokens",
+        "A JWK Set (RFC 7517). A service that verifies tokens with it learns of a revocation only "
+        "when the token expires.",
+        System._jwks,
+        JWK_SET,
+    ),
+    Page("/openapi.json", "openapi", "This document", "OpenAPI 3.1.", System._openapi),
+    Page(
+        "/metrics",
+        "metrics",
+        "Metrics for Prometheus",
+        "From the same machine without a credential, else for admins.",
+        System._metrics,
+        "text/plain",
+        for_admins=True,
+    ),
+    Page(
+        "/errors/{slug}",
+        "error_page",
+        "What an error means",
+        "The page that the `type` of a problem leads to.",
+        System._error_page,
+        "text/html",
+    ),
+)
+
+
+class _Get:
+    """An ASGI application for one page."""
+
+    def __init__(self, page: Page, system: System) -> None:
+        self._page = page
+        self._system = system
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            raise method_not_allowed({"GET"})
+        scope["gatehouse.route"] = self._page.path
+        response = await self._page.answer(self._system, scope)
+        await response(scope, receive, send)
+
+
+def _is_from_here(scope: Scope) -> bool:
+    """Whether the client is on this machine; what a proxy that is not trusted passes on is not."""
+    headers = Headers(scope=scope)
+    peer = scope.get("client")
+    address = context_of(scope).address
+    forwarded = "x-forwarded-for" in headers or "forwarded" in headers
+    if address is None or (forwarded and peer is not None and peer[0] == address):
+        return False
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,146 @@
+"""From the bytes of a request to the bytes of its answer."""
+
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, QueryParams
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.domain.errors import DomainError, Flaw, Internal, InvalidInput
+from app.rpc.envelope import (
+    Request,
+    RpcError,
+    failure,
+    invalid_request,
+    method_not_found,
+    parse_error,
+    read_request,
+    success,
+)
+from app.rpc.errors import Dialect, chat_dialect, problem_dialect
+from app.rpc.methods import METHODS
+from app.usecases.call import Caller
+from app.usecases.services import Services
+from app.wire import json
+from app.wire.edge import note
+from app.wire.http import (
+    JSON,
+    caller_of,
+    context_of,
+    method_not_allowed,
+    read_body,
+    require_media_type,
+)
+from app.wire.inputs import view_of
+
+PATH = "/rpc"
+CONTENT_TYPES = (JSON, "application/json-rpc", "application/jsonrequest")
+BATCH_MAX = 100
+BATCH_HASHES_MAX = 10
+HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
+
+_LOG = structlog.get_logger("gatehouse.rpc")
+
+
+class RpcEndpoint:
+    """The ASGI application at `/rpc`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["gatehouse.route"] = PATH
+        if scope["method"] != "POST":
+            raise method_not_allowed({"POST"})
+        headers = Headers(scope=scope)
+        require_media_type(headers, *CONTENT_TYPES)
+        exchange = Exchange(
+            self._services,
+            caller_of(scope, headers),
+            _dialect(QueryParams(scope["query_string"])),
+            context_of(scope).request_id,
+        )
+        reply = await exchange.answer(await read_body(headers, receive))
+        note(scope, methods=exchange.methods)
+        response = Response(status_code=204)
+        if reply is not None:
+            response = Response(reply, media_type=JSON)
+        await response(scope, receive, send)
+
+
+class Exchange:
+    """One HTTP request's worth of calls."""
+
+    def __init__(
+        self, services: Services, caller: Caller, dialect: Dialect, request_id: str
+    ) -> None:
+        self._services = services
+        self._caller = caller
+        self._dialect = dialect
+        self._request_id = request_id
+        self.methods: list[str] = []
+
+    async def answer(self, body: bytes) -> bytes | None:
+        """The reply to a call or a batch; None where only notifications were sent."""
+        try:
+            value = json.parse(body)
+        except ValueError:
+            return json.dump(failure(None, parse_error()))
+        if type(value) is not list:
+            reply = await self._answer_one(value)
+            return None if reply is None else json.dump(reply)
+        if (error := _refused_batch(value)) is not None:
+            return json.dump(failure(None, error))
+        replies = [reply for item in value if (reply := await self._answer_one(item)) is not None]
+        return json.dump(replies) if replies else None
+
+    async def _answer_one(self, value: Any) -> dict[str, Any] | None:
+        try:
+            request = read_request(value)
+        except RpcError as error:
+            return failure(None, error)
+        try:
+            reply = success(request.id, await self._result(request))
+        except RpcError as error:
+            reply = failure(request.id, error)
+        return None if request.is_notification else reply
+
+    async def _result(self, request: Request) -> Any:
+        method = METHODS.get(request.method)
+        if method is None:
+            raise method_not_found()
+        self.methods.append(request.method)
+        command = method.read(request.params)
+        caller = self._caller
+        if request.auth is not None:
+            caller = replace(caller, credential=request.auth)
+        try:
+            return view_of(await method.operation.perform(self._services, caller, command))
+        except DomainError as error:
+            raise self._dialect(error, self._request_id) from error
+        except Exception as error:
+            _LOG.exception("fault", request_id=self._request_id, method=request.method)
+            raise self._dialect(Internal(self._request_id), self._request_id) from error
+
+
+def _refused_batch(values: list[Any]) -> RpcError | None:
+    if not values:
+        return invalid_request("A batch is not empty.")
+    if len(values) > BATCH_MAX:
+        return invalid_request(f"A batch has at most {BATCH_MAX} calls.")
+    methods = [value.get("method") for value in values if type(value) is dict]
+    if sum(type(method) is str and method in HASHING for method in methods) > BATCH_HASHES_MAX:
+        names = ", ".join(sorted(HASHING))
+        return invalid_request(f"A batch has at most {BATCH_HASHES_MAX} calls to {names}.")
+    return None
+
+
+def _dialect(query: QueryParams) -> Dialect:
+    if not query:
+        return chat_dialect
+    if query.multi_items() == [("errors", "problem")]:
+        return problem_dialect
+    rule = "takes no query but errors=problem"
+    raise InvalidInput(f"{PATH} {rule}", [Flaw("errors", rule, "query")])

@@ -1,0 +1,91 @@
+"""JSON-RPC 2.0 (https://www.jsonrpc.org/specification), with one more request member: `auth`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+
+Id = str | int | float | None
+
+
+class RpcError(Exception):
+    """An error object (section 5.1); `data` is left out where it is None."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+def parse_error() -> RpcError:
+    """The body is not JSON."""
+    return RpcError(PARSE_ERROR, "Parse error")
+
+
+def invalid_request(reason: str | None = None) -> RpcError:
+    """The JSON is not a request."""
+    return RpcError(INVALID_REQUEST, "Invalid Request", reason)
+
+
+def method_not_found() -> RpcError:
+    """There is no such method."""
+    return RpcError(METHOD_NOT_FOUND, "Method not found")
+
+
+def invalid_params(reason: str) -> RpcError:
+    """The parameters are not those of the method."""
+    return RpcError(INVALID_PARAMS, "Invalid params", reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request object (section 4); a notification is one that was sent without an id."""
+
+    method: str
+    params: Mapping[str, Any] | Sequence[Any]
+    id: Id
+    is_notification: bool
+    auth: str | None
+
+
+def read_request(value: Any) -> Request:
+    """The request in a JSON value. Raises RpcError where it is none."""
+    if type(value) is not dict:
+        raise invalid_request("A request is an object.")
+    if value.get("jsonrpc") != "2.0":
+        raise invalid_request("'jsonrpc' is \"2.0\".")
+    method, params, auth = value.get("method"), value.get("params"), value.get("auth")
+    if type(method) is not str:
+        raise invalid_request("'method' is a string.")
+    if params is not None and type(params) not in {dict, list}:
+        raise invalid_request("'params' is an object or an array.")
+    if type(value.get("id")) not in {str, int, float, type(None)}:
+        raise invalid_request("'id' is a string, a number or null.")
+    if type(auth) not in {str, type(None)}:
+        raise invalid_request("'auth' is a string or null.")
+    return Request(
+        method=method,
+        params={} if params is None else params,
+        id=value.get("id"),
+        is_notification="id" not in value,
+        auth=auth,
+    )
+
+
+def success(request_id: Id, result: Any) -> dict[str, Any]:
+    """A response object with a result (section 5)."""
+    return {"jsonrpc": "2.0", "id": request_id, "result": result}
+
+
+def failure(request_id: Id, error: RpcError) -> dict[str, Any]:
+    """A response object with an error (section 5)."""
+    members: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        members["data"] = error.data
+    return {"jsonrpc": "2.0", "id": request_id, "error": members}

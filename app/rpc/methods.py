@@ -1,0 +1,38 @@
+"""The table of methods: every operation of the registry, under its own name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.rpc.envelope import invalid_params
+from app.usecases.operation import Operation
+from app.usecases.registry import OPERATIONS
+from app.wire.inputs import InputForm, MalformedInputError, input_form
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method: its operation, and the form of its parameters."""
+
+    operation: Operation
+    form: InputForm
+
+    def read(self, params: Mapping[str, Any] | Sequence[Any]) -> Any:
+        """The operation's input from parameters by name or by position. Raises RpcError."""
+        members = params if isinstance(params, Mapping) else self._by_name(params)
+        try:
+            return self.form.read(members)
+        except MalformedInputError as error:
+            raise invalid_params(str(error)) from None
+
+    def _by_name(self, values: Sequence[Any]) -> Mapping[str, Any]:
+        names = self.form.names
+        if len(values) > len(names):
+            raise invalid_params(f"There are at most {len(names)} parameters: {', '.join(names)}")
+        sent = zip(names, values, strict=False)
+        return {name: v for name, v in sent if v is not None or not self.form.skips_null(name)}
+
+
+METHODS: dict[str, Method] = {
+    name: Method(operation, input_form(operation.input)) for name, operation in OPERATIONS.items()
+}

@@ -1,0 +1,77 @@
+"""Identifiers and secrets from the system's random source."""
+
+import secrets
+import string
+import threading
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from app.domain.ports import Clock
+
+# The first moment a snowflake can tell; later than it, 41 bits of milliseconds last until 2094.
+EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+WORKER_BITS, SEQUENCE_BITS = 10, 12
+WORKERS = 1 << WORKER_BITS
+_SEQUENCE_END = 1 << SEQUENCE_BITS
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+# Without what is easily misread: 0 and O, 1, l and I.
+_READABLE = "".join(sorted(set(_ALPHANUMERIC) - set("0O1lI")))
+_GENERATED_PASSWORD_LENGTH = 20
+
+
+class Snowflakes:
+    """Time-ordered 63-bit ids: 41 bits of milliseconds, 10 of worker, 12 of sequence.
+
+    The time in them never goes back, whatever the clock does: it is at least that of `floor`, the
+    newest id known at the start, and of every id given since.
+    """
+
+    def __init__(self, clock: Clock, worker: int, floor: int = 0) -> None:
+        self._clock = clock
+        self._worker = worker
+        # One after the floor's: another worker may have used up the same millisecond.
+        self._time = (floor >> (WORKER_BITS + SEQUENCE_BITS)) + 1
+        self._sequence = -1
+        self._lock = threading.Lock()
+
+    def snowflake(self) -> int:
+        """A new id."""
+        with self._lock:
+            now = (self._clock.now() - EPOCH) // timedelta(milliseconds=1)
+            self._sequence += 1
+            if now > self._time or self._sequence == _SEQUENCE_END:
+                self._time, self._sequence = max(now, self._time + 1), 0
+            time = self._time << (WORKER_BITS + SEQUENCE_BITS)
+            return time | self._worker << SEQUENCE_BITS | self._sequence
+
+    def uuid(self) -> str:
+        """A new random UUID (RFC 9562 section 5.4)."""
+        return str(uuid.uuid4())
+
+
+def random_worker() -> int:
+    """A worker number for a short-lived process beside the server, which is worker 0."""
+    return 1 + secrets.randbelow(WORKERS - 1)
+
+
+def request_id() -> str:
+    """A name for one request, to find it in the log."""
+    return secrets.token_hex(8)
+
+
+class SystemRandomness:
+    """Secrets from the operating system."""
+
+    def access_key(self) -> str:
+        """`XXXXXXXX-xxxx-xxxx-xxxx-xxxxxxxx`: a public id, and 119 random bits."""
+        public = _random(string.ascii_uppercase + string.digits, 8)
+        return "-".join([public, *(_random(_ALPHANUMERIC, n) for n in (4, 4, 4, 8))])
+
+    def password(self) -> str:
+        """A password of 116 random bits."""
+        return _random(_READABLE, _GENERATED_PASSWORD_LENGTH)
+
+
+def _random(alphabet: str, length: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))

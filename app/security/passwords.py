@@ -1,0 +1,67 @@
+"""argon2id through libpass, off the event loop and never on more threads than there are cores."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, TypeVarTuple
+
+from passlib.context import CryptContext
+
+from app.domain.ports import Verdict
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+# Written out, so that a library's new default changes nothing here: OWASP Password Storage Cheat
+# Sheet, argon2id with 19 MiB, two passes, one lane.
+_CONTEXT = CryptContext(
+    schemes=["argon2", "bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
+    deprecated=["bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
+    argon2__type="ID",
+    argon2__memory_cost=19456,
+    argon2__time_cost=2,
+    argon2__parallelism=1,
+)
+# bcrypt reads no more, and other programs cut there in silence (PHP's password_hash among them).
+_BCRYPT_BYTES = 72
+
+
+class Argon2Hasher:
+    """Hashes passwords, and verifies imported bcrypt, PBKDF2 and scrypt hashes, too."""
+
+    def __init__(self) -> None:
+        cores = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash")
+        self._nobodys = _CONTEXT.hash("what is verified where there is nothing to verify")
+
+    async def hash(self, password: str) -> str:
+        """An argon2id hash in PHC string format."""
+        return await self._run(_CONTEXT.hash, password)
+
+    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
+        """Compare. Whatever is odd about a hash makes a wrong password, after the same time."""
+        if password is None or not hashed or _CONTEXT.identify(hashed) is None:
+            await self._run(_CONTEXT.verify, "", self._nobodys)
+            return Verdict(right=False)
+        return await self._run(_verify, password, hashed)
+
+    async def _run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown()
+
+
+def _verify(password: str, hashed: str) -> Verdict:
+    secret: str | bytes = password
+    if hashed.startswith("$2"):
+        secret = password.encode()[:_BCRYPT_BYTES]
+    try:
+        right, rehashed = _CONTEXT.verify_and_update(secret, hashed)
+    except ValueError:
+        return Verdict(right=False)
+    if rehashed is not None and secret != password:
+        rehashed = _CONTEXT.hash(password)
+    return Verdict(right, rehashed)

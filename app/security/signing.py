@@ -1,0 +1,123 @@
+"""The keys that tokens are signed with: one private half per data directory, the public halves of
+all in the store."""
+
+import json
+import os
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from jose import jwk
+from jose.backends.base import Key
+
+from app.domain.ports import Clock, PublicKey, Store, Transaction
+
+ALGORITHM = "ES256"
+KEY_FILE = "signing-key.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key ready to sign, and the name of its public half."""
+
+    kid: str
+    key: Key
+
+
+def verifying_key(public: PublicKey) -> Key:
+    """A public key ready to verify; building one costs more than using it."""
+    return jwk.construct(json.loads(public.jwk), ALGORITHM)
+
+
+class SigningKeyFile:
+    """The private key in `DATA_DIR` (0600).
+
+    A changed file is noticed at the next use, so that a rotation at the command line reaches a
+    running server.
+    """
+
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        self._path = data_dir / KEY_FILE
+        self._clock = clock
+        self._loaded: tuple[tuple[int, int], SigningKey] | None = None
+
+    def current(self) -> SigningKey:
+        """The key to sign with now."""
+        stat = os.stat(self._path)
+        version = (stat.st_mtime_ns, stat.st_ino)
+        if self._loaded is None or self._loaded[0] != version:
+            pem = self._path.read_bytes()
+            self._loaded = (
+                version,
+                SigningKey(_public_half(pem)[0], jwk.construct(pem, ALGORITHM)),
+            )
+        return self._loaded[1]
+
+    async def ensure(self, store: Store) -> str:
+        """Make the key where there is none, see that its public half is published; its kid."""
+        if not self._path.exists():
+            return await self.rotate(store)
+        kid, jwk_text = _public_half(self._path.read_bytes())
+
+        def publish(tx: Transaction) -> None:
+            if tx.signing_keys.find(kid) is None:
+                tx.signing_keys.publish(PublicKey(kid, jwk_text, self._clock.now(), None))
+
+        await store.write(publish)
+        return kid
+
+    async def rotate(self, store: Store) -> str:
+        """Sign with a new key from now on; its kid. Tokens of the old one stay valid.
+
+        The public half is published before the private one is used, and the file is replaced at
+        once and whole: a crash in between costs nothing.
+        """
+        old = _public_half(self._path.read_bytes())[0] if self._path.exists() else None
+        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        kid, jwk_text = _public_half(pem)
+        now = self._clock.now()
+        await store.write(lambda tx: tx.signing_keys.publish(PublicKey(kid, jwk_text, now, None)))
+        replace_file(self._path, pem)
+        if old is not None:
+            await store.write(lambda tx: tx.signing_keys.retire(old, now))
+        return kid
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read: all of it, on disk, or nothing."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _public_half(pem: bytes) -> tuple[str, str]:
+    """The RFC 7638 thumbprint and the public JWK of a private key."""
+    private = serialization.load_pem_private_key(pem, password=None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    numbers = private.public_key().public_numbers()
+    x, y = (_b64(n.to_bytes(32, "big")) for n in (numbers.x, numbers.y))
+    members: dict[str, Any] = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
+    kid = _b64(sha256(json.dumps(members, separators=(",", ":")).encode()).digest())
+    public = {**members, "kid": kid, "use": "sig", "alg": ALGORITHM}
+    return kid, json.dumps(public, sort_keys=True)
+
+
+def _b64(octets: bytes) -> str:
+    return urlsafe_b64encode(octets).decode().rstrip("=")

@@ -1,0 +1,119 @@
+"""Running the server: the first admin, the socket, the greeting, and a clean end."""
+
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from app.bootstrap import open_house, prepare_store
+from app.config import Settings
+from app.logs import is_readable
+from app.main import create_app
+from app.security.signing import replace_file
+from app.usecases.operator import make_first_admin, needs_first_admin
+
+GRACE_SECONDS = 10
+BACKLOG = 2048
+ADMIN_KEY_FILE = "admin-key"
+
+_LOG = structlog.get_logger("gatehouse")
+
+
+class PortInUseError(RuntimeError):
+    """Somebody else listens at the address."""
+
+
+def serve(settings: Settings) -> None:
+    """Prepare the store, make the first admin, greet, and serve until SIGTERM or SIGINT.
+
+    Raises PortInUseError, and what `prepare_store` raises; the port is taken first, so that a
+    start that cannot succeed changes nothing.
+    """
+    # uvicorn raises the signal again when it has shut down; with this, that is a good end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    with _listening(settings) as sock:
+        prepare_store(settings)
+        said = asyncio.run(_first_admin(settings))
+        _greet(settings, sock, said)
+        config = uvicorn.Config(
+            create_app(settings),
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            lifespan="on",
+        )
+        server = uvicorn.Server(config)
+        server.run(sockets=[sock])
+        if not server.started:
+            sys.exit(1)
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((settings.host, settings.port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(
+                f"Port {settings.port} at {settings.host} is in use: set GATEHOUSE_PORT to another "
+                "one, or stop what listens there."
+            ) from None
+        raise
+    return sock
+
+
+async def _first_admin(settings: Settings) -> str | None:
+    """Where there never was an admin, make him; what to tell the operator of his key."""
+    async with open_house(settings) as house:
+        if not await needs_first_admin(house.services):
+            return None
+        key = settings.bootstrap_admin_key
+        if key is not None:
+            await make_first_admin(house.services, key)
+            return "the key in GATEHOUSE_BOOTSTRAP_ADMIN_KEY"
+        key = house.services.randomness.access_key()
+        if sys.stderr.isatty():
+            return key if await make_first_admin(house.services, key) else None
+        # Written before the account is: whenever we are cut off, the key that counts is there.
+        path = settings.data_dir.resolve() / ADMIN_KEY_FILE
+        replace_file(path, f"{key}\n".encode())
+        if await make_first_admin(house.services, key):
+            return f"in {path}"
+        path.unlink()
+        return None
+
+
+def _greet(settings: Settings, sock: socket.socket, admin_key: str | None) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = settings.public_url or f"http://{host}:{sock.getsockname()[1]}"
+    data = Path(settings.data_dir).resolve()
+    if not is_readable(settings.log_format):
+        first = {} if admin_key is None else {"admin_key": admin_key}
+        _LOG.info("serving", url=url, data_dir=str(data), version=version("gatehouse"), **first)
+        return
+    lines = [
+        f"Gatehouse {version('gatehouse')} serves at {url}",
+        f"  the API, described   {url}/openapi.json",
+        f"  the chat's door      POST {url}/rpc",
+        f"  the panel's door     {url}/users",
+        f"  accounts and keys    {data}",
+    ]
+    if admin_key is not None:
+        lines.append(f"  the admin's key      {admin_key}")
+        if sys.stderr.isatty():
+            lines.append("  (send it as X-Access-Token; it is shown this once)")
+    print("\n".join(lines), file=sys.stderr)

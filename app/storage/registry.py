@@ -1,0 +1,110 @@
+"""The embedded registry's guilds and servers as the domain's ports."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from app.domain.registry import Guild, Server
+from app.storage.tables import GuildMemberRow, GuildRow, ServerRow, UserRow, metadata
+
+_USERS = metadata.tables[UserRow.__tablename__]
+_GUILDS = metadata.tables[GuildRow.__tablename__]
+_MEMBERS = metadata.tables[GuildMemberRow.__tablename__]
+_SERVERS = metadata.tables[ServerRow.__tablename__]
+
+
+class GuildTable:
+    """Guilds on SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, guild_id: int) -> Guild | None:
+        return next(iter(self._where(_GUILDS.c.id == guild_id)), None)
+
+    def put(self, guild: Guild) -> bool:
+        values = {"name": guild.name, "owner_id": guild.owner_id, "icon": guild.icon}
+        changed = self._connection.execute(
+            update(_GUILDS).where(_GUILDS.c.id == guild.id).values(values)
+        ).rowcount
+        if not changed:
+            self._connection.execute(insert(_GUILDS).values(id=guild.id, **values))
+        return not changed
+
+    def delete(self, guild_id: int) -> bool:
+        query = delete(_GUILDS).where(_GUILDS.c.id == guild_id)
+        return bool(self._connection.execute(query).rowcount)
+
+    def all(self) -> Sequence[Guild]:
+        return self._where()
+
+    def of(self, user_id: int) -> Sequence[Guild]:
+        joined = select(_MEMBERS.c.guild_id).where(_MEMBERS.c.user_id == user_id)
+        return self._where(or_(_GUILDS.c.owner_id == user_id, _GUILDS.c.id.in_(joined)))
+
+    def add_member(self, guild_id: int, user_id: int) -> bool:
+        query = upsert(_MEMBERS).values(guild_id=guild_id, user_id=user_id)
+        return bool(self._connection.execute(query.on_conflict_do_nothing()).rowcount)
+
+    def remove_member(self, guild_id: int, user_id: int) -> bool:
+        query = delete(_MEMBERS).where(
+            _MEMBERS.c.guild_id == guild_id, _MEMBERS.c.user_id == user_id
+        )
+        return bool(self._connection.execute(query).rowcount)
+
+    def _where(self, *conditions: ColumnElement[bool]) -> list[Guild]:
+        rows = self._connection.execute(
+            select(*_GUILDS.c).where(*conditions).order_by(_GUILDS.c.id)
+        )
+        return [Guild(*row) for row in rows]
+
+
+class ServerTable:
+    """Servers on SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, uuid: str) -> Server | None:
+        return next(iter(self._where(_SERVERS.c.uuid == uuid)), None)
+
+    def put(self, uuid: str, *, owner_id: int, name: str, enabled: bool) -> bool:
+        values: dict[str, Any] = {"owner_id": owner_id, "name": name, "enabled": enabled}
+        changed = self._connection.execute(
+            update(_SERVERS).where(_SERVERS.c.uuid == uuid).values(values)
+        ).rowcount
+        if not changed:
+            self._connection.execute(insert(_SERVERS).values(uuid=uuid, **values))
+        return not changed
+
+    def delete(self, uuid: str) -> bool:
+        query = delete(_SERVERS).where(_SERVERS.c.uuid == uuid)
+        return bool(self._connection.execute(query).rowcount)
+
+    def all(self) -> Sequence[Server]:
+        return self._where()
+
+    def uuids_of(self, user_id: int) -> Sequence[str]:
+        query = select(_SERVERS.c.uuid).where(_SERVERS.c.owner_id == user_id)
+        return list(self._connection.scalars(query.order_by(_SERVERS.c.number)))
+
+    def _where(self, *conditions: ColumnElement[bool]) -> list[Server]:
+        active = and_(_SERVERS.c.enabled, _USERS.c.disabled.is_(False)).label("active")
+        columns = (
+            _SERVERS.c.number,
+            _SERVERS.c.uuid,
+            _SERVERS.c.owner_id,
+            _USERS.c.uuid.label("owner_uuid"),
+            _SERVERS.c.name,
+            _SERVERS.c.enabled,
+            active,
+        )
+        rows = self._connection.execute(
+            select(*columns)
+            .join(_USERS, _USERS.c.id == _SERVERS.c.owner_id)
+            .where(*conditions)
+            .order_by(_SERVERS.c.number)
+        )
+        return [Server(*row) for row in rows]

@@ -1,0 +1,130 @@
+"""All tables, as SQLModel models; the migrations bring a database to just this."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, text
+from sqlmodel import Field, SQLModel
+
+from app.storage.types import Milliseconds
+
+# Every constraint has a name of our own: `constraints.py` maps it to its domain error.
+SQLModel.metadata = metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UserRow(SQLModel, table=True):
+    """An account. `email_key` is '' for none: every column of an index has a value to sort by."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        Index("uq_users_email_key", "email_key", unique=True, sqlite_where=text("email_key <> ''")),
+        Index("ix_users_email_key_number", "email_key", "number"),
+        # The rare ones only: an index over everybody would tempt the planner away from better ones.
+        Index("ix_users_admins", "number", sqlite_where=text("admin IS 1")),
+        Index("ix_users_disabled", "number", sqlite_where=text("disabled IS 1")),
+        # AUTOINCREMENT: a number is never given again, whatever happens to its row.
+        {"sqlite_autoincrement": True},
+    )
+
+    number: int = Field(primary_key=True)
+    id: int = Field(sa_type=BigInteger, unique=True)
+    uuid: str = Field(unique=True)
+    username: str = Field(unique=True)
+    display_name: str
+    email: str | None
+    email_key: str
+    password_hash: str | None
+    admin: bool
+    disabled: bool
+    version: int
+
+
+class NameClaimRow(SQLModel, table=True):
+    """Whose a name is, by skeleton; `held_until` is null for the name an account carries."""
+
+    __tablename__ = "name_claims"
+
+    skeleton: str = Field(primary_key=True)
+    user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
+    held_until: datetime | None = Field(sa_type=Milliseconds)
+
+
+class SessionRow(SQLModel, table=True):
+    """A session that has not been ended."""
+
+    __tablename__ = "sessions"
+
+    id: str = Field(primary_key=True)
+    user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
+    created_at: datetime = Field(sa_type=Milliseconds)
+    expires_at: datetime = Field(sa_type=Milliseconds)
+    last_seen_at: datetime = Field(sa_type=Milliseconds)
+    address: str | None
+    agent: str | None
+
+
+class AccessKeyRow(SQLModel, table=True):
+    """An access key that has not been revoked."""
+
+    __tablename__ = "access_keys"
+
+    id: str = Field(primary_key=True)
+    user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
+    name: str
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = Field(sa_type=Milliseconds)
+    expires_at: datetime | None = Field(sa_type=Milliseconds)
+    last_used_at: datetime | None = Field(sa_type=Milliseconds)
+
+
+class SigningKeyRow(SQLModel, table=True):
+    """The public half of a signing key."""
+
+    __tablename__ = "signing_keys"
+
+    kid: str = Field(primary_key=True)
+    jwk: str
+    created_at: datetime = Field(sa_type=Milliseconds)
+    retired_at: datetime | None = Field(sa_type=Milliseconds)
+
+
+class GuildRow(SQLModel, table=True):
+    """A guild of the embedded registry."""
+
+    __tablename__ = "guilds"
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    name: str
+    owner_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
+    icon: str | None
+
+
+class GuildMemberRow(SQLModel, table=True):
+    """Somebody's belonging to a guild."""
+
+    __tablename__ = "guild_members"
+
+    guild_id: int = Field(
+        sa_type=BigInteger, foreign_key="guilds.id", ondelete="CASCADE", primary_key=True
+    )
+    user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", primary_key=True, index=True)
+
+
+class ServerRow(SQLModel, table=True):
+    """A server of the embedded registry; it runs while `enabled` and its owner is active."""
+
+    __tablename__ = "servers"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    number: int = Field(sa_column=Column(Integer, primary_key=True))
+    uuid: str = Field(unique=True)
+    owner_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
+    name: str
+    enabled: bool

@@ -1,0 +1,228 @@
+"""What a chat user does with his account: sign up, look, change, say that he is there."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from app.domain import policy
+from app.domain.errors import InvalidUsername, UsernameTaken, UserNotFound
+from app.domain.names import Username, display_name
+from app.domain.passwords import new_password
+from app.domain.policy import Principal
+from app.domain.ports import Transaction
+from app.domain.presence import Presence
+from app.domain.users import AccountRef, NewUser, User, keep_an_admin
+from app.usecases.call import Call
+from app.usecases.operation import UNSET, Param, Unset
+from app.usecases.services import Services
+from app.usecases.views import ChatUser, GuildView, chat_user, guild_view
+
+UsernameParam = Annotated[
+    str,
+    Param(
+        "4 to 16 letters, digits, `_`, `-` or `.`, beginning and ending with a letter or digit; "
+        "compared and stored in lower case.",
+        "user",
+    ),
+]
+PasswordParam = Annotated[
+    str,
+    Param("8 to 128 characters; not a common password, the username or the e-mail.", "********"),
+]
+DisplayNameParam = Annotated[str, Param("What others see: 1 to 32 characters.", "User")]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUser:
+    """What signing up takes."""
+
+    username: UsernameParam
+    password: PasswordParam
+    display_name: DisplayNameParam | Unset = UNSET
+
+
+async def create_user(call: Call, command: CreateUser) -> ChatUser:
+    """Creates a new user.
+
+    Anyone may, while registration is open. The display name is at first what was typed as
+    username. A name that another account has, one that looks like it (Unicode TS 39), and one
+    held back after a renaming are all taken.
+    """
+    services = call.services
+    services.rules.require_open_registration()
+    username = _registrable(services, command.username)
+    shown = display_name(
+        command.username if command.display_name is UNSET else command.display_name
+    )
+    password = new_password(command.password, username=username.value, email=None)
+    new = NewUser(
+        id=services.ids.snowflake(),
+        uuid=services.ids.uuid(),
+        username=username.value,
+        skeleton=username.skeleton,
+        display_name=shown,
+        email=None,
+        password_hash=await services.hasher.hash(password),
+    )
+    user = await services.store.write(lambda tx: add_user(tx, services, new, held_too=False))
+    return chat_user(user, None)
+
+
+def add_user(tx: Transaction, services: Services, new: NewUser, *, held_too: bool) -> User:
+    """Store a new account and claim its name. Raises UsernameTaken, EmailTaken."""
+    user = tx.users.add(new)
+    claim_name(tx, services, user, new.skeleton, held_too=held_too)
+    return user
+
+
+def claim_name(
+    tx: Transaction, services: Services, user: User, skeleton: str, *, held_too: bool
+) -> None:
+    """Give `user` the name he is to carry. Raises UsernameTaken."""
+    now = services.clock.now()
+    if not tx.names.claim(skeleton, user.id, now=now, held_too=held_too):
+        raise UsernameTaken(user.username)
+
+
+def _registrable(services: Services, raw: str) -> Username:
+    username = Username.parse(raw)
+    services.rules.reserved_names.require_free(username)
+    return username
+
+
+@dataclass(frozen=True, slots=True)
+class CheckUsername:
+    """What the existence check takes."""
+
+    username: Annotated[str, Param("The name to look up.", "user")]
+
+
+async def check_username(call: Call, command: CheckUsername) -> bool:
+    """Query the existence of a user with the given username.
+
+    Anyone may. Mainly designed for use in registration forms to check if a username is already
+    taken: true exactly where signing up would answer `username-taken`, false for a name that
+    nobody can register.
+    """
+    services = call.services
+    try:
+        username = _registrable(services, command.username)
+    except InvalidUsername:
+        return False
+    now = services.clock.now()
+    return await services.store.read(lambda tx: tx.names.is_taken(username.skeleton, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """The input of an operation that takes none."""
+
+
+async def get_self(call: Call, command: Nothing) -> ChatUser:
+    """Gets the authenticated user's data.
+
+    The holder of any valid credential may.
+    """
+    user = (await call.actor()).user
+    return chat_user(user, call.services.presences.get(user.id))
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSelf:
+    """What a user may change of his account; what is absent stays."""
+
+    display_name: DisplayNameParam | Unset = UNSET
+    username: UsernameParam | Unset = UNSET
+
+
+async def update_self(call: Call, command: UpdateSelf) -> ChatUser:
+    """Changes the authenticated user's display name, username, or both.
+
+    The holder of any valid credential may. The name left behind, and what looks like it, is held
+    back from others for a while.
+    """
+    services = call.services
+
+    def change(tx: Transaction, actor: Principal) -> User:
+        before, after = actor.user, actor.user
+        if command.display_name is not UNSET:
+            after = replace(after, display_name=display_name(command.display_name))
+        if command.username is not UNSET:
+            after = rename(tx, services, after, command.username, actor)
+        settle(tx, before, after, actor)
+        return after
+
+    user = await call.write(change)
+    return chat_user(user, services.presences.get(user.id))
+
+
+def rename(tx: Transaction, services: Services, user: User, raw: str, actor: Principal) -> User:
+    """Give `user` another username on behalf of `actor`, and hold the old one back for him.
+
+    Raises InvalidUsername (also for a reserved name, but for admins) and UsernameTaken.
+    """
+    username = Username.parse(raw)
+    if username.value == user.username:
+        return user
+    held_too = policy.may_take_held_names(actor)
+    if not held_too:
+        services.rules.reserved_names.require_free(username)
+    tx.names.release(user.id, services.clock.now() + services.rules.name_hold)
+    renamed = replace(user, username=username.value)
+    claim_name(tx, services, renamed, username.skeleton, held_too=held_too)
+    return renamed
+
+
+def settle(tx: Transaction, before: User, after: User, actor: Principal) -> None:
+    """Store what `actor` changed of an account, and all that follows from it.
+
+    Disabling ends sessions and keys (the servers stop by themselves); a changed password ends all
+    sessions but the one that acts. Raises LastAdmin, UsernameTaken, EmailTaken.
+    """
+    keep_an_admin(before, after, others=lambda: tx.users.has_other_active_admin(before.id))
+    if after == before:
+        return
+    tx.users.save(replace(after, version=before.version + 1))
+    if after.disabled and not before.disabled:
+        tx.sessions.end(before.id)
+        tx.keys.revoke(before.id)
+    elif after.password_hash != before.password_hash:
+        tx.sessions.end(before.id, keep=actor.session_id)
+
+
+def find_user(tx: Transaction, raw: str) -> User:
+    """The account that `raw` names by uuid or snowflake. Raises UserNotFound."""
+    user = tx.users.find(AccountRef.parse(raw))
+    if user is None:
+        raise UserNotFound
+    return user
+
+
+async def list_guilds(call: Call, command: Nothing) -> list[GuildView]:
+    """Gets the authenticated user's guilds.
+
+    The holder of any valid credential may. Those he owns and those he is a member of.
+    """
+    guilds = await call.read(lambda tx, actor: tx.guilds.of(actor.user.id))
+    return [guild_view(guild) for guild in guilds]
+
+
+@dataclass(frozen=True, slots=True)
+class SetPresence:
+    """A presence to set; without one it is only read."""
+
+    presence: (
+        Annotated[str, Param("The presence to set.", "ONLINE", choices=tuple(Presence))] | Unset
+    ) = UNSET
+
+
+async def presence(call: Call, command: SetPresence) -> Presence | None:
+    """Updates the authenticated user's presence, or reads it where none is given.
+
+    The holder of any valid credential may. The answer is the presence in force, null until one
+    was first set. It is the one thing that a crash may lose.
+    """
+    presences = call.services.presences
+    user = (await call.actor()).user
+    if command.presence is not UNSET:
+        presences.set(user.id, Presence.parse(command.presence))
+    return presences.get(user.id)

@@ -1,0 +1,286 @@
+"""What an admin does with accounts."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from app.domain.errors import Flaw, InvalidInput
+from app.domain.names import Email, Username, display_name, email_key
+from app.domain.passwords import new_password
+from app.domain.policy import Principal
+from app.domain.ports import Transaction
+from app.domain.users import (
+    PAGE_MAX,
+    NewUser,
+    Position,
+    Sort,
+    SortKey,
+    Status,
+    User,
+    UserFilter,
+    parse_snowflake,
+)
+from app.usecases.accounts import (
+    DisplayNameParam,
+    PasswordParam,
+    UsernameParam,
+    add_user,
+    find_user,
+    rename,
+    settle,
+)
+from app.usecases.call import Call
+from app.usecases.operation import UNSET, Param, Unset
+from app.usecases.paging import cursor_after, position_of, read_cursor
+from app.usecases.services import Services
+from app.usecases.views import (
+    CreatedUser,
+    PanelUser,
+    PanelUserDetail,
+    Tagged,
+    UserPage,
+    created_user,
+    panel_user,
+    panel_user_detail,
+)
+
+UuidParam = Annotated[
+    str,
+    Param("The account's uuid, in any case.", "0f8fad5b-d9cb-469f-a165-70867728950e"),
+]
+EmailParam = Annotated[str, Param("An e-mail address.", "new@example.com")]
+AdminParam = Annotated[
+    bool, Param("Whether or not this user is an administrator: 1 for yes, 0 for no.", 0)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ListUsers:
+    """Which accounts to list, in which order, and which part of the list."""
+
+    username: Annotated[str, Param("This username exactly.", "demoaccount")] | Unset = UNSET
+    email: Annotated[str, Param("This address exactly, in any case.")] | Unset = UNSET
+    user_id: Annotated[str, Param("This snowflake.", "71395574100676609")] | Unset = UNSET
+    admin: Annotated[bool, Param("Only admins, or only others.", 1)] | Unset = UNSET
+    q: Annotated[str, Param("A part of the username or e-mail, taken literally.")] | Unset = UNSET
+    status: Annotated[str, Param("Which accounts.", "active", choices=tuple(Status))] = "active"
+    sort: Annotated[
+        str,
+        Param(
+            "What to sort by; `-` before it descends.",
+            "id",
+            choices=(*SortKey, *(f"-{key}" for key in SortKey)),
+        ),
+    ] = "id"
+    limit: Annotated[int, Param("Accounts on a page.", 100, minimum=1, maximum=PAGE_MAX)] = 100
+    cursor: Annotated[str | None, Param("Where the page before ended.")] = None
+
+
+async def list_users(call: Call, command: ListUsers) -> UserPage:
+    """Returns a list of all users who have an account on the panel, page by page.
+
+    Admins may. The list is keyed by uuid. A cursor belongs to the filters and the order that it
+    was given with.
+    """
+    if not 1 <= command.limit <= PAGE_MAX:
+        raise _invalid("limit", f"is a whole number from 1 to {PAGE_MAX}")
+    wanted, sort = _wanted(command), Sort.parse(command.sort)
+    after = None if command.cursor is None else read_cursor(command.cursor, wanted, sort)
+    users = await call.read(lambda tx, _: tx.users.page(wanted, sort, after, command.limit + 1))
+    page = users[: command.limit]
+    more = len(users) > command.limit
+    return {
+        "users": {user.uuid: panel_user(user) for user in page},
+        "next": cursor_after(page[-1], wanted, sort) if more else None,
+    }
+
+
+async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str, PanelUser]]:
+    """The whole list, a piece at a time, in flat memory; `limit` and `cursor` do not count.
+
+    Each piece is a view of its own, and the permission is asked for each: no slow reader holds the
+    store. Somebody renamed meanwhile is shown at most once, whatever the order.
+    """
+    wanted, sort = _wanted(command), Sort.parse(command.sort)
+    shown: set[int] = set()
+    after: Position | None = None
+
+    def piece(tx: Transaction, _: Principal) -> Sequence[User]:
+        return tx.users.page(wanted, sort, after, PAGE_MAX)
+
+    while True:
+        users = await call.read(piece)
+        yield {user.uuid: panel_user(user) for user in users if user.number not in shown}
+        if len(users) < PAGE_MAX:
+            return
+        after = position_of(users[-1], sort)
+        if sort.key is not SortKey.ID:
+            shown.update(user.number for user in users)
+
+
+def _wanted(command: ListUsers) -> UserFilter:
+    if command.status not in set(Status):
+        raise _invalid("status", f"is one of {', '.join(Status)}")
+    user_id = None
+    if command.user_id is not UNSET and (user_id := parse_snowflake(command.user_id)) is None:
+        raise _invalid("user_id", "is a snowflake: a decimal string")
+    username = None
+    if command.username is not UNSET:
+        found = Username.find(command.username)
+        username = "" if found is None else found.value
+    return UserFilter(
+        status=Status(command.status),
+        username=username,
+        email_key=None if command.email is UNSET else email_key(command.email),
+        id=user_id,
+        admin=None if command.admin is UNSET else command.admin,
+        text=None if command.q is UNSET or not command.q else email_key(command.q),
+    )
+
+
+def _invalid(name: str, rule: str) -> InvalidInput:
+    return InvalidInput(f"{name}: {rule}", [Flaw(name, rule, "query")])
+
+
+@dataclass(frozen=True, slots=True)
+class UserByUuid:
+    """Which account."""
+
+    uuid: UuidParam
+
+
+async def get_user(call: Call, command: UserByUuid) -> Tagged[PanelUserDetail]:
+    """Returns information about the requested user, with the servers that are his.
+
+    Admins may.
+    """
+
+    def read(tx: Transaction, _: Principal) -> Tagged[PanelUserDetail]:
+        user = find_user(tx, command.uuid)
+        return Tagged(panel_user_detail(user, tx), user.etag)
+
+    return await call.read(read)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminCreateUser:
+    """What an admin creates an account from."""
+
+    username: UsernameParam
+    email: EmailParam
+    password: (
+        Annotated[str, Param("The raw password; generated where absent.", "rawPassword1")] | Unset
+    ) = UNSET
+    admin: AdminParam = False
+    display_name: DisplayNameParam | Unset = UNSET
+
+
+async def admin_create_user(call: Call, command: AdminCreateUser) -> CreatedUser:
+    """Creates a new user based on data sent by an admin.
+
+    Admins may, also with a reserved name or one that is held back. Where no password is sent, one
+    is generated and shown this once.
+    """
+    await call.actor()
+    new, generated = await prepare_user(call.services, command, Email.parse(command.email))
+    user = await call.write(lambda tx, _: add_user(tx, call.services, new, held_too=True))
+    return created_user(user, generated)
+
+
+async def prepare_user(
+    services: Services, command: AdminCreateUser, email: Email | None
+) -> tuple[NewUser, str | None]:
+    """The account to create, and its password where it was generated."""
+    username = Username.parse(command.username)
+    shown = command.username if command.display_name is UNSET else command.display_name
+    address = None if email is None else email.value
+    generated = services.randomness.password() if command.password is UNSET else None
+    raw = generated if command.password is UNSET else command.password
+    assert raw is not None
+    password = new_password(raw, username=username.value, email=address)
+    new = NewUser(
+        id=services.ids.snowflake(),
+        uuid=services.ids.uuid(),
+        username=username.value,
+        skeleton=username.skeleton,
+        display_name=display_name(shown),
+        email=address,
+        password_hash=await services.hasher.hash(password),
+        admin=command.admin,
+    )
+    return new, generated
+
+
+@dataclass(frozen=True, slots=True)
+class AdminUpdateUser:
+    """What an admin changes of an account; what is absent stays."""
+
+    uuid: UuidParam
+    username: UsernameParam | Unset = UNSET
+    email: (
+        Annotated[str | None, Param("New e-mail; null removes it.", "new@example.com")] | Unset
+    ) = UNSET
+    admin: AdminParam | Unset = UNSET
+    password: PasswordParam | Unset = UNSET
+    display_name: DisplayNameParam | Unset = UNSET
+    disabled: Annotated[bool, Param("Whether the account is disabled.", 0)] | Unset = UNSET
+    if_match: Annotated[str, Param("Only while this is the account's ETag.")] | Unset = UNSET
+
+
+async def admin_update_user(call: Call, command: AdminUpdateUser) -> bool:
+    """Updates user information.
+
+    Admins may; the parameters do not all have to be sent. A new password ends the account's
+    sessions; disabling ends its sessions and keys and stops its servers, and enabling restores
+    those servers. The last active admin can be neither disabled nor demoted.
+    """
+    hashed = await _hash_of_new_password(call, command)
+
+    def change(tx: Transaction, actor: Principal) -> User:
+        before = find_user(tx, command.uuid)
+        if command.if_match is not UNSET:
+            before.require_match(command.if_match)
+        after = _with_changes(before, command)
+        if hashed is not None:
+            after = replace(after, password_hash=hashed)
+        if command.username is not UNSET:
+            after = rename(tx, call.services, after, command.username, actor)
+        settle(tx, before, after, actor)
+        return after
+
+    user = await call.write(change)
+    if user.disabled:
+        call.services.presences.drop(user.id)
+    return True
+
+
+def _with_changes(user: User, command: AdminUpdateUser) -> User:
+    if command.email is not UNSET:
+        email = None if command.email is None else Email.parse(command.email).value
+        user = replace(user, email=email)
+    if command.admin is not UNSET:
+        user = replace(user, admin=command.admin)
+    if command.display_name is not UNSET:
+        user = replace(user, display_name=display_name(command.display_name))
+    if command.disabled is not UNSET:
+        user = replace(user, disabled=command.disabled)
+    return user
+
+
+async def _hash_of_new_password(call: Call, command: AdminUpdateUser) -> str | None:
+    if command.password is UNSET:
+        return None
+    user = await call.read(lambda tx, _: find_user(tx, command.uuid))
+    after = _with_changes(user, command)
+    name = user.username if command.username is UNSET else command.username
+    password = new_password(command.password, username=name, email=after.email)
+    return await call.services.hasher.hash(password)
+
+
+async def disable_user(call: Call, command: UserByUuid) -> bool:
+    """Deletes a user given a specified UUID. This only disables the account and its servers.
+
+    Admins may. Ends the account's sessions and keys at once; its name and its data stay. Doing it
+    again changes nothing.
+    """
+    return await admin_update_user(call, AdminUpdateUser(command.uuid, disabled=True))

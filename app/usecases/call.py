@@ -1,0 +1,120 @@
+"""One request to do one operation: who asks and from where, checked where it counts.
+
+The credential is resolved and the permission decided inside the very transaction that does the
+work, so nothing that was revoked a moment before gets in.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from app.domain.credentials import SEEN_EVERY, KeyText, Origin, Presented, TokenClaims
+from app.domain.errors import Overloaded, Unauthenticated
+from app.domain.policy import Access, Principal
+from app.domain.ports import Transaction
+from app.usecases.services import Services
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who stands at a door: the credential as it was sent, unchecked, and the origin.
+
+    `trusted` is set for the operator at the command line alone, who needs no credential.
+    """
+
+    credential: str | None = None
+    origin: Origin = field(default_factory=Origin)
+    trusted: Principal | None = None
+
+
+class Call:
+    """The services of one operation for one caller."""
+
+    def __init__(self, services: Services, access: Access, caller: Caller) -> None:
+        self.services = services
+        self.origin = caller.origin
+        self._access = access
+        self._caller = caller
+        self._presented: Presented | None = None
+
+    async def actor(self) -> Principal:
+        """Who acts. Raises Unauthenticated or Forbidden."""
+        return await self.read(lambda _tx, actor: actor)
+
+    async def read(self, work: Callable[[Transaction, Principal], T]) -> T:
+        """Do `work` in one consistent view. Raises Unauthenticated or Forbidden before it."""
+        presented, now = await self._present(), self.services.clock.now()
+
+        def admitted(tx: Transaction) -> tuple[T, Principal]:
+            actor = self._admit(tx, presented, now)
+            return work(tx, actor), actor
+
+        result, actor = await self.services.store.read(admitted)
+        if _is_due(actor, now):
+            with suppress(Overloaded):
+                await self.services.store.write(lambda tx: _note_use(tx, actor, now))
+        return result
+
+    async def write(self, work: Callable[[Transaction, Principal], T]) -> T:
+        """Do `work`, all of it or nothing. Raises Unauthenticated or Forbidden before it."""
+        presented, now = await self._present(), self.services.clock.now()
+
+        def admitted(tx: Transaction) -> T:
+            actor = self._admit(tx, presented, now)
+            if _is_due(actor, now):
+                _note_use(tx, actor, now)
+            return work(tx, actor)
+
+        return await self.services.store.write(admitted)
+
+    async def _present(self) -> Presented | None:
+        credential = self._caller.credential
+        if self._presented is None and credential is not None:
+            key = KeyText.parse(credential)
+            self._presented = key or await self.services.tokens.read(credential)
+        return self._presented
+
+    def _admit(self, tx: Transaction, presented: Presented | None, now: datetime) -> Principal:
+        actor = self._caller.trusted or _resolve(tx, presented, now)
+        self._access.require(actor)
+        return actor
+
+
+def _resolve(tx: Transaction, presented: Presented | None, now: datetime) -> Principal:
+    match presented:
+        case TokenClaims(user_id=user_id, session_id=session_id, expires_at=expires_at):
+            found = tx.sessions.with_owner(session_id)
+            if found is not None and now < expires_at:
+                session, user = found
+                if user.id == user_id and session.is_live(now) and not user.disabled:
+                    return Principal(user, session=session)
+        case KeyText(id=key_id):
+            row = tx.keys.with_owner(key_id)
+            if row is not None and presented.opens(row[0]):
+                key, user = row
+                if key.is_live(now) and not user.disabled:
+                    return Principal(user, key=key)
+        case None:
+            pass
+    raise Unauthenticated
+
+
+def _is_due(actor: Principal, now: datetime) -> bool:
+    """Whether the last use on record is old enough to be written again (at most once a minute)."""
+    if actor.session is not None:
+        return now - actor.session.last_seen_at >= SEEN_EVERY
+    if actor.key is not None:
+        used = actor.key.last_used_at
+        return used is None or now - used >= SEEN_EVERY
+    return False
+
+
+def _note_use(tx: Transaction, actor: Principal, now: datetime) -> None:
+    if actor.session is not None:
+        tx.sessions.seen(actor.session.id, now)
+    if actor.key is not None:
+        tx.keys.used(actor.key.id, now)

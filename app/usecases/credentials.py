@@ -1,0 +1,138 @@
+"""A user's own sessions and access keys."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from app.domain.credentials import AccessKey, KeyText, key_expiry, key_name
+from app.domain.errors import NotFound
+from app.domain.policy import Principal
+from app.domain.ports import Transaction
+from app.usecases.accounts import Nothing
+from app.usecases.call import Call
+from app.usecases.operation import UNSET, Param, Unset
+from app.usecases.services import Services
+from app.usecases.views import CreatedKey, KeyView, SessionView, key_view, session_view
+
+SessionId = Annotated[str, Param("The session's id.", "5b1c0f4e-6a1f-4d7e-9c55-2f9d2f6f0a11")]
+KeyId = Annotated[str, Param("The key's public id: its first group.", "ABCDEFGH")]
+
+
+async def list_sessions(call: Call, command: Nothing) -> list[SessionView]:
+    """Lists the authenticated user's sessions, the oldest first.
+
+    The holder of any valid credential may. `current` marks the session that asks.
+    """
+
+    def read(tx: Transaction, actor: Principal) -> list[SessionView]:
+        return views_of_sessions(tx, call.services, actor.user.id, actor.session_id)
+
+    return await call.read(read)
+
+
+def views_of_sessions(
+    tx: Transaction, services: Services, user_id: int, current: str | None
+) -> list[SessionView]:
+    """The live sessions of an account."""
+    now = services.clock.now()
+    return [session_view(s, current) for s in tx.sessions.of(user_id) if s.is_live(now)]
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeSession:
+    """Which session to end."""
+
+    id: SessionId | Unset = UNSET
+
+
+async def revoke_session(call: Call, command: RevokeSession) -> int:
+    """Ends one of the authenticated user's sessions, or without `id` all but the one that asks.
+
+    The holder of any valid credential may. The answer is how many ended: 0 for an id that is not
+    one of his.
+    """
+
+    def end(tx: Transaction, actor: Principal) -> int:
+        if command.id is UNSET:
+            return tx.sessions.end(actor.user.id, keep=actor.session_id)
+        return tx.sessions.end(actor.user.id, only=command.id)
+
+    return await call.write(end)
+
+
+async def list_keys(call: Call, command: Nothing) -> list[KeyView]:
+    """Lists the authenticated user's access keys, the oldest first.
+
+    The holder of any valid credential may. The secrets are not among it.
+    """
+
+    def read(tx: Transaction, actor: Principal) -> list[KeyView]:
+        return [key_view(key) for key in tx.keys.of(actor.user.id)]
+
+    return await call.read(read)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateKey:
+    """What an access key is to be called, and when it ends."""
+
+    name: Annotated[str, Param("What the key is for: 1 to 64 characters.", "panel")]
+    expires_at: Annotated[
+        str | None, Param("When it ends, RFC 3339; null for never.", "2030-01-31T12:00:00Z")
+    ] = None
+
+
+async def create_key(call: Call, command: CreateKey) -> CreatedKey:
+    """Creates an access key for the authenticated user; `key` is shown this once.
+
+    The holder of any valid credential may. The key acts for him with all his rights.
+    """
+
+    def make(tx: Transaction, actor: Principal) -> CreatedKey:
+        return make_key(tx, call.services, actor.user.id, command)
+
+    return await call.write(make)
+
+
+def make_key(
+    tx: Transaction, services: Services, user_id: int, command: CreateKey, text: str | None = None
+) -> CreatedKey:
+    """Store a new key of an account; only a hash of its secret is kept. Raises InvalidInput."""
+    now = services.clock.now()
+    key_text = KeyText(services.randomness.access_key() if text is None else text)
+    key = AccessKey(
+        id=key_text.id,
+        user_id=user_id,
+        name=key_name(command.name),
+        secret_hash=key_text.secret_hash,
+        created_at=now,
+        expires_at=key_expiry(command.expires_at, now),
+        last_used_at=None,
+    )
+    tx.keys.add(key)
+    return {**key_view(key), "key": key_text.text}
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey:
+    """Which key to revoke."""
+
+    id: KeyId
+
+
+async def revoke_key(call: Call, command: RevokeKey) -> bool:
+    """Revokes one of the authenticated user's access keys.
+
+    The holder of any valid credential may. It is dead at once.
+    """
+
+    def revoke(tx: Transaction, actor: Principal) -> None:
+        require_revoked(tx.keys.revoke(actor.user.id, only=command.id))
+
+    await call.write(revoke)
+    return True
+
+
+def require_revoked(count: int) -> None:
+    """Raise NotFound where there was no such key."""
+    if count == 0:
+        raise NotFound("There is no such access key.")

@@ -1,0 +1,153 @@
+"""Logging in and out: a password opens a session, a session gives tokens."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated
+
+from app.domain.credentials import Session, TokenClaims
+from app.domain.errors import AccountDisabled, InvalidCredentials
+from app.domain.names import Username
+from app.domain.passwords import new_password, presented_password
+from app.domain.policy import Principal
+from app.domain.ports import Transaction
+from app.domain.users import AccountRef
+from app.usecases.accounts import Nothing, PasswordParam, settle
+from app.usecases.call import Call
+from app.usecases.operation import Param
+from app.usecases.services import Services
+from app.usecases.views import Issued, Login
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """A name and the password said to be its."""
+
+    username: Annotated[str, Param("The username, in any case.", "user")]
+    password: Annotated[str, Param("The password.", "********")]
+
+
+async def authenticate(call: Call, command: Authenticate) -> Issued[Login]:
+    """Authenticates a user, providing an authorization token for use in the REST API and gateway.
+
+    Anyone may. An unknown name and a wrong password get the same answer after the same time; that
+    an account is disabled is said only after the right password.
+    """
+    username = Username.find(command.username)
+    password = presented_password(command.password)
+    session: Session | None = None
+    while session is None:
+        session = await _open_session(call, username, password)
+    return _issue(call.services, session, session.created_at)
+
+
+async def _open_session(
+    call: Call, username: Username | None, password: str | None
+) -> Session | None:
+    """Verify and log in; None where the stored hash changed in between, so that it is redone."""
+    services = call.services
+    name = "" if username is None else username.value
+    user = await services.store.read(lambda tx: tx.users.by_username(name))
+    verdict = await services.hasher.verify(password, None if user is None else user.password_hash)
+    if user is None or not verdict.right:
+        raise InvalidCredentials
+    session = Session.open(
+        session_id=services.ids.uuid(),
+        user_id=user.id,
+        now=services.clock.now(),
+        ttl=services.rules.token_ttl,
+        origin=call.origin,
+    )
+
+    def admit(tx: Transaction) -> Session | None:
+        current = tx.users.find(AccountRef(id=user.id))
+        if current is None or current.password_hash != user.password_hash:
+            return None
+        if current.disabled:
+            raise AccountDisabled
+        if verdict.rehashed is not None:
+            tx.users.save(replace(current, password_hash=verdict.rehashed))
+        tx.sessions.end_expired(user.id, session.created_at)
+        tx.sessions.add(session)
+        return session
+
+    return await services.store.write(admit)
+
+
+def _issue(services: Services, session: Session, now: datetime) -> Issued[Login]:
+    expires_at = min(now + services.rules.token_ttl, session.expires_at)
+    token = services.tokens.issue(
+        TokenClaims(
+            user_id=session.user_id,
+            session_id=session.id,
+            issued_at=now,
+            expires_at=expires_at,
+            token_id=services.ids.uuid(),
+        )
+    )
+    view: Login = {"user_id": str(session.user_id), "token": token}
+    return Issued(view, expires_in=int((expires_at - now).total_seconds()))
+
+
+async def refresh(call: Call, command: Nothing) -> Issued[Login]:
+    """Gives a new token for the same session.
+
+    The holder of a token may. The old token stays valid until it expires; the session ends after
+    at most 90 days.
+    """
+    services = call.services
+    now = services.clock.now()
+
+    def extend(tx: Transaction, actor: Principal) -> Session:
+        assert actor.session is not None
+        session = actor.session.refreshed(now, services.rules.token_ttl)
+        tx.sessions.refresh(session)
+        return session
+
+    return _issue(services, await call.write(extend), now)
+
+
+async def logout(call: Call, command: Nothing) -> bool:
+    """Ends the session of the token that asks.
+
+    The holder of a token may. Every token of the session is dead at once.
+    """
+
+    def end(tx: Transaction, actor: Principal) -> None:
+        tx.sessions.end(actor.user.id, only=actor.session_id)
+
+    await call.write(end)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """The password in force and the one to come."""
+
+    current: Annotated[str, Param("The password in force.", "********")]
+    new: PasswordParam
+    revoke_keys: Annotated[bool, Param("Whether to revoke all access keys, too.", False)] = False
+
+
+async def change_password(call: Call, command: ChangePassword) -> bool:
+    """Changes the authenticated user's password.
+
+    The holder of any valid credential may. Ends all sessions but the one that asks, and with
+    `revoke_keys` all access keys. A wrong `current` ends nothing.
+    """
+    services = call.services
+    user = (await call.actor()).user
+    verdict = await services.hasher.verify(presented_password(command.current), user.password_hash)
+    if not verdict.right:
+        raise InvalidCredentials
+    password = new_password(command.new, username=user.username, email=user.email)
+    hashed = await services.hasher.hash(password)
+
+    def change(tx: Transaction, actor: Principal) -> None:
+        if actor.user.password_hash != user.password_hash:
+            raise InvalidCredentials
+        settle(tx, actor.user, replace(actor.user, password_hash=hashed), actor)
+        if command.revoke_keys:
+            tx.keys.revoke(actor.user.id)
+
+    await call.write(change)
+    return True

@@ -1,0 +1,87 @@
+"""What an operation is, and how its input is described."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from functools import cached_property
+from inspect import getdoc
+from typing import Any, get_type_hints
+
+from app.domain.errors import DomainError
+from app.domain.policy import Access
+from app.usecases.call import Call, Caller
+from app.usecases.services import Services
+
+
+class Unset(Enum):
+    """The type of UNSET: a member that was not sent, where null would mean something else."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """What the documents say of one member of an input; stands in its `Annotated` type."""
+
+    description: str
+    example: Any = None
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+class Group(StrEnum):
+    """Whom an operation is for."""
+
+    ANYONE = "anyone"
+    CHAT_USER = "chat user"
+    PANEL_ADMIN = "panel admin"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that can be done: its name, function, reach and possible errors.
+
+    `errors` lists what the function itself refuses with; what follows from `access` or from the
+    form of the request is known without it. `hashes`: it computes password hashes, so a batch
+    may hold few of it.
+    """
+
+    name: str
+    run: Callable[[Call, Any], Awaitable[Any]]
+    access: Access
+    group: Group
+    errors: tuple[type[DomainError], ...] = ()
+    hashes: bool = False
+
+    @cached_property
+    def input(self) -> type:
+        """The input dataclass; the order of its members is that of positional parameters."""
+        hints = get_type_hints(self.run)
+        hints.pop("return", None)
+        hints.pop("call", None)
+        (input_type,) = hints.values()
+        assert isinstance(input_type, type)
+        return input_type
+
+    @cached_property
+    def result(self) -> Any:
+        """The type of what the function returns."""
+        return get_type_hints(self.run)["return"]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring, without its full stop."""
+        return (getdoc(self.run) or "").partition("\n")[0].removesuffix(".")
+
+    @property
+    def description(self) -> str:
+        """The docstring below its first line."""
+        return (getdoc(self.run) or "").partition("\n")[2].strip()
+
+    async def perform(self, services: Services, caller: Caller, command: Any) -> Any:
+        """Do it for `caller`. Raises the catalogue's errors."""
+        return await self.run(Call(services, self.access, caller), command)

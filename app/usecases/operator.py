@@ -1,0 +1,119 @@
+"""What only the operator can do, at the command line: the first admin, keys for others, keys to
+sign with. Whoever can read the data directory needs no credential."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.domain.names import Email, Username
+from app.domain.policy import THE_OPERATOR
+from app.domain.ports import PublicKey, Transaction
+from app.domain.users import OPERATOR, NewUser, User
+from app.usecases.accounts import add_user, settle
+from app.usecases.admin_users import AdminCreateUser, prepare_user
+from app.usecases.call import Caller
+from app.usecases.credentials import CreateKey, make_key, require_revoked
+from app.usecases.services import Services
+from app.usecases.views import CreatedKey, CreatedUser, KeyView, created_user, key_view
+
+FIRST_ADMIN = "admin"
+AT_THE_COMMAND_LINE = Caller(trusted=THE_OPERATOR)
+
+
+async def needs_first_admin(services: Services) -> bool:
+    """Whether there never was an admin: the last one cannot be removed."""
+    return not await services.store.read(lambda tx: tx.users.has_other_active_admin(OPERATOR.id))
+
+
+async def make_first_admin(services: Services, key: str) -> bool:
+    """While there never was an admin: make `admin` with this access key; whether it was made.
+
+    The account has no password until an admin sets one. Raises UsernameTaken.
+    """
+    username = Username.parse(FIRST_ADMIN)
+    new = NewUser(
+        id=services.ids.snowflake(),
+        uuid=services.ids.uuid(),
+        username=username.value,
+        skeleton=username.skeleton,
+        display_name=username.value,
+        email=None,
+        password_hash=None,
+        admin=True,
+    )
+
+    def make(tx: Transaction) -> bool:
+        if tx.users.has_other_active_admin(OPERATOR.id):
+            return False
+        user = add_user(tx, services, new, held_too=True)
+        make_key(tx, services, user.id, CreateKey("bootstrap"), key)
+        return True
+
+    return await services.store.write(make)
+
+
+async def create_account(
+    services: Services, command: AdminCreateUser, email: str | None
+) -> CreatedUser:
+    """Create an account as an admin does, with or without an e-mail address."""
+    address = None if email is None else Email.parse(email)
+    new, generated = await prepare_user(services, command, address)
+    user = await services.store.write(lambda tx: add_user(tx, services, new, held_too=True))
+    return created_user(user, generated)
+
+
+def find_by_name(tx: Transaction, raw: str) -> User | None:
+    """The account with this username."""
+    username = Username.find(raw)
+    return None if username is None else tx.users.by_username(username.value)
+
+
+async def set_disabled(services: Services, username: str, disabled: bool) -> User | None:
+    """Disable or enable the account with this name; None where there is none. Raises LastAdmin."""
+
+    def change(tx: Transaction) -> User | None:
+        user = find_by_name(tx, username)
+        if user is not None:
+            settle(tx, user, replace(user, disabled=disabled), THE_OPERATOR)
+        return user
+
+    return await services.store.write(change)
+
+
+async def create_key_for(
+    services: Services, username: str, command: CreateKey
+) -> CreatedKey | None:
+    """Make an access key for the account with this name; None where there is none."""
+
+    def make(tx: Transaction) -> CreatedKey | None:
+        user = find_by_name(tx, username)
+        return None if user is None else make_key(tx, services, user.id, command)
+
+    return await services.store.write(make)
+
+
+async def keys_of(services: Services, username: str) -> list[KeyView] | None:
+    """The access keys of the account with this name; None where there is none."""
+
+    def read(tx: Transaction) -> list[KeyView] | None:
+        user = find_by_name(tx, username)
+        return None if user is None else [key_view(key) for key in tx.keys.of(user.id)]
+
+    return await services.store.read(read)
+
+
+async def revoke_key(services: Services, key_id: str) -> None:
+    """Revoke the key with this public id, whosever it is. Raises NotFound."""
+
+    def revoke(tx: Transaction) -> None:
+        found = tx.keys.with_owner(key_id)
+        require_revoked(0 if found is None else tx.keys.revoke(found[1].id, only=key_id))
+
+    await services.store.write(revoke)
+
+
+async def published_keys(services: Services) -> Sequence[PublicKey]:
+    """The public halves of all signing keys whose tokens may still be valid."""
+    now = services.clock.now()
+    keys = await services.store.read(lambda tx: tx.signing_keys.all())
+    grace = services.rules.token_ttl
+    return [key for key in keys if key.retired_at is None or now < key.retired_at + grace]

@@ -1,0 +1,224 @@
+"""What an answer shows: the shapes of the wire contract, member by member, for both doors."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Literal, NotRequired, TypeVar
+
+from typing_extensions import TypedDict
+
+from app.domain.credentials import AccessKey, Session
+from app.domain.ports import Transaction
+from app.domain.presence import Presence
+from app.domain.registry import Guild, Server
+from app.domain.users import User
+
+T = TypeVar("T")
+Bit = Literal[0, 1]
+
+
+class ChatUser(TypedDict):
+    """An account as the chat sees it."""
+
+    id: str
+    username: str
+    display_name: str
+    presence: Presence | None
+
+
+class PanelUser(TypedDict):
+    """An account as the panel lists it; `disabled` is there only where it is 1."""
+
+    id: int
+    username: str
+    email: str | None
+    admin: Bit
+    disabled: NotRequired[Literal[1]]
+
+
+class PanelUserDetail(PanelUser):
+    """An account as the panel shows it: the list's members and its servers' uuids."""
+
+    servers: list[str]
+
+
+class _Names(TypedDict):
+    uuid: str
+    user_id: str
+    password: NotRequired[str]
+
+
+class CreatedUser(PanelUser, _Names):
+    """An account just created; `password` is there only where it was generated."""
+
+
+class UserPage(TypedDict):
+    """A page of a list, by uuid; `next` is the cursor of the page after it, null on the last."""
+
+    users: dict[str, PanelUser]
+    next: str | None
+
+
+class Login(TypedDict):
+    """A token and whose it is."""
+
+    user_id: str
+    token: str
+
+
+class SessionView(TypedDict):
+    """One login of an account; `current` is the one that asks."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    last_seen_at: datetime
+    address: str | None
+    agent: str | None
+    current: bool
+
+
+class KeyView(TypedDict):
+    """An access key, without its secret."""
+
+    id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class CreatedKey(KeyView):
+    """An access key just created; `key` is shown this once."""
+
+    key: str
+
+
+class GuildView(TypedDict):
+    """A guild of the chat."""
+
+    id: str
+    name: str
+    owner_id: str
+    icon: str | None
+
+
+class ServerView(TypedDict):
+    """A game server of the panel; `active` is 0 while its owner is disabled."""
+
+    id: int
+    owner: str
+    name: str
+    active: Bit
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[T]):
+    """A view, and beside it what only some doors have a place for."""
+
+    view: T
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged(Result[T]):
+    """With the entity tag of its version."""
+
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put(Result[T]):
+    """With whether it is new."""
+
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Issued(Result[T]):
+    """With the seconds until the token expires."""
+
+    expires_in: int
+
+
+def bit(value: bool) -> Bit:
+    """A flag as the wire writes it."""
+    return 1 if value else 0
+
+
+def chat_user(user: User, presence: Presence | None) -> ChatUser:
+    """The chat's view of `user`."""
+    return {
+        "id": str(user.id),
+        "username": user.username,
+        "display_name": user.display_name,
+        "presence": presence,
+    }
+
+
+def panel_user(user: User) -> PanelUser:
+    """The list's view of `user`."""
+    view: PanelUser = {
+        "id": user.number,
+        "username": user.username,
+        "email": user.email,
+        "admin": bit(user.admin),
+    }
+    if user.disabled:
+        view["disabled"] = 1
+    return view
+
+
+def panel_user_detail(user: User, tx: Transaction) -> PanelUserDetail:
+    """The panel's view of `user` with his servers."""
+    return {**panel_user(user), "servers": list(tx.servers.uuids_of(user.id))}
+
+
+def created_user(user: User, generated_password: str | None) -> CreatedUser:
+    """The view of an account just created."""
+    names: _Names = {"uuid": user.uuid, "user_id": str(user.id)}
+    if generated_password is not None:
+        names["password"] = generated_password
+    return {**panel_user(user), **names}
+
+
+def session_view(session: Session, current: str | None) -> SessionView:
+    """The view of `session`, seen from the session `current`."""
+    return {
+        "id": session.id,
+        "created_at": session.created_at,
+        "expires_at": session.expires_at,
+        "last_seen_at": session.last_seen_at,
+        "address": session.address,
+        "agent": session.agent,
+        "current": session.id == current,
+    }
+
+
+def key_view(key: AccessKey) -> KeyView:
+    """The view of `key`."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+    }
+
+
+def guild_view(guild: Guild) -> GuildView:
+    """The view of `guild`."""
+    return {
+        "id": str(guild.id),
+        "name": guild.name,
+        "owner_id": str(guild.owner_id),
+        "icon": guild.icon,
+    }
+
+
+def server_view(server: Server) -> ServerView:
+    """The view of `server`."""
+    return {
+        "id": server.number,
+        "owner": server.owner_uuid,
+        "name": server.name,
+        "active": bit(server.active),
+    }

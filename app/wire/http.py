@@ -1,0 +1,132 @@
+"""One HTTP request as both doors read it, and the small parts of answering it."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from app.domain.credentials import Origin
+from app.domain.errors import (
+    DomainError,
+    Flaw,
+    InvalidInput,
+    Kind,
+    MethodNotAllowed,
+    Overloaded,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+from app.usecases.call import Caller
+from app.wire import json
+from app.wire.problem import STATUS, problem_object
+
+BODY_MAX = 1024 * 1024
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+# Whatever carries or depends on a secret stays out of caches; what may be cached says so itself.
+NO_STORE = "no-store"
+
+_BEARER = re.compile(r"bearer +(.*)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the edge found out about a request: its id, and the client's address."""
+
+    request_id: str
+    address: str | None
+
+
+def context_of(scope: Scope) -> Context:
+    """The context that the edge put into `scope`."""
+    context = scope["gatehouse"]
+    assert isinstance(context, Context)
+    return context
+
+
+def header_credentials(headers: Headers) -> set[str]:
+    """Every credential in the two headers. Other Authorization schemes do not count."""
+    found = set(headers.getlist("x-access-token"))
+    for value in headers.getlist("authorization"):
+        bearer = _BEARER.fullmatch(value)
+        if bearer is not None or value.lower() == "bearer":
+            found.add("" if bearer is None else bearer[1].strip())
+    return found
+
+
+def require_one_credential(headers: Headers) -> None:
+    """Raise InvalidInput where the headers carry two different credentials."""
+    if len(header_credentials(headers)) > 1:
+        reason = "Authorization and X-Access-Token carry different credentials"
+        flaw = Flaw("X-Access-Token", "differs from Authorization", "header")
+        raise InvalidInput(reason, [flaw])
+
+
+def caller_of(scope: Scope, headers: Headers) -> Caller:
+    """Who asks: the credential of the headers, unchecked, and where it comes from."""
+    credentials = header_credentials(headers)
+    return Caller(
+        credential=next(iter(credentials), None),
+        origin=Origin(context_of(scope).address, headers.get("user-agent")),
+    )
+
+
+def media_type(headers: Headers) -> str:
+    """The body's content type without its parameters, in lower case."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def require_media_type(headers: Headers, *accepted: str) -> None:
+    """Raise UnsupportedMediaType for a body of any other type, or of none."""
+    if media_type(headers) not in accepted:
+        raise UnsupportedMediaType(accepted)
+
+
+async def read_body(headers: Headers, receive: Receive) -> bytes:
+    """The body, of at most 1 MiB by its header and by its bytes. Raises PayloadTooLarge."""
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > BODY_MAX:
+        raise PayloadTooLarge(BODY_MAX)
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > BODY_MAX:
+            raise PayloadTooLarge(BODY_MAX)
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+class JsonResponse(Response):
+    """An answer in JSON; a datetime is written as RFC 3339."""
+
+    media_type = JSON
+
+    def render(self, content: Any) -> bytes:
+        return json.dump(content)
+
+
+def method_not_allowed(allowed: set[str]) -> MethodNotAllowed:
+    """The refusal of a method on a path that takes `allowed`; HEAD goes with GET."""
+    return MethodNotAllowed(allowed | {"HEAD"} if "GET" in allowed else allowed)
+
+
+def problem_response(error: DomainError, request_id: str) -> Response:
+    """The answer of an HTTP request that was refused."""
+    headers: dict[str, str] = {}
+    if error.kind is Kind.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = 'Bearer realm="gatehouse"'
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, Overloaded):
+        headers["Retry-After"] = str(error.retry_after)
+    return JsonResponse(
+        problem_object(error, request_id), STATUS[error.kind], headers, PROBLEM_JSON
+    )

@@ -1,0 +1,37 @@
+"""JSON as RFC 8259 has it, and nothing beyond it."""
+
+import math
+import re
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+# A number that is too large for a float is written with an exponent or with hundreds of digits.
+_MAY_OVERFLOW = re.compile(rb"[0-9][eE]|[0-9]{300}")
+
+dump = to_json
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text in UTF-8. Raises ValueError.
+
+    Refused, beside what is not JSON: NaN and infinities (1e999 among them), lone surrogates, a
+    byte order mark, more than 200 levels, integers of more than 4,300 digits.
+    """
+    value = from_json(body, allow_inf_nan=False)
+    if _MAY_OVERFLOW.search(body) and _has_infinity(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+def _has_infinity(value: Any) -> bool:
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case float() as number if math.isinf(number):
+                return True
+            case dict() as members:
+                pending.extend(members.values())
+            case list() as items:
+                pending.extend(items)
+    return False
