@@ -1,0 +1,139 @@
+# Everything happens in .venv, which is built by itself and kept in step with requirements/.
+# `make` alone prints what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Two installs into one .venv at once would spoil it.
+.NOTPARALLEL:
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; \
+	done; echo python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+.PHONY: help
+help:  ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort \
+		| awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+.PHONY: install
+install: .venv/.app  ## build .venv with what Gatehouse runs on
+
+.PHONY: serve
+serve: .venv/.app  ## start the service
+	@exec $(BIN)/gatehouse serve
+
+.PHONY: test
+test: .venv/.dev  ## run every test
+	@$(BIN)/pytest
+
+.PHONY: format
+format: .venv/.dev  ## put the code into its one form
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+# ---------------------------------------------------------------------------- checks
+
+.PHONY: check
+check: check-lint check-format check-types check-imports check-lock  ## look for faults without running the code
+
+.PHONY: check-lint check-format check-types check-imports check-lock
+check-lint: .venv/.dev
+	@echo "== lint"
+	@$(BIN)/ruff check .
+
+check-format: .venv/.dev
+	@echo "== format"
+	@$(BIN)/ruff format --check . || { echo "'make format' puts this right." >&2; exit 1; }
+
+check-types: .venv/.dev
+	@echo "== types"
+	@$(BIN)/mypy
+
+check-imports: .venv/.dev
+	@echo "== imports"
+	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
+
+# ------------------------------------------------------------------------------ lock
+
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --quiet \
+	--custom-compile-command "make lock"
+RUNTIME := --group install
+DEV := --group dev --constraint requirements/runtime.txt
+
+# uv keeps the pins it finds in its output file; `make lock UPGRADE=1` moves them all.
+.PHONY: lock
+lock: | $(BIN)/uv  ## pin what pyproject.toml asks for in requirements/ (UPGRADE=1: to the newest)
+	@$(COMPILE) $(RUNTIME) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/runtime.txt
+	@$(COMPILE) $(DEV) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/dev.txt
+
+$(BIN)/uv:
+	@$(MAKE) --no-print-directory .venv/.dev
+
+# Names and versions must be what uv would pin now. Hashes are left to pip, which refuses a wrong
+# one; their list may grow by itself when a release gets another wheel. uv ends with 2 when the
+# index cannot be reached: then .venv, which holds exactly the pins, is held against pyproject.toml.
+check-lock: .venv/.dev
+	@echo "== lock"
+	@now=$$(mktemp -d); trap 'rm -rf "$$now"' EXIT; \
+	bare() { sed -e '/^ *--hash/d' -e 's/ \\$$//' "$$1"; }; \
+	cp requirements/*.txt "$$now"; \
+	status=0; \
+	{ $(COMPILE) $(RUNTIME) -o "$$now/runtime.txt" && $(COMPILE) $(DEV) -o "$$now/dev.txt"; } \
+		>/dev/null 2>"$$now/said" || status=$$?; \
+	if [ $$status = 2 ]; then \
+		echo "The package index cannot be reached, so only this is checked: whether the pins satisfy pyproject.toml."; \
+		$(BIN)/uv pip install --python $(BIN)/python --offline --dry-run -r pyproject.toml --group dev 2>&1 \
+			| tee "$$now/said" | grep -q 'no changes' && exit 0; \
+	elif [ $$status = 0 ]; then \
+		for name in runtime dev; do \
+			diff -u --label "requirements/$$name.txt" <(bare "requirements/$$name.txt") \
+				--label "make lock" <(bare "$$now/$$name.txt") || status=1; \
+		done; \
+		[ $$status = 0 ] && exit 0; \
+	fi; \
+	cat "$$now/said" >&2; \
+	echo "requirements/ is not what pyproject.toml asks for: run 'make lock' and commit the outcome." >&2; \
+	exit 1
+
+# ----------------------------------------------------------------------------- .venv
+#
+# A stamp is touched when its step is done, so an interrupted step is done again:
+#   .runtime  the packages Gatehouse runs on; this step always begins with an empty .venv
+#   .app      Gatehouse itself, editable, and its command
+#   .dev      the packages for tests and checks, added to the others, so that a service started
+#             from this .venv can go on; into an empty .venv when the last time was interrupted
+#             (.adding is left) or dev.txt has changed (something may have to go)
+
+define new_venv
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Gatehouse needs Python 3.11 or newer; '$(PYTHON)' is not that. Name one: make PYTHON=/path/to/python3 …" >&2; exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	echo "Building .venv …"; \
+	$(PYTHON) -m venv --clear .venv; \
+	$(PIP) install --require-hashes -r requirements/runtime.txt; \
+	touch .venv/.runtime
+endef
+
+define new_app
+	$(PIP) install --no-deps --no-build-isolation -e .; \
+	touch .venv/.app
+endef
+
+.venv/.runtime: requirements/runtime.txt
+	@$(new_venv)
+
+.venv/.app: pyproject.toml .venv/.runtime
+	@$(new_app)
+
+.venv/.dev: requirements/dev.txt .venv/.runtime | .venv/.app
+	@if [ -e .venv/.dev ] || [ -e .venv/.adding ]; then $(new_venv); $(new_app); fi
+	@touch .venv/.adding
+	@echo "Adding what tests and checks need …"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@rm .venv/.adding
+	@touch .venv/.dev
