@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.domain.credentials import PUBLISHED_KEYS, KeyText
+from app.domain.credentials import KeyText
 from app.domain.errors import InvalidUsername
 from app.domain.names import ReservedNames
 from app.domain.rules import Rules
@@ -152,11 +152,14 @@ class Settings(BaseSettings):
     @field_validator("bootstrap_admin_key")
     @classmethod
     def _well_formed(cls, value: str | None) -> str | None:
-        if value is not None and KeyText.parse(value) is None:
+        if value is None:
+            return None
+        key = KeyText.parse(value)
+        if key is None:
             raise ValueError(
                 "an access key has letters and digits in groups of 8, 4, 4, 4 and 8, joined by '-'"
             )
-        if value in PUBLISHED_KEYS:
+        if key.is_published:
             raise ValueError("this key is printed in the documentation; make one of your own")
         return value
 
@@ -201,6 +204,7 @@ def _sqlite_file(url: str) -> Path:
     scheme, _, path = url.partition("://")
     if scheme in {"postgresql", "postgres"}:
         raise ValueError("this release keeps its accounts in SQLite: sqlite:///…")
-    if scheme != "sqlite" or len(path) < 2 or not path.startswith("/") or "?" in path:
+    is_path = path.startswith("/") and path not in {"/", "/:memory:"} and "?" not in path
+    if scheme != "sqlite" or not is_path:
         raise ValueError("a database is named by sqlite:///PATH or sqlite:////ABSOLUTE/PATH")
     return Path(unquote(path[1:]))

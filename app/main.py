@@ -6,7 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +20,16 @@ from app.rest.openapi import ROUTES, openapi_document
 from app.rest.system import System
 from app.rpc.endpoint import PATH, RpcEndpoint
 from app.usecases.services import Services
-from app.wire.edge import Edge, EdgeRules
+from app.wire.edge import Edge, EdgeRules, Refusals
+
+
+class QuietCors(CORSMiddleware):
+    """Says nothing to a preflight that it refuses, where Starlette answers in plain text."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        allowed = super().preflight_response(request_headers)
+        refused = Response(status_code=204, headers={"Vary": "Origin"})
+        return allowed if allowed.status_code < 400 else refused
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
@@ -50,12 +61,20 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     )
     app.openapi = lambda: document  # type: ignore[method-assign]
     app.router.default = _not_found
+    app.add_middleware(Refusals)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
+            QuietCors,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "X-Access-Token", "Content-Type", "If-Match", "Prefer"],
+            allow_headers=[
+                "Authorization",
+                "X-Access-Token",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Prefer",
+            ],
             expose_headers=["ETag", "Location", "Link", "X-Request-ID", "Retry-After"],
         )
     https = (settings.public_url or "").startswith("https:")

@@ -40,6 +40,7 @@ def serve(settings: Settings) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     with _listening(settings) as sock:
         prepare_store(settings)
+        _warn_of_open_directory(settings)
         said = asyncio.run(_first_admin(settings))
         _greet(settings, sock, said)
         config = uvicorn.Config(
@@ -76,6 +77,13 @@ def _listening(settings: Settings) -> socket.socket:
     return sock
 
 
+def _warn_of_open_directory(settings: Settings) -> None:
+    mode = settings.data_dir.stat().st_mode & 0o777
+    if mode & 0o077:
+        path = str(settings.data_dir.resolve())
+        _LOG.warning("others may reach the data directory", path=path, mode=f"{mode:04o}")
+
+
 async def _first_admin(settings: Settings) -> str | None:
     """Where there never was an admin, make him; what to tell the operator of his key."""
     async with open_house(settings) as house:
@@ -86,15 +94,18 @@ async def _first_admin(settings: Settings) -> str | None:
             await make_first_admin(house.services, key)
             return "the key in GATEHOUSE_BOOTSTRAP_ADMIN_KEY"
         key = house.services.randomness.access_key()
-        if sys.stderr.isatty():
+        if _is_watched(settings):
             return key if await make_first_admin(house.services, key) else None
-        # Written before the account is: whenever we are cut off, the key that counts is there.
         path = settings.data_dir.resolve() / ADMIN_KEY_FILE
-        replace_file(path, f"{key}\n".encode())
-        if await make_first_admin(house.services, key):
-            return f"in {path}"
-        path.unlink()
-        return None
+        made = await make_first_admin(
+            house.services, key, lambda: replace_file(path, f"{key}\n".encode())
+        )
+        return f"in {path}" if made else None
+
+
+def _is_watched(settings: Settings) -> bool:
+    """Whether somebody reads along: the log is for eyes, and goes to a terminal."""
+    return is_readable(settings.log_format) and sys.stderr.isatty()
 
 
 def _greet(settings: Settings, sock: socket.socket, admin_key: str | None) -> None:
@@ -114,6 +125,6 @@ def _greet(settings: Settings, sock: socket.socket, admin_key: str | None) -> No
     ]
     if admin_key is not None:
         lines.append(f"  the admin's key      {admin_key}")
-        if sys.stderr.isatty():
+        if _is_watched(settings):
             lines.append("  (send it as X-Access-Token; it is shown this once)")
     print("\n".join(lines), file=sys.stderr)

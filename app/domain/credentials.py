@@ -20,8 +20,12 @@ _ACCESS_KEY = re.compile(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}", r
 _RFC_3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
-# The keys that the panel document prints: known to everybody, so never a secret.
-PUBLISHED_KEYS = frozenset({"ABCDEFGH-1234-5678-0000-abcdefgh", "demo1111-2222-3333-4444-55556666"})
+# What the panel document prints in the form of a key: known to everybody, in any case.
+_PUBLISHED = {
+    "abcdefgh-1234-5678-0000-abcdefgh",
+    "demo1111-2222-3333-4444-55556666",
+    *(f"{c * 8}-{c * 4}-{c * 4}-{c * 4}-{c * 8}" for c in "xyab"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,11 @@ class KeyText:
         return self.text[:8]
 
     @property
+    def is_published(self) -> bool:
+        """Whether it is one of the examples that the panel document prints."""
+        return self.text.lower() in _PUBLISHED
+
+    @property
     def secret_hash(self) -> bytes:
         """What is stored of the secret."""
         return sha256(self.text[9:].encode("ascii")).digest()
@@ -147,7 +156,9 @@ def key_expiry(raw: str | None, now: datetime) -> datetime | None:
     rule = "is an RFC 3339 time in the future, such as 2030-01-31T12:00:00Z"
     with suppress(ValueError, OverflowError):
         if _RFC_3339.fullmatch(raw) and (expires := datetime.fromisoformat(raw.upper())) > now:
-            return expires.astimezone(now.tzinfo)
+            # What the store keeps, so that it is shown the same ever after.
+            whole = expires.microsecond // 1000 * 1000
+            return expires.astimezone(now.tzinfo).replace(microsecond=whole)
     raise InvalidInput(f"expires_at: {rule}", [Flaw("expires_at", rule)])
 
 

@@ -82,8 +82,7 @@ class ReservedNames:
 def display_name(raw: str) -> str:
     """Prepare a display name: RFC 8266 Nickname, 1 to 32 code points; else InvalidInput."""
     with suppress(ValueError):
-        value = str(_NICKNAME.enforce(raw[:_RAW_MAX]))
-        if len(value) <= DISPLAY_NAME_MAX:
+        if len(raw) <= _RAW_MAX and len(value := str(_NICKNAME.enforce(raw))) <= DISPLAY_NAME_MAX:
             return value
     rule = f"has 1 to {DISPLAY_NAME_MAX} characters, none of them a control character"
     raise InvalidInput(f"display_name: {rule}", [Flaw("display_name", rule)])

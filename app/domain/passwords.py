@@ -7,8 +7,11 @@ from importlib.resources import files
 from precis_i18n import get_profile
 
 from app.domain.errors import WeakPassword
+from app.domain.names import Username, email_key
 
 PASSWORD_MIN, PASSWORD_MAX = 8, 128
+# In NFD a character is at most four code points long.
+_RAW_MAX = PASSWORD_MAX * 4
 
 _OPAQUE = get_profile("OpaqueString")
 
@@ -19,17 +22,17 @@ def new_password(raw: str, *, username: str, email: str | None) -> str:
     RFC 8265 section 4.2 (OpaqueString), then 8 to 128 code points; not a common password, not the
     username, not the e-mail address. Never trimmed and never truncated.
     """
-    if len(raw) > PASSWORD_MAX * 2:
+    if len(raw) > _RAW_MAX:
         raise WeakPassword(f"A password has at most {PASSWORD_MAX} characters")
     prepared = presented_password(raw)
     if prepared is None:
         raise WeakPassword("A password has no control or unassigned characters and is not empty")
     if not PASSWORD_MIN <= len(prepared) <= PASSWORD_MAX:
         raise WeakPassword(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters")
-    folded = prepared.casefold()
-    if folded in _common_passwords():
+    if prepared.casefold() in _common_passwords():
         raise WeakPassword("This password is too common")
-    if folded == username.casefold() or (email is not None and folded == email.casefold()):
+    is_name = (name := Username.find(prepared)) is not None and name.value == username
+    if is_name or (email is not None and email_key(prepared) == email_key(email)):
         raise WeakPassword("A password is neither the username nor the e-mail address")
     return prepared
 
@@ -39,7 +42,7 @@ def presented_password(raw: str) -> str | None:
 
     NFC and NFD forms of one password are one.
     """
-    if len(raw) > PASSWORD_MAX * 2:
+    if len(raw) > _RAW_MAX:
         return None
     try:
         return str(_OPAQUE.enforce(raw))

@@ -60,5 +60,5 @@ class Access(Enum):
 
 
 def may_take_held_names(actor: Principal | None) -> bool:
-    """Admins give out reserved names and names that are held back; nobody takes them himself."""
+    """Admins take and give out names that are held back from others."""
     return actor is not None and is_admin(actor)

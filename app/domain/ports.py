@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from app.domain.credentials import AccessKey, Session, TokenClaims
+from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.presence import Presence
 from app.domain.registry import Guild, Server
 from app.domain.users import AccountRef, NewUser, Position, Sort, User, UserFilter
@@ -165,6 +165,10 @@ class PublicKey:
     jwk: str
     created_at: datetime
     retired_at: datetime | None
+
+    def is_trusted(self, now: datetime) -> bool:
+        """Whether a token signed with it may still be valid: until the last session has ended."""
+        return self.retired_at is None or now < self.retired_at + SESSION_MAX
 
 
 class SigningKeys(Protocol):

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+from unicodedata import normalize
 from uuid import UUID
 
 from app.domain.errors import Flaw, InvalidInput, LastAdmin, PreconditionFailed, UserNotFound
+from app.domain.names import email_key
 
 SNOWFLAKE_MAX = 2**63 - 1
 PAGE_MAX = 1000
@@ -168,6 +170,16 @@ class UserFilter:
     id: int | None = None
     admin: bool | None = None
     text: str | None = None
+
+    @property
+    def username_part(self) -> str:
+        """`text` in the form of usernames, which are in lower case."""
+        return normalize("NFC", self.text or "").lower()
+
+    @property
+    def email_part(self) -> str:
+        """`text` in the form in which addresses are compared."""
+        return email_key(self.text or "")
 
 
 @dataclass(frozen=True, slots=True)

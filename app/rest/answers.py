@@ -1,50 +1,80 @@
-"""The kinds of answer that several endpoints share."""
+"""The plain rows: routes whose answer is of a kind that many share."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.responses import Response
 
 from app.domain.errors import NotFound
-from app.rest.door import Answer, Ask
+from app.rest.door import Answer, Ask, Door
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
 from app.wire.http import JsonResponse
 from app.wire.inputs import result_type
 
-
-def shows(operation: str, description: str = "") -> Answer:
-    """The documents' entry for an answer that shows the operation's view."""
-    row = OPERATIONS[operation]
-    return Answer(
-        description or "As asked for.", result_type(row.result), RESULT_EXAMPLES[operation]
-    )
-
-
 NO_CONTENT = {204: Answer("Done; there is nothing to show.")}
 
 
-async def show(ask: Ask, status: int = 200) -> Response:
-    """Do it and show the view."""
-    return JsonResponse(await ask.view(), status)
+def the_view(operation: str, description: str = "As asked for.") -> Answer:
+    """The documents' entry for an answer that shows the operation's view."""
+    row = OPERATIONS[operation]
+    return Answer(description, result_type(row.result), RESULT_EXAMPLES[operation])
 
 
-async def no_content(ask: Ask) -> Response:
-    """Do it; there is nothing to show."""
-    await ask.do()
-    return Response(status_code=204)
+def shows(
+    door: Door,
+    method: str,
+    path: str,
+    operation: str,
+    *,
+    status: int = 200,
+    description: str = "As asked for.",
+    id: str | None = None,
+    left_out: Iterable[str] = (),
+) -> None:
+    """A route that answers with the operation's view."""
+    answers = {status: the_view(operation, description)}
+
+    @door.route(method, path, operation, answers, id=id, left_out=left_out)
+    async def show(ask: Ask) -> Response:
+        return JsonResponse(await ask.view(), status)
 
 
-async def no_content_if_any(ask: Ask, what: str) -> Response:
-    """Do it; where an id was given and nothing had it, that is NotFound."""
-    count = await ask.do()
-    if count == 0 and "id" in ask.path:
-        raise NotFound(f"There is no such {what}.")
-    return Response(status_code=204)
+def does(
+    door: Door,
+    method: str,
+    path: str,
+    operation: str,
+    *,
+    id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    left_out: Iterable[str] = (),
+) -> None:
+    """A route that answers with 204."""
 
-
-async def put(ask: Ask) -> Response:
-    """Do it: 201 with the view where it is new, else 204."""
-    result: Any = await ask.do()
-    if not result.created:
+    @door.route(method, path, operation, NO_CONTENT, id=id, headers=headers, left_out=left_out)
+    async def do(ask: Ask) -> Response:
+        await ask.do()
         return Response(status_code=204)
-    return JsonResponse(result.view, 201)
+
+
+def ends(door: Door, path: str, operation: str, what: str) -> None:
+    """DELETE of what the operation counts: 204, and NotFound where nothing had the id."""
+
+    @door.route("DELETE", path, operation, NO_CONTENT)
+    async def end(ask: Ask) -> Response:
+        if await ask.do() == 0:
+            raise NotFound(f"There is no such {what}.")
+        return Response(status_code=204)
+
+
+def puts(door: Door, path: str, operation: str, created: str, otherwise: str) -> None:
+    """PUT: 201 with the view where it is new, else 204."""
+    answers = {201: the_view(operation, created), 204: Answer(otherwise)}
+
+    @door.route("PUT", path, operation, answers)
+    async def put(ask: Ask) -> Response:
+        result: Any = await ask.do()
+        if not result.created:
+            return Response(status_code=204)
+        return JsonResponse(result.view, 201)

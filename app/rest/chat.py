@@ -5,7 +5,7 @@ import re
 from starlette.responses import Response
 
 from app.domain.presence import Presence
-from app.rest.answers import NO_CONTENT, no_content, no_content_if_any, show, shows
+from app.rest.answers import does, ends, shows, the_view
 from app.rest.door import Answer, Ask, Door, parse_json
 from app.rest.login import LOGIN_BODIES, FormLogin, read_login
 from app.usecases.examples import RESULT_EXAMPLES
@@ -31,42 +31,44 @@ async def log_in(ask: Ask) -> Response:
     return JsonResponse({**issued.view, **oauth2, "expires_in": issued.expires_in})
 
 
-@door.route("POST", "/users/@self", "users.create", {201: shows("users.create", "Registered.")})
-async def register(ask: Ask) -> Response:
-    return await show(ask, 201)
+shows(door, "POST", "/users/@self", "users.create", status=201, description="Registered.")
+shows(door, "GET", "/users/@self", "users.self")
+shows(door, "PATCH", "/users/@self", "users.update", description="As it is now.")
+shows(door, "POST", "/users/@self/token", "users.refresh")
+shows(door, "GET", "/users/@self/guilds", "users.guilds")
+does(door, "PUT", "/users/@self/password", "users.password")
 
+shows(door, "GET", "/users/@self/sessions", "sessions.list")
+does(
+    door,
+    "DELETE",
+    "/users/@self/sessions",
+    "sessions.revoke",
+    id="sessions_revoke_others",
+    left_out=["id"],
+)
+does(door, "DELETE", "/users/@self/sessions/@current", "users.logout")
+ends(door, "/users/@self/sessions/{id}", "sessions.revoke", "session")
 
-@door.route("GET", "/users/@self", "users.self", {200: shows("users.self")})
-async def get_self(ask: Ask) -> Response:
-    return await show(ask)
+shows(door, "GET", "/users/@self/keys", "keys.list")
+shows(
+    door,
+    "POST",
+    "/users/@self/keys",
+    "keys.create",
+    status=201,
+    description="Created; `key` is shown this once.",
+)
+does(door, "DELETE", "/users/@self/keys/{id}", "keys.revoke")
 
-
-@door.route("PATCH", "/users/@self", "users.update", {200: shows("users.update", "Changed.")})
-async def update_self(ask: Ask) -> Response:
-    return await show(ask)
-
-
-@door.route("POST", "/users/@self/token", "users.refresh", {200: shows("users.refresh")})
-async def refresh(ask: Ask) -> Response:
-    return await show(ask)
-
-
-@door.route("GET", "/users/@self/guilds", "users.guilds", {200: shows("users.guilds")})
-async def list_guilds(ask: Ask) -> Response:
-    return await show(ask)
-
-
-@door.route(
+shows(
+    door,
     "GET",
     "/users/@self/presence",
     "users.presence",
-    {200: shows("users.presence")},
     id="users_presence_get",
     left_out=["presence"],
 )
-async def get_presence(ask: Ask) -> Response:
-    return await show(ask)
-
 
 # The chat document's own example is no JSON: a name in braces. It is read as it is meant.
 _NAME_IN_BRACES = re.compile(rb'\s*\{\s*("[^"]*")\s*\}\s*')
@@ -76,7 +78,7 @@ _NAME_IN_BRACES = re.compile(rb'\s*\{\s*("[^"]*")\s*\}\s*')
     "PATCH",
     "/users/@self/presence",
     "users.presence",
-    {200: shows("users.presence", "The updated presence.")},
+    {200: the_view("users.presence", "The updated presence.")},
     id="users_presence_set",
     body={
         "application/json": {
@@ -96,60 +98,9 @@ _NAME_IN_BRACES = re.compile(rb'\s*\{\s*("[^"]*")\s*\}\s*')
     },
 )
 async def set_presence(ask: Ask) -> Response:
+    ask.refuse_query()
     body = await ask.json_body()
     meant = _NAME_IN_BRACES.fullmatch(body)
     sent = parse_json(body if meant is None else meant[1])
     members = sent if type(sent) is dict else {"presence": sent}
     return JsonResponse(await ask.perform(ask.read(members, required=["presence"])))
-
-
-@door.route("PUT", "/users/@self/password", "users.password", NO_CONTENT)
-async def change_password(ask: Ask) -> Response:
-    return await no_content(ask)
-
-
-@door.route("GET", "/users/@self/sessions", "sessions.list", {200: shows("sessions.list")})
-async def list_sessions(ask: Ask) -> Response:
-    return await show(ask)
-
-
-@door.route(
-    "DELETE",
-    "/users/@self/sessions",
-    "sessions.revoke",
-    NO_CONTENT,
-    id="sessions_revoke_others",
-    left_out=["id"],
-)
-async def revoke_other_sessions(ask: Ask) -> Response:
-    return await no_content(ask)
-
-
-@door.route("DELETE", "/users/@self/sessions/@current", "users.logout", NO_CONTENT)
-async def log_out(ask: Ask) -> Response:
-    return await no_content(ask)
-
-
-@door.route("DELETE", "/users/@self/sessions/{id}", "sessions.revoke", NO_CONTENT)
-async def revoke_session(ask: Ask) -> Response:
-    return await no_content_if_any(ask, "session")
-
-
-@door.route("GET", "/users/@self/keys", "keys.list", {200: shows("keys.list")})
-async def list_keys(ask: Ask) -> Response:
-    return await show(ask)
-
-
-@door.route(
-    "POST",
-    "/users/@self/keys",
-    "keys.create",
-    {201: shows("keys.create", "Created; `key` is shown this once.")},
-)
-async def create_key(ask: Ask) -> Response:
-    return await show(ask, 201)
-
-
-@door.route("DELETE", "/users/@self/keys/{id}", "keys.revoke", NO_CONTENT)
-async def revoke_key(ask: Ask) -> Response:
-    return await no_content(ask)

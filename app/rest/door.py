@@ -19,6 +19,7 @@ from app.wire.http import (
     caller_of,
     method_not_allowed,
     read_body,
+    refuse_query,
     require_media_type,
 )
 from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
@@ -127,9 +128,7 @@ class Ask:
 
     def refuse_query(self) -> None:
         """Raise InvalidInput for any query parameter."""
-        if self.query:
-            flaws = [Flaw(name, "is not known here", "query") for name in self.query]
-            raise InvalidInput(f"{flaws[0].name}: is not known here", flaws)
+        refuse_query(self.query)
 
     async def body(self) -> bytes:
         """The body as it was sent. Raises PayloadTooLarge."""
@@ -154,7 +153,12 @@ class Ask:
                     f"{name}: is not known here", [Flaw(name, "is not known here", place)]
                 )
         headers = self.route.headers.items()
-        sent_headers = {to: self.headers[name] for name, to in headers if name in self.headers}
+        # One header on several lines is one list (RFC 9110 section 5.3).
+        sent_headers = {
+            member: ", ".join(self.headers.getlist(name))
+            for name, member in headers
+            if name in self.headers
+        }
         return {**{name: self.path[name] for name in self.route.path_names}, **sent_headers}
 
     def _form(self, read: Callable[[], Any]) -> Any:

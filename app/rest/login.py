@@ -17,7 +17,7 @@ from app.wire.inputs import input_form
 FORM = "application/x-www-form-urlencoded"
 # RFC 6749 section 4.3.2, and what clients add to it; only two of them matter here.
 _FORM_NAMES = {"grant_type", "username", "password", "scope", "client_id", "client_secret"}
-_BASIC = re.compile(r"basic +([A-Za-z0-9+/=_-]*) *", re.IGNORECASE | re.ASCII)
+_BASIC = re.compile(r"basic(?: +(.*))?", re.IGNORECASE | re.DOTALL)
 
 
 class FormLogin(TypedDict):
@@ -92,7 +92,9 @@ def _read_basic(values: list[str]) -> dict[str, Any] | None:
     if not found:
         return None
     with suppress(ValueError):
-        username, colon, password = b64decode(found[0][1], validate=True).decode().partition(":")
+        username, colon, password = (
+            b64decode(found[0][1] or "", validate=True).decode().partition(":")
+        )
         if colon:
             return {"username": username, "password": password}
     flaw = Flaw("Authorization", "is not well-formed HTTP Basic", "header")

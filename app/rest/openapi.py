@@ -1,6 +1,7 @@
 """The OpenAPI document, from the routes' rows and the operations behind them."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -10,6 +11,7 @@ from app.domain import errors as e
 from app.domain.policy import Access
 from app.rest import chat, panel, registry
 from app.rest.door import Answer, Route
+from app.rest.openapi_parts import CALL, PROBLEM, REPLY, SECURITY_SCHEMES, UUID_OR_NAME
 from app.rest.system import PAGES, Page
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.operation import Group
@@ -47,6 +49,7 @@ of its own and the problem object as `data`.
 """
 
 
+@cache
 def openapi_document(public_url: str | None = None) -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
     schemas = _Schemas()
@@ -68,8 +71,8 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": {**schemas.definitions, "Problem": _PROBLEM},
-            "securitySchemes": _SECURITY_SCHEMES,
+            "schemas": {**schemas.definitions, "Problem": PROBLEM},
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
@@ -131,7 +134,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     params = route.form.params
     found: list[dict[str, Any]] = []
     for name in route.path_names:
-        schema = params[name].schema if name in params else _UUID_OR_NAME
+        schema = params[name].schema if name in params else UUID_OR_NAME
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for header, name in route.headers.items():
         found.append({"name": header.title(), "in": "header", "schema": params[name].schema})
@@ -246,12 +249,12 @@ def _rpc() -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": _one_or_many(_CALL), "examples": requests}},
+            "content": {JSON: {"schema": _one_or_many(CALL), "examples": requests}},
         },
         "responses": {
             "200": {
                 "description": "The reply, or an array of replies to a batch.",
-                "content": {JSON: {"schema": _one_or_many(_REPLY), "examples": replies}},
+                "content": {JSON: {"schema": _one_or_many(REPLY), "examples": replies}},
             },
             "204": {"description": "Nothing but notifications were sent."},
             **_failures(failures),
@@ -261,96 +264,3 @@ def _rpc() -> dict[str, Any]:
 
 def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
     return {"oneOf": [schema, {"type": "array", "items": schema, "minItems": 1, "maxItems": 100}]}
-
-
-_UUID_OR_NAME = {
-    "type": "string",
-    "description": "A uuid (36 characters), else a username.",
-    "examples": ["demoaccount"],
-}
-_ID = {"type": ["string", "number", "null"]}
-_CALL: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "jsonrpc": {"const": "2.0"},
-        "method": {"type": "string", "examples": ["users.create"]},
-        "auth": {"type": ["string", "null"], "description": "A token or an access key."},
-        "params": {"type": ["object", "array", "null"]},
-        "id": _ID,
-    },
-    "required": ["jsonrpc", "method"],
-}
-_REPLY: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "jsonrpc": {"const": "2.0"},
-        "id": _ID,
-        "result": {},
-        "error": {
-            "type": "object",
-            "properties": {
-                "code": {"type": "integer"},
-                "message": {"type": "string"},
-                "data": {},
-            },
-            "required": ["code", "message"],
-        },
-    },
-    "required": ["jsonrpc", "id"],
-}
-_PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "description": "Why a request was refused (RFC 9457).",
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string", "enum": [error.slug for error in e.CATALOGUE]},
-        "request_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "description": "What is wrong where, for `invalid-input`.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "detail": {"type": "string"},
-                    "pointer": {"type": "string", "description": "A member, as a JSON pointer."},
-                    "query": {"type": "string", "description": "A query parameter."},
-                    "header": {"type": "string", "description": "A header."},
-                },
-                "required": ["detail"],
-            },
-        },
-    },
-    "required": ["type", "title", "status", "detail", "code", "request_id"],
-    "examples": [
-        {
-            "type": "/errors/username-taken",
-            "title": e.UsernameTaken.title,
-            "status": 400,
-            "detail": e.UsernameTaken("user").detail,
-            "code": "username-taken",
-            "request_id": "9f0c2b8e6d3a4c51",
-        }
-    ],
-}
-_SECURITY_SCHEMES: dict[str, Any] = {
-    "bearer": {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "A token, or an access key.",
-    },
-    "accessToken": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-Access-Token",
-        "description": "An access key, or a token.",
-    },
-    "login": {
-        "type": "oauth2",
-        "description": "Username and password, exchanged for a token.",
-        "flows": {"password": {"tokenUrl": "/users/auth", "scopes": {}}},
-    },
-}

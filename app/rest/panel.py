@@ -7,10 +7,10 @@ from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import UserNotFound
 from app.domain.users import parse_uuid
-from app.rest.answers import NO_CONTENT, no_content, no_content_if_any, show, shows
+from app.rest.answers import does, ends, shows, the_view
 from app.rest.door import Answer, Ask, Door
 from app.usecases.accounts import CheckUsername
-from app.usecases.admin_users import stream_users
+from app.usecases.admin_users import LIMIT_DEFAULT, stream_users
 from app.usecases.call import Call
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
@@ -66,6 +66,7 @@ async def _stream(pieces: AsyncIterator[dict[str, PanelUser]]) -> Response:
 
 def _links(ask: Ask, page: UserPage) -> str:
     query = {name: value for name, value in ask.query.items() if name != "cursor"}
+    query.setdefault("limit", str(LIMIT_DEFAULT))
     pages = {"first": query}
     if page["next"] is not None:
         pages["next"] = {**query, "cursor": page["next"]}
@@ -113,7 +114,7 @@ _EXISTS = Answer("For a username: somebody has it, or it is held back.")
     {
         200: Answer(
             "For a uuid, to admins: the account.",
-            shows("admin.users.get").body,
+            the_view("admin.users.get").body,
             RESULT_EXAMPLES["admin.users.get"],
             headers={"ETag": _ETAG},
         ),
@@ -147,63 +148,27 @@ def _has_already(ask: Ask, etag: str) -> bool:
     return any(tag.strip().removeprefix("W/") in {"*", etag} for tag in tags)
 
 
-@door.route(
-    "PUT",
-    "/users/{uuid}",
-    "admin.users.update",
-    NO_CONTENT,
-    headers={"if-match": "if_match"},
-)
-async def update_user(ask: Ask) -> Response:
-    return await no_content(ask)
+does(door, "PUT", "/users/{uuid}", "admin.users.update", headers={"if-match": "if_match"})
+does(door, "DELETE", "/users/{uuid}", "admin.users.disable")
 
-
-@door.route("DELETE", "/users/{uuid}", "admin.users.disable", NO_CONTENT)
-async def disable_user(ask: Ask) -> Response:
-    return await no_content(ask)
-
-
-@door.route(
-    "GET", "/users/{uuid}/sessions", "admin.sessions.list", {200: shows("admin.sessions.list")}
-)
-async def list_sessions(ask: Ask) -> Response:
-    return await show(ask)
-
-
-@door.route(
+shows(door, "GET", "/users/{uuid}/sessions", "admin.sessions.list")
+does(
+    door,
     "DELETE",
     "/users/{uuid}/sessions",
     "admin.sessions.revoke",
-    NO_CONTENT,
     id="admin_sessions_revoke_all",
     left_out=["id"],
 )
-async def revoke_sessions(ask: Ask) -> Response:
-    return await no_content(ask)
+ends(door, "/users/{uuid}/sessions/{id}", "admin.sessions.revoke", "session")
 
-
-@door.route("DELETE", "/users/{uuid}/sessions/{id}", "admin.sessions.revoke", NO_CONTENT)
-async def revoke_session(ask: Ask) -> Response:
-    return await no_content_if_any(ask, "session")
-
-
-@door.route("GET", "/users/{uuid}/keys", "admin.keys.list", {200: shows("admin.keys.list")})
-async def list_keys(ask: Ask) -> Response:
-    return await show(ask)
-
-
-@door.route(
+shows(door, "GET", "/users/{uuid}/keys", "admin.keys.list")
+does(
+    door,
     "DELETE",
     "/users/{uuid}/keys",
     "admin.keys.revoke",
-    NO_CONTENT,
     id="admin_keys_revoke_all",
     left_out=["id"],
 )
-async def revoke_keys(ask: Ask) -> Response:
-    return await no_content(ask)
-
-
-@door.route("DELETE", "/users/{uuid}/keys/{id}", "admin.keys.revoke", NO_CONTENT)
-async def revoke_key(ask: Ask) -> Response:
-    return await no_content(ask)
+does(door, "DELETE", "/users/{uuid}/keys/{id}", "admin.keys.revoke")

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
@@ -18,10 +18,18 @@ from app.usecases.call import Call
 from app.usecases.operator import published_keys
 from app.usecases.services import Services
 from app.wire import json
-from app.wire.http import JSON, JsonResponse, caller_of, context_of, method_not_allowed
+from app.wire.http import (
+    JSON,
+    JsonResponse,
+    caller_of,
+    context_of,
+    method_not_allowed,
+    refuse_query,
+)
 from app.wire.problem import STATUS
 
 ERRORS = {error.slug: error for error in CATALOGUE}
+_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 _CACHED = {"Cache-Control": "public, max-age=60"}
 JWK_SET = "application/jwk-set+json"
 _PAGE = """<!doctype html>
@@ -153,6 +161,7 @@ class _Get:
         if scope["method"] not in {"GET", "HEAD"}:
             raise method_not_allowed({"GET"})
         scope["gatehouse.route"] = self._page.path
+        refuse_query(QueryParams(scope["query_string"]))
         response = await self._page.answer(self._system, scope)
         await response(scope, receive, send)
 
@@ -162,7 +171,7 @@ def _is_from_here(scope: Scope) -> bool:
     headers = Headers(scope=scope)
     peer = scope.get("client")
     address = context_of(scope).address
-    forwarded = "x-forwarded-for" in headers or "forwarded" in headers
+    forwarded = any(name in headers for name in _FORWARDED)
     if address is None or (forwarded and peer is not None and peer[0] == address):
         return False
     try:

@@ -51,9 +51,9 @@ class RpcEndpoint:
         self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["gatehouse.route"] = PATH
         if scope["method"] != "POST":
             raise method_not_allowed({"POST"})
+        scope["gatehouse.route"] = PATH
         headers = Headers(scope=scope)
         require_media_type(headers, *CONTENT_TYPES)
         exchange = Exchange(

@@ -28,7 +28,8 @@ class Method:
     def _by_name(self, values: Sequence[Any]) -> Mapping[str, Any]:
         names = self.form.names
         if len(values) > len(names):
-            raise invalid_params(f"There are at most {len(names)} parameters: {', '.join(names)}")
+            known = f"only {', '.join(names)}" if names else "none"
+            raise invalid_params(f"There are too many parameters: the method takes {known}")
         sent = zip(names, values, strict=False)
         return {name: v for name, v in sent if v is not None or not self.form.skips_null(name)}
 

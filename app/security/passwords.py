@@ -44,24 +44,25 @@ class Argon2Hasher:
         if password is None or not hashed or _CONTEXT.identify(hashed) is None:
             await self._run(_CONTEXT.verify, "", self._nobodys)
             return Verdict(right=False)
-        return await self._run(_verify, password, hashed)
+        return await self._run(self._verify, password, hashed)
 
     async def _run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
+    def _verify(self, password: str, hashed: str) -> Verdict:
+        secret: str | bytes = password
+        if hashed.startswith("$2"):
+            secret = password.encode()[:_BCRYPT_BYTES]
+        try:
+            right, rehashed = _CONTEXT.verify_and_update(secret, hashed)
+        # The backends raise whatever they like at a hash that is mangled inside.
+        except Exception:
+            _CONTEXT.verify("", self._nobodys)
+            return Verdict(right=False)
+        if rehashed is not None and secret != password:
+            rehashed = _CONTEXT.hash(password)
+        return Verdict(right, rehashed)
+
     def close(self) -> None:
         """Let the threads go."""
         self._threads.shutdown()
-
-
-def _verify(password: str, hashed: str) -> Verdict:
-    secret: str | bytes = password
-    if hashed.startswith("$2"):
-        secret = password.encode()[:_BCRYPT_BYTES]
-    try:
-        right, rehashed = _CONTEXT.verify_and_update(secret, hashed)
-    except ValueError:
-        return Verdict(right=False)
-    if rehashed is not None and secret != password:
-        rehashed = _CONTEXT.hash(password)
-    return Verdict(right, rehashed)

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -93,13 +94,12 @@ class SigningKeyFile:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read: all of it, on disk, or nothing."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, draft = mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
+    os.replace(draft, path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -7,7 +7,7 @@ wrong, the answer is None.
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jose import jws
@@ -16,12 +16,14 @@ from jose.exceptions import JOSEError
 from pydantic_core import from_json, to_json
 
 from app.domain.credentials import TokenClaims
-from app.domain.ports import Clock, Store
+from app.domain.ports import Clock, PublicKey, Store
 from app.domain.users import parse_snowflake, parse_uuid
 from app.security.signing import ALGORITHM, SigningKeyFile, verifying_key
 
 ISSUER = AUDIENCE = "gatehouse"
 TOKEN_MAX = 4096
+# How soon a server notices that a key's time is over.
+REREAD_KEYS_EVERY = timedelta(minutes=1)
 
 _SEGMENT = "([A-Za-z0-9_-]+)"
 # An ES256 signature has 64 octets (RFC 7518 section 3.4): 86 characters.
@@ -38,7 +40,7 @@ class JoseTokens:
         self._signing = signing
         self._store = store
         self._clock = clock
-        self._verifying: dict[str, Key] = {}
+        self._verifying: dict[str, tuple[Key, PublicKey, datetime]] = {}
 
     def issue(self, claims: TokenClaims) -> str:
         """A signed token with these claims."""
@@ -69,17 +71,20 @@ class JoseTokens:
             if key is None:
                 return None
             jws.verify(token, key, [ALGORITHM])
-        except (ValueError, JOSEError):
+        except (ValueError, KeyError, JOSEError):
             return None
         return self._claims(payload)
 
     async def _key(self, kid: str) -> Key | None:
-        if kid not in self._verifying:
+        now = self._clock.now()
+        kept = self._verifying.get(kid)
+        if kept is None or now - kept[2] >= REREAD_KEYS_EVERY:
             public = await self._store.read(lambda tx: tx.signing_keys.find(kid))
             if public is None:
                 return None
-            self._verifying[kid] = verifying_key(public)
-        return self._verifying[kid]
+            key = verifying_key(public) if kept is None else kept[0]
+            kept = self._verifying[kid] = (key, public, now)
+        return kept[0] if kept[1].is_trusted(now) else None
 
     def _claims(self, payload: dict[str, Any]) -> TokenClaims | None:
         if payload.keys() != _CLAIMS or payload["iss"] != ISSUER or payload["aud"] != AUDIENCE:

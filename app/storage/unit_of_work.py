@@ -1,6 +1,7 @@
 """Transactions on SQLite: many readers, one writer, each in a thread of its own."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from app.storage.users import UserTable
 
 T = TypeVar("T")
 READERS = 4
+
+_LOG = logging.getLogger("gatehouse.store")
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class SqliteStore:
             ):
                 return work(SqlTransaction(connection))
         except OperationalError as error:
+            _LOG.warning("The store refuses: %s", error.orig)
             raise Overloaded from error
 
     def close(self) -> None:

@@ -158,13 +158,15 @@ def _conditions(wanted: UserFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.admin is not None:
         yield _COLUMN.admin.is_(wanted.admin)
     if wanted.text is not None:
-        yield from _contains(wanted.text)
+        yield from _contains(wanted)
 
 
-def _contains(part: str) -> Iterator[ColumnElement[bool]]:
-    """`part` literally; the index finds candidates, the comparison decides."""
-    if len(part) >= _INDEXED_TEXT and part.isprintable():
-        phrase = '"' + part.replace('"', '""') + '"'
+def _contains(wanted: UserFilter) -> Iterator[ColumnElement[bool]]:
+    """The text literally; the index finds candidates, the comparison decides."""
+    parts = {"username": wanted.username_part, "email_key": wanted.email_part}
+    if all(len(part) >= _INDEXED_TEXT and part.isprintable() for part in parts.values()):
+        quoted = {name: part.replace('"', '""') for name, part in parts.items()}
+        phrase = " OR ".join(f'{name} : "{part}"' for name, part in quoted.items())
         found = text("SELECT rowid FROM users_text WHERE users_text MATCH :phrase")
         yield _COLUMN.number.in_(found.bindparams(phrase=phrase).columns(_COLUMN.number))
-    yield or_(func.instr(_COLUMN.username, part) > 0, func.instr(_COLUMN.email_key, part) > 0)
+    yield or_(*(func.instr(_COLUMN[name], part) > 0 for name, part in parts.items()))

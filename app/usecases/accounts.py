@@ -147,7 +147,10 @@ async def update_self(call: Call, command: UpdateSelf) -> ChatUser:
         if command.display_name is not UNSET:
             after = replace(after, display_name=display_name(command.display_name))
         if command.username is not UNSET:
-            after = rename(tx, services, after, command.username, actor)
+            username = Username.parse(command.username)
+            if username.value != before.username:
+                services.rules.reserved_names.require_free(username)
+            after = rename(tx, services, after, username, actor)
         settle(tx, before, after, actor)
         return after
 
@@ -155,17 +158,16 @@ async def update_self(call: Call, command: UpdateSelf) -> ChatUser:
     return chat_user(user, services.presences.get(user.id))
 
 
-def rename(tx: Transaction, services: Services, user: User, raw: str, actor: Principal) -> User:
+def rename(
+    tx: Transaction, services: Services, user: User, username: Username, actor: Principal
+) -> User:
     """Give `user` another username on behalf of `actor`, and hold the old one back for him.
 
-    Raises InvalidUsername (also for a reserved name, but for admins) and UsernameTaken.
+    Raises UsernameTaken.
     """
-    username = Username.parse(raw)
     if username.value == user.username:
         return user
     held_too = policy.may_take_held_names(actor)
-    if not held_too:
-        services.rules.reserved_names.require_free(username)
     tx.names.release(user.id, services.clock.now() + services.rules.name_hold)
     renamed = replace(user, username=username.value)
     claim_name(tx, services, renamed, username.skeleton, held_too=held_too)

@@ -7,7 +7,13 @@ from app.domain.ports import Transaction
 from app.usecases.accounts import find_user
 from app.usecases.admin_users import UserByUuid, UuidParam
 from app.usecases.call import Call
-from app.usecases.credentials import KeyId, SessionId, require_revoked, views_of_sessions
+from app.usecases.credentials import (
+    KeyId,
+    SessionId,
+    end_sessions,
+    require_revoked,
+    views_of_sessions,
+)
 from app.usecases.operation import UNSET, Unset
 from app.usecases.views import KeyView, SessionView, key_view
 
@@ -38,10 +44,10 @@ async def revoke_user_session(call: Call, command: RevokeUserSession) -> int:
 
     Admins may. The answer is how many ended: 0 for an id that is not one of the account's.
     """
-    only = None if command.id is UNSET else command.id
 
     def end(tx: Transaction, _: Principal) -> int:
-        return tx.sessions.end(find_user(tx, command.uuid).id, only=only)
+        user = find_user(tx, command.uuid)
+        return end_sessions(tx, call.services, user.id, command.id)
 
     return await call.write(end)
 

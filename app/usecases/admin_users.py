@@ -44,6 +44,8 @@ from app.usecases.views import (
     panel_user_detail,
 )
 
+LIMIT_DEFAULT = 100
+
 UuidParam = Annotated[
     str,
     Param("The account's uuid, in any case.", "0f8fad5b-d9cb-469f-a165-70867728950e"),
@@ -72,7 +74,9 @@ class ListUsers:
             choices=(*SortKey, *(f"-{key}" for key in SortKey)),
         ),
     ] = "id"
-    limit: Annotated[int, Param("Accounts on a page.", 100, minimum=1, maximum=PAGE_MAX)] = 100
+    limit: Annotated[
+        int, Param("Accounts on a page.", LIMIT_DEFAULT, minimum=1, maximum=PAGE_MAX)
+    ] = LIMIT_DEFAULT
     cursor: Annotated[str | None, Param("Where the page before ended.")] = None
 
 
@@ -134,7 +138,7 @@ def _wanted(command: ListUsers) -> UserFilter:
         email_key=None if command.email is UNSET else email_key(command.email),
         id=user_id,
         admin=None if command.admin is UNSET else command.admin,
-        text=None if command.q is UNSET or not command.q else email_key(command.q),
+        text=None if command.q is UNSET else command.q or None,
     )
 
 
@@ -182,18 +186,18 @@ async def admin_create_user(call: Call, command: AdminCreateUser) -> CreatedUser
     is generated and shown this once.
     """
     await call.actor()
-    new, generated = await prepare_user(call.services, command, Email.parse(command.email))
+    new, generated = await prepare_user(call.services, command, command.email)
     user = await call.write(lambda tx, _: add_user(tx, call.services, new, held_too=True))
     return created_user(user, generated)
 
 
 async def prepare_user(
-    services: Services, command: AdminCreateUser, email: Email | None
+    services: Services, command: AdminCreateUser, email: str | None
 ) -> tuple[NewUser, str | None]:
     """The account to create, and its password where it was generated."""
     username = Username.parse(command.username)
     shown = command.username if command.display_name is UNSET else command.display_name
-    address = None if email is None else email.value
+    address = None if email is None else Email.parse(email).value
     generated = services.randomness.password() if command.password is UNSET else None
     raw = generated if command.password is UNSET else command.password
     assert raw is not None
@@ -244,7 +248,8 @@ async def admin_update_user(call: Call, command: AdminUpdateUser) -> bool:
         if hashed is not None:
             after = replace(after, password_hash=hashed)
         if command.username is not UNSET:
-            after = rename(tx, call.services, after, command.username, actor)
+            username = Username.parse(command.username)
+            after = rename(tx, call.services, after, username, actor)
         settle(tx, before, after, actor)
         return after
 
@@ -272,7 +277,9 @@ async def _hash_of_new_password(call: Call, command: AdminUpdateUser) -> str | N
         return None
     user = await call.read(lambda tx, _: find_user(tx, command.uuid))
     after = _with_changes(user, command)
-    name = user.username if command.username is UNSET else command.username
+    name = user.username
+    if command.username is not UNSET:
+        name = Username.parse(command.username).value
     password = new_password(command.password, username=name, email=after.email)
     return await call.services.hasher.hash(password)
 

@@ -52,11 +52,23 @@ async def revoke_session(call: Call, command: RevokeSession) -> int:
     """
 
     def end(tx: Transaction, actor: Principal) -> int:
-        if command.id is UNSET:
-            return tx.sessions.end(actor.user.id, keep=actor.session_id)
-        return tx.sessions.end(actor.user.id, only=command.id)
+        keep = actor.session_id if command.id is UNSET else None
+        return end_sessions(tx, call.services, actor.user.id, command.id, keep=keep)
 
     return await call.write(end)
+
+
+def end_sessions(
+    tx: Transaction,
+    services: Services,
+    user_id: int,
+    only: str | Unset,
+    *,
+    keep: str | None = None,
+) -> int:
+    """End one session of an account, or all but the kept one; how many of the live ones ended."""
+    tx.sessions.end_expired(user_id, services.clock.now())
+    return tx.sessions.end(user_id, only=None if only is UNSET else only, keep=keep)
 
 
 async def list_keys(call: Call, command: Nothing) -> list[KeyView]:

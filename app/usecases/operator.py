@@ -1,10 +1,10 @@
 """What only the operator can do, at the command line: the first admin, keys for others, keys to
 sign with. Whoever can read the data directory needs no credential."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from app.domain.names import Email, Username
+from app.domain.names import Username
 from app.domain.policy import THE_OPERATOR
 from app.domain.ports import PublicKey, Transaction
 from app.domain.users import OPERATOR, NewUser, User
@@ -24,9 +24,13 @@ async def needs_first_admin(services: Services) -> bool:
     return not await services.store.read(lambda tx: tx.users.has_other_active_admin(OPERATOR.id))
 
 
-async def make_first_admin(services: Services, key: str) -> bool:
+async def make_first_admin(
+    services: Services, key: str, keep: Callable[[], None] = lambda: None
+) -> bool:
     """While there never was an admin: make `admin` with this access key; whether it was made.
 
+    `keep` puts the key where the operator finds it. It is called inside the transaction: of two
+    that start at once only the winner calls it, and no account is made whose key was not kept.
     The account has no password until an admin sets one. Raises UsernameTaken.
     """
     username = Username.parse(FIRST_ADMIN)
@@ -46,6 +50,7 @@ async def make_first_admin(services: Services, key: str) -> bool:
             return False
         user = add_user(tx, services, new, held_too=True)
         make_key(tx, services, user.id, CreateKey("bootstrap"), key)
+        keep()
         return True
 
     return await services.store.write(make)
@@ -55,8 +60,7 @@ async def create_account(
     services: Services, command: AdminCreateUser, email: str | None
 ) -> CreatedUser:
     """Create an account as an admin does, with or without an e-mail address."""
-    address = None if email is None else Email.parse(email)
-    new, generated = await prepare_user(services, command, address)
+    new, generated = await prepare_user(services, command, email)
     user = await services.store.write(lambda tx: add_user(tx, services, new, held_too=True))
     return created_user(user, generated)
 
@@ -72,9 +76,11 @@ async def set_disabled(services: Services, username: str, disabled: bool) -> Use
 
     def change(tx: Transaction) -> User | None:
         user = find_by_name(tx, username)
-        if user is not None:
-            settle(tx, user, replace(user, disabled=disabled), THE_OPERATOR)
-        return user
+        if user is None:
+            return None
+        after = replace(user, disabled=disabled)
+        settle(tx, user, after, THE_OPERATOR)
+        return after
 
     return await services.store.write(change)
 
@@ -115,5 +121,4 @@ async def published_keys(services: Services) -> Sequence[PublicKey]:
     """The public halves of all signing keys whose tokens may still be valid."""
     now = services.clock.now()
     keys = await services.store.read(lambda tx: tx.signing_keys.all())
-    grace = services.rules.token_ttl
-    return [key for key in keys if key.retired_at is None or now < key.retired_at + grace]
+    return [key for key in keys if key.is_trusted(now)]

@@ -1,8 +1,8 @@
 """The edge: what holds for every request, whichever door it takes.
 
-It gives the request its id and the client's address, sees that every answer carries the headers
-that protect it, turns refusals into problems and faults into a reference, and writes one line of
-log and one observation of each request.
+`Edge`, the outermost, gives the request its id and the client's address, sees that every answer
+carries the headers that protect it, and writes one line of log and one observation of each request.
+`Refusals`, the innermost, turns errors of the catalogue into problems and faults into a reference.
 """
 
 import re
@@ -19,9 +19,20 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import DomainError, Internal
-from app.wire.http import NO_STORE, Context, problem_response, require_one_credential
+from app.wire.http import (
+    NO_STORE,
+    Context,
+    context_of,
+    problem_response,
+    require_one_credential,
+)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+# An access key or a token that somebody put into a path.
+_SECRETS = re.compile(
+    r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}(?![A-Za-z0-9])"
+    r"|[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43,}"
+)
 _LOG = structlog.get_logger("gatehouse.http")
 
 
@@ -60,19 +71,28 @@ class Edge:
             return
         started = perf_counter()
         context = scope["gatehouse"] = self._context(scope)
-        answer = _Answer(send, context, https=self._rules.https)
+        status = 0
+
+        async def send_protected(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._protect(MutableHeaders(scope=message), context)
+            await send(message)
+
         try:
-            require_one_credential(Headers(scope=scope))
-            await self._app(scope, receive, answer.send)
-        except ClientDisconnect:
-            answer.status = 499
-        except DomainError as error:
-            await answer.refuse(error, scope, receive)
-        except Exception:
-            _LOG.exception("fault", request_id=context.request_id)
-            await answer.refuse(Internal(context.request_id), scope, receive)
+            await self._app(scope, receive, send_protected)
         finally:
-            self._note(scope, context, answer.status, perf_counter() - started)
+            self._note(scope, context, status, perf_counter() - started)
+
+    def _protect(self, headers: MutableHeaders, context: Context) -> None:
+        headers["X-Request-ID"] = context.request_id
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        headers.setdefault("Cache-Control", NO_STORE)
+        if self._rules.https:
+            headers["Strict-Transport-Security"] = "max-age=31536000"
 
     def _context(self, scope: Scope) -> Context:
         headers = Headers(scope=scope)
@@ -107,7 +127,7 @@ class Edge:
         _LOG.info(
             "request",
             method=scope["method"],
-            path=scope.get("raw_path", b"").decode("ascii", "backslashreplace"),
+            path=_SECRETS.sub("…", scope.get("raw_path", b"").decode("ascii", "backslashreplace")),
             status=status,
             ms=round(seconds * 1000, 2),
             request_id=context.request_id,
@@ -116,35 +136,41 @@ class Edge:
         )
 
 
-class _Answer:
-    """The answer on its way out: adds headers, remembers the status."""
+class Refusals:
+    """ASGI middleware that turns refusals into problems, and faults into a reference."""
 
-    def __init__(self, send: Send, context: Context, *, https: bool) -> None:
-        self._send = send
-        self._context = context
-        self._https = https
-        self.status = 0
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self._context.request_id
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers["Referrer-Policy"] = "no-referrer"
-            headers.setdefault(
-                "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"
-            )
-            headers.setdefault("Cache-Control", NO_STORE)
-            if self._https:
-                headers["Strict-Transport-Security"] = "max-age=31536000"
-        await self._send(message)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
 
-    async def refuse(self, error: DomainError, scope: Scope, receive: Receive) -> None:
-        """Send the problem; an answer that has begun is left unfinished, and its connection cut."""
-        if not self.status:
-            response = problem_response(error, self._context.request_id)
-            await response(scope, receive, self.send)
+        async def send_noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        refusal = await self._refusal(scope, receive, send_noting)
+        # An answer that has begun is left unfinished, so that its connection is cut.
+        if refusal is not None and not begun:
+            await problem_response(refusal, context_of(scope).request_id)(scope, receive, send)
+
+    async def _refusal(self, scope: Scope, receive: Receive, send: Send) -> DomainError | None:
+        try:
+            require_one_credential(Headers(scope=scope))
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return None
+        except DomainError as error:
+            return error
+        except Exception:
+            request_id = context_of(scope).request_id
+            _LOG.exception("fault", request_id=request_id)
+            return Internal(request_id)
+        return None
 
 
 def note(scope: Scope, **values: Any) -> None:

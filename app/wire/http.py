@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -73,6 +73,13 @@ def caller_of(scope: Scope, headers: Headers) -> Caller:
         credential=next(iter(credentials), None),
         origin=Origin(context_of(scope).address, headers.get("user-agent")),
     )
+
+
+def refuse_query(query: QueryParams) -> None:
+    """Raise InvalidInput for any query parameter."""
+    if query:
+        flaws = [Flaw(name, "is not known here", "query") for name in query]
+        raise InvalidInput(f"{flaws[0].name}: is not known here", flaws)
 
 
 def media_type(headers: Headers) -> str:

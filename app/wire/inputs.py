@@ -26,6 +26,10 @@ from app.domain.errors import Flaw
 from app.usecases.operation import Param, Unset
 from app.usecases.views import Result
 
+# What a refusal names at most, so that a hostile body is not answered with a larger one.
+FLAWS_MAX = 10
+NAME_MAX = 64
+
 _TEXT_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _SENTENCES = {
@@ -69,6 +73,8 @@ class InputForm:
 
     def read(self, members: Mapping[str, Any], place: str = "body") -> Any:
         """The input from JSON values. Raises MalformedInputError."""
+        if len(members) > len(self.params) + FLAWS_MAX:
+            raise MalformedInputError([Flaw("", "has far too many members", place)])
         try:
             model = self._model.model_validate(dict(members))
         except ValidationError as error:
@@ -197,6 +203,6 @@ def _read_as(plain: Any) -> Any:
 
 
 def _flaw(error: ErrorDetails, place: str) -> Flaw:
-    name = ".".join(str(part) for part in error["loc"]) or place
+    name = ".".join(str(part) for part in error["loc"])[:NAME_MAX]
     sentence = _SENTENCES.get(error["type"]) or error["msg"]
     return Flaw(name, sentence, place)

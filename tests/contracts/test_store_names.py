@@ -1,0 +1,157 @@
+"""Every store: claims on names, and names held back."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from app.domain.ports import Store, Transaction
+from app.domain.users import User
+from tests.contracts.rows import LATER, NOW, add_users
+
+pytestmark = pytest.mark.anyio
+
+A_MOMENT = timedelta(milliseconds=1)
+
+
+async def claim(
+    store: Store, name: str, user: User, *, now: datetime = NOW, held_too: bool = False
+) -> bool:
+    return await store.write(lambda tx: tx.names.claim(name, user.id, now=now, held_too=held_too))
+
+
+async def leave(store: Store, user: User, held_until: datetime = LATER) -> None:
+    await store.write(lambda tx: tx.names.release(user.id, held_until))
+
+
+async def is_taken(store: Store, name: str, now: datetime = NOW) -> bool:
+    return await store.read(lambda tx: tx.names.is_taken(name, now))
+
+
+async def test_a_name_that_nobody_has_is_free(store: Store) -> None:
+    assert not await is_taken(store, "name")
+
+
+@pytest.mark.parametrize("name", ["name", "名字名字", "O'Neill\"%_\\", "𠀀"])
+async def test_a_claimed_name_is_taken(store: Store, name: str) -> None:
+    user, other = await add_users(store, 2)
+    assert await claim(store, name, user)
+    assert await is_taken(store, name)
+    assert not await claim(store, name, other)
+
+
+@pytest.mark.parametrize("other_name", ["Name", "name ", "nam", "namé"])
+async def test_skeletons_are_compared_exactly(store: Store, other_name: str) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "name", user)
+    assert not await is_taken(store, other_name)
+    assert await claim(store, other_name, other)
+
+
+@pytest.mark.parametrize("held_too", [False, True])
+async def test_nobody_takes_the_name_another_carries(store: Store, held_too: bool) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "name", user)
+    assert not await claim(store, "name", other, held_too=held_too)
+    assert not await claim(store, "name", other, now=LATER, held_too=held_too)
+
+
+async def test_a_claim_that_fails_changes_nothing(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "name", user)
+    await claim(store, "other", other)
+    assert not await claim(store, "name", other)
+    await leave(store, user, NOW)
+    assert not await is_taken(store, "name")
+    assert await is_taken(store, "other")
+
+
+@pytest.mark.parametrize("held_too", [False, True])
+async def test_ones_own_claim_never_stands_in_the_way(store: Store, held_too: bool) -> None:
+    (user,) = await add_users(store, 1)
+    assert await claim(store, "name", user)
+    assert await claim(store, "name", user, held_too=held_too)
+    assert await is_taken(store, "name")
+
+
+async def test_a_name_left_is_held_back_until_its_time(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "name", user)
+    await leave(store, user)
+    assert await is_taken(store, "name", LATER - A_MOMENT)
+    assert not await claim(store, "name", other, now=LATER - A_MOMENT)
+    assert not await is_taken(store, "name", LATER + A_MOMENT)
+    assert await claim(store, "name", other, now=LATER + A_MOMENT)
+
+
+async def test_is_taken_and_claim_agree_at_the_very_end(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "name", user)
+    await leave(store, user)
+    taken = await is_taken(store, "name", LATER)
+    assert await claim(store, "name", other, now=LATER) is not taken
+
+
+async def test_the_old_owner_may_come_back(store: Store) -> None:
+    (user,) = await add_users(store, 1)
+    await claim(store, "name", user)
+    await leave(store, user)
+    assert await claim(store, "name", user)
+    assert await is_taken(store, "name", LATER + A_MOMENT)
+
+
+async def test_held_too_takes_a_name_that_is_held_back(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "name", user)
+    await leave(store, user)
+    assert await claim(store, "name", other, held_too=True)
+    assert not await claim(store, "name", user)
+    assert await is_taken(store, "name", LATER + A_MOMENT)
+
+
+async def test_release_holds_back_the_present_name_alone(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "first", user)
+    await leave(store, user, NOW + timedelta(days=1))
+    await claim(store, "second", user)
+    await leave(store, user, NOW + timedelta(days=2))
+    assert not await is_taken(store, "first", NOW + timedelta(days=1, hours=1))
+    assert await is_taken(store, "second", NOW + timedelta(days=1, hours=1))
+    assert await claim(store, "first", other, now=NOW + timedelta(days=1, hours=1))
+
+
+async def test_release_touches_nobody_elses_name(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "mine", user)
+    await claim(store, "his", other)
+    await leave(store, user, NOW)
+    assert not await is_taken(store, "mine")
+    assert await is_taken(store, "his")
+
+
+async def test_release_of_nothing_does_nothing(store: Store) -> None:
+    (user,) = await add_users(store, 1)
+    await leave(store, user)
+    assert await claim(store, "name", user)
+
+
+async def test_several_names_may_be_held_for_one_account(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    for name in ("first", "second", "third"):
+        await claim(store, name, user)
+        await leave(store, user)
+    assert not any([await claim(store, name, other) for name in ("first", "second", "third")])
+    assert await claim(store, "second", user)
+
+
+async def test_a_rename_in_one_write_swaps_the_names(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await claim(store, "old", user)
+
+    def rename(tx: Transaction) -> bool:
+        tx.names.release(user.id, LATER)
+        return tx.names.claim("new", user.id, now=NOW, held_too=False)
+
+    assert await store.write(rename)
+    assert not await claim(store, "old", other)
+    assert not await claim(store, "new", other, now=LATER + A_MOMENT)
+    assert await claim(store, "old", other, now=LATER + A_MOMENT)

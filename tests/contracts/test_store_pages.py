@@ -1,0 +1,359 @@
+"""Every store: lists of accounts, filtered, sorted and cut into pages."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from app.domain.names import email_key
+from app.domain.ports import Store, Transaction
+from app.domain.users import Position, Sort, SortKey, Status, User, UserFilter
+from app.usecases.paging import position_of
+from tests.contracts.rows import add, new_user, save
+
+pytestmark = pytest.mark.anyio
+
+EVERYBODY = UserFilter(status=Status.ALL)
+SORTS = [Sort(key, descending) for key in SortKey for descending in (False, True)]
+
+# In the order of their numbers; the names and addresses are in another.
+PEOPLE = [
+    new_user(1, username="delta", email="zoe@example.com", admin=True),
+    new_user(2, username="alpha", email=None),
+    new_user(3, username="张三李四", email="Müller@example.com"),
+    new_user(4, username="al_ha", email=None),
+    new_user(5, username="alxha", email="100%_sure@example.com"),
+    new_user(6, username="straße", email="ANNA@example.com", admin=True),
+    new_user(7, username="𠀀𠀀𠀀𠀀", email=None),
+    new_user(8, username="o.neill", email="o'neill@example.com"),
+    new_user(9, username="éclair", email="back+slash@sub.example.com"),
+    new_user(10, username="bravo-1", email=None),
+]
+DISABLED = {"alxha", "bravo-1", "straße"}
+
+
+@pytest.fixture
+async def people(store: Store) -> list[User]:
+    users = await add(store, *PEOPLE)
+    return [
+        await save(store, user, disabled=True) if user.username in DISABLED else user
+        for user in users
+    ]
+
+
+async def page(
+    store: Store,
+    wanted: UserFilter = EVERYBODY,
+    sort: Sort = Sort(),  # noqa: B008
+    after: Position | None = None,
+    limit: int = 100,
+) -> list[User]:
+    return list(await store.read(lambda tx: tx.users.page(wanted, sort, after, limit)))
+
+
+async def names(store: Store, wanted: UserFilter) -> set[str]:
+    return {user.username for user in await page(store, wanted)}
+
+
+# -------------------------------------------------------------------------------- filters
+
+
+async def test_an_empty_store_has_empty_pages(store: Store) -> None:
+    assert await page(store) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "disabled"),
+    [(Status.ACTIVE, {False}), (Status.DISABLED, {True}), (Status.ALL, {False, True})],
+)
+async def test_a_status_chooses_by_disabled(
+    store: Store, people: list[User], status: Status, disabled: set[bool]
+) -> None:
+    expected = [user for user in people if user.disabled in disabled]
+    assert await page(store, UserFilter(status=status)) == expected
+
+
+@pytest.mark.parametrize("admin", [True, False])
+async def test_admin_chooses_admins_or_the_others(
+    store: Store, people: list[User], admin: bool
+) -> None:
+    expected = [user for user in people if user.admin is admin]
+    assert await page(store, UserFilter(Status.ALL, admin=admin)) == expected
+
+
+async def test_an_exact_filter_chooses_one(store: Store, people: list[User]) -> None:
+    for user in people:
+        assert await page(store, UserFilter(Status.ALL, username=user.username)) == [user]
+        assert await page(store, UserFilter(Status.ALL, id=user.id)) == [user]
+        if user.email is not None:
+            wanted = UserFilter(Status.ALL, email_key=email_key(user.email))
+            assert await page(store, wanted) == [user]
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        UserFilter(Status.ALL, username=""),
+        UserFilter(Status.ALL, username="alph"),
+        UserFilter(Status.ALL, username="al%"),
+        UserFilter(Status.ALL, email_key="anna@example"),
+        UserFilter(Status.ALL, id=1),
+        UserFilter(Status.ALL, id=2**63 - 1),
+        UserFilter(Status.ACTIVE, username="straße"),
+        UserFilter(Status.DISABLED, username="alpha"),
+        UserFilter(Status.ALL, username="delta", admin=False),
+        UserFilter(Status.ALL, username="delta", text="alpha"),
+    ],
+)
+async def test_every_condition_must_hold_in_full(store: Store, wanted: UserFilter) -> None:
+    assert await page(store, wanted) == []
+
+
+@pytest.mark.usefixtures("people")
+async def test_all_conditions_together_choose_whom_they_all_allow(store: Store) -> None:
+    wanted = UserFilter(
+        Status.DISABLED,
+        username="straße",
+        email_key="anna@example.com",
+        id=1006,
+        admin=True,
+        text="anna@",
+    )
+    assert await names(store, wanted) == {"straße"}
+
+
+# ----------------------------------------------------------------------------------- text
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "a",
+            {
+                "delta",
+                "alpha",
+                "al_ha",
+                "alxha",
+                "straße",
+                "o.neill",
+                "éclair",
+                "bravo-1",
+                "张三李四",
+            },
+        ),
+        ("al", {"alpha", "al_ha", "alxha"}),
+        ("alpha", {"alpha"}),
+        ("lph", {"alpha"}),
+        ("pha", {"alpha"}),
+        ("_", {"al_ha", "alxha"}),
+        ("l_h", {"al_ha"}),
+        ("l_ha", {"al_ha"}),
+        ("%", {"alxha"}),
+        ("0%_", {"alxha"}),
+        ("100%_sure", {"alxha"}),
+        ("%a%", set()),
+        ("'", {"o.neill"}),
+        ("o'n", {"o.neill"}),
+        ("o'neill@", {"o.neill"}),
+        ('"', set()),
+        ('"alpha"', set()),
+        ('al" OR "pha', set()),
+        ("\\", set()),
+        ("al\\_ha", set()),
+        ("*", set()),
+        ("alp*", set()),
+        ("al?ha", set()),
+        ("[a-z]", set()),
+        ("alpha OR delta", set()),
+        ("NOT", set()),
+        ("^alpha", set()),
+        ("username:alpha", set()),
+        ("-1", {"bravo-1"}),
+        ("o-1", {"bravo-1"}),
+        (".ne", {"o.neill"}),
+        ("+sl", {"éclair"}),
+        ("@su", {"éclair"}),
+        ("张", {"张三李四"}),
+        ("三李", {"张三李四"}),
+        ("张三李", {"张三李四"}),
+        ("三李四", {"张三李四"}),
+        ("𠀀", {"𠀀𠀀𠀀𠀀"}),
+        ("𠀀𠀀𠀀", {"𠀀𠀀𠀀𠀀"}),
+        ("ü", {"张三李四"}),
+        ("mül", {"张三李四"}),
+        ("mul", set()),
+        ("éclair", {"éclair"}),
+        ("eclair", set()),
+        ("ecl", set()),
+        ("straße", {"straße"}),
+        ("raß", {"straße"}),
+        ("ß", {"straße"}),
+        ("strasse", set()),
+        ("@example.com", {"delta", "张三李四", "alxha", "straße", "o.neill"}),
+        ("anna@example.com", {"straße"}),
+        ("x" * 500, set()),
+        ("alpha ", set()),
+        (" alpha", set()),
+        ("alpha\x00", set()),
+        ("a\x00b", set()),
+        ("\x00", set()),
+        ("alp\nha", set()),
+        ("zoe@example.com delta", set()),
+        ("deltazoe", set()),
+    ],
+    ids=ascii,
+)
+async def test_text_is_a_literal_part_of_the_name_or_the_address(
+    store: Store, text: str, found: set[str]
+) -> None:
+    assert await names(store, UserFilter(Status.ALL, text=text)) == found
+
+
+def parts(text: str) -> Iterator[str]:
+    for start in range(len(text)):
+        for end in range(start + 1, len(text) + 1):
+            yield text[start:end]
+
+
+@pytest.mark.parametrize("username", ["νίκος", "i̇stanbul", "אבגדה", "हिन्दी", "กรุงเทพ", "한국사람"])
+async def test_every_part_of_a_name_finds_it(store: Store, username: str) -> None:
+    await add(store, new_user(1, username=username))
+
+    async def is_found(text: str) -> bool:
+        return await names(store, UserFilter(text=text)) == {username}
+
+    assert [part for part in parts(username) if not await is_found(part)] == []
+
+
+async def test_every_part_of_an_address_finds_it(store: Store) -> None:
+    key = email_key("Ünal.O'Neill+100%@sub-1.example.com")
+    await add(store, new_user(1, username="alpha", email="Ünal.O'Neill+100%@sub-1.example.com"))
+
+    missed = [part for part in parts(key) if await names(store, UserFilter(text=part)) != {"alpha"}]
+    assert missed == []
+
+
+async def test_text_follows_a_changed_name_and_address(store: Store) -> None:
+    (user,) = await add(store, new_user(1, username="before", email="old@example.com"))
+    await save(store, user, username="after1", email="new@example.com")
+    assert await names(store, UserFilter(text="before")) == set()
+    assert await names(store, UserFilter(text="old@")) == set()
+    assert await names(store, UserFilter(text="after")) == {"after1"}
+    assert await names(store, UserFilter(text="new@")) == {"after1"}
+
+
+async def test_text_does_not_follow_what_was_undone(store: Store) -> None:
+    (user,) = await add(store, new_user(1, username="before"))
+
+    def fail(tx: Transaction) -> None:
+        tx.users.save(replace(user, username="after1"))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store.write(fail)
+    assert await names(store, UserFilter(text="before")) == {"before"}
+    assert await names(store, UserFilter(text="after")) == set()
+
+
+# ---------------------------------------------------------------------------------- order
+
+
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+async def test_a_list_is_in_the_order_of_its_sort(
+    store: Store, people: list[User], sort: Sort
+) -> None:
+    def value(user: User) -> str | int:
+        return position_of(user, sort).value
+
+    expected = sorted(map(value, people), reverse=sort.descending)
+    assert [value(user) for user in await page(store, sort=sort)] == expected
+
+
+@pytest.mark.usefixtures("people")
+async def test_without_a_sort_the_oldest_come_first(store: Store) -> None:
+    assert [user.username for user in await page(store)] == [new.username for new in PEOPLE]
+
+
+@pytest.mark.usefixtures("people")
+async def test_ties_fall_to_the_number(store: Store) -> None:
+    sorted_up = await page(store, sort=Sort(SortKey.EMAIL))
+    numbers = [user.number for user in sorted_up if user.email is None]
+    assert numbers == [2, 4, 7, 10]
+    assert numbers == [user.number for user in sorted_up[:4]]
+    sorted_down = await page(store, sort=Sort(SortKey.EMAIL, descending=True))
+    assert sorted_down == sorted_up[::-1]
+
+
+async def test_addresses_are_sorted_without_regard_to_case(store: Store) -> None:
+    emails = ["b@example.com", "A@example.com", "C@example.com", "a1@example.com"]
+    await add(store, *(new_user(n, email=email) for n, email in enumerate(emails)))
+    listed = [user.email for user in await page(store, sort=Sort(SortKey.EMAIL))]
+    assert listed == ["a1@example.com", "A@example.com", "b@example.com", "C@example.com"]
+
+
+# ---------------------------------------------------------------------------------- pages
+
+
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+@pytest.mark.parametrize("limit", [1, 3, 4, 10, 11])
+async def test_pages_one_after_the_other_are_the_list(
+    store: Store, people: list[User], sort: Sort, limit: int
+) -> None:
+    turned: list[User] = []
+    after = None
+    while cut := await page(store, sort=sort, after=after, limit=limit):
+        assert len(cut) <= limit
+        assert cut[0] not in turned
+        turned += cut
+        after = position_of(cut[-1], sort)
+    assert turned == await page(store, sort=sort)
+    assert sorted(turned, key=lambda user: user.number) == people
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+async def test_a_page_keeps_to_its_filter(store: Store, sort: Sort) -> None:
+    wanted = UserFilter(Status.ACTIVE, admin=False, text="a")
+    whole = await page(store, wanted, sort)
+    after = position_of(whole[1], sort)
+    assert await page(store, wanted, sort, after) == whole[2:]
+    assert await page(store, wanted, sort, after, limit=2) == whole[2:4]
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+async def test_after_the_last_there_is_nobody(store: Store, sort: Sort) -> None:
+    last = (await page(store, sort=sort))[-1]
+    assert await page(store, sort=sort, after=position_of(last, sort)) == []
+
+
+@pytest.mark.usefixtures("people")
+async def test_a_page_goes_on_after_a_place_where_nobody_stands_any_more(store: Store) -> None:
+    sort = Sort(SortKey.USERNAME)
+    listed = await page(store, sort=sort)
+    place = position_of(listed[3], sort)
+    await save(store, listed[3], username="aaaa")
+    assert await page(store, sort=sort, after=place) == listed[4:]
+
+
+@pytest.mark.usefixtures("people")
+async def test_a_place_between_two_is_as_good_as_any(store: Store) -> None:
+    listed = await page(store, sort=Sort(SortKey.USERNAME), after=Position("b", 0))
+    assert all(user.username > "b" for user in listed)
+    assert len(listed) == 7
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("value", ["'", '"', "%", "\\", "\x00", "😀", "x" * 5000], ids=ascii)
+async def test_any_text_is_a_place(store: Store, value: str) -> None:
+    sort = Sort(SortKey.USERNAME)
+    listed = await page(store, sort=sort, after=Position(value, 0))
+    assert listed == [user for user in await page(store, sort=sort) if user.username > value]
+
+
+@pytest.mark.usefixtures("people")
+async def test_a_limit_is_an_upper_bound(store: Store) -> None:
+    assert [len(await page(store, limit=limit)) for limit in (1, 5, 10, 1001)] == [1, 5, 10, 10]

@@ -1,0 +1,396 @@
+"""Usernames, display names and e-mail addresses: the rules of the wire contract, section 1."""
+
+from unicodedata import normalize
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import InvalidEmail, InvalidInput, InvalidUsername
+from app.domain.names import (
+    ALWAYS_RESERVED,
+    Email,
+    ReservedNames,
+    Username,
+    display_name,
+    email_key,
+)
+
+CYRILLIC_A = "\u0430"
+GREEK_FINAL_SIGMA = "\u03c2"
+ZERO_WIDTH_SPACE = "\u200b"
+ZERO_WIDTH_JOINER = "\u200d"
+SOFT_HYPHEN = "\u00ad"
+RIGHT_TO_LEFT_OVERRIDE = "\u202e"
+VARIATION_SELECTOR = "\ufe0f"
+
+anything = st.text(st.characters(), max_size=40)  # lone surrogates, too
+# Letters, marks and digits of many scripts, so that many examples are valid names.
+name_like = st.text(
+    st.characters(categories=["Ll", "Lu", "Lt", "Lo", "Lm", "Mn", "Mc", "Nd"])
+    | st.sampled_from("_-."),
+    min_size=4,
+    max_size=16,
+)
+latin_like = st.text(st.characters(max_codepoint=0x24F), min_size=4, max_size=16)
+
+
+def is_username(raw: str) -> bool:
+    return Username.find(raw) is not None
+
+
+# ------------------------------------------------------------------------------ usernames
+
+
+@pytest.mark.parametrize("raw", ["ＤｅＭｏ1", "DEMO1", "demo1", "Demo1", "ｄｅｍｏ１"])
+def test_width_and_case_do_not_tell_names_apart(raw: str) -> None:
+    assert Username.parse(raw).value == "demo1"
+
+
+def test_composed_and_decomposed_forms_are_one_name() -> None:
+    assert Username.parse(normalize("NFD", "éclair")) == Username.parse("éclair")
+
+
+def test_half_width_katakana_is_katakana() -> None:
+    assert Username.parse("ｱｲｳｴｵ").value == "アイウエオ"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "user",
+        "a-b.c_d",
+        "a..b",
+        "1234",
+        "2fast4you",
+        "naïve",
+        "straße",
+        "张三李四",
+        "張三1234",
+        "日本ご飯",
+        "カタカナ",
+        "한국사람",
+        "한국names",
+        "алиса",
+        "νίκος",
+        "שלום",
+        "กรุงเทพ",
+        "हिन्दी",
+        "\u0301abcd",  # begins with a mark
+    ],
+)
+def test_letters_marks_and_digits_of_any_script_are_welcome(raw: str) -> None:
+    assert Username.parse(raw).value == raw
+
+
+@pytest.mark.parametrize(
+    ("length", "fits"), [(0, False), (3, False), (4, True), (16, True), (17, False), (5000, False)]
+)
+@pytest.mark.parametrize("letter", ["x", "张", "Ａ"])
+def test_a_username_has_4_to_16_characters(length: int, fits: bool, letter: str) -> None:
+    assert is_username(letter * length) is fits
+
+
+def test_length_counts_after_mapping() -> None:
+    assert Username.parse(normalize("NFD", "é" * 16)).value == "é" * 16
+    assert not is_username(normalize("NFD", "ééé"))
+
+
+def test_astral_letters_count_once() -> None:
+    assert is_username("𠀀" * 16)
+    assert not is_username("𠀀" * 17)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "ab cd",
+        " abcd",
+        "abcd ",
+        "ab\u3000cd",
+        "ab@cd",
+        "ab!cd",
+        "ab/cd",
+        "ab:cd",
+        "ab%cd",
+        "ab+cd",
+        "ab'cd",
+        'ab"cd',
+        "ab\\cd",
+        "ab😀cd",
+        "ab\x00cd",
+        "ab\ncd",
+        "abcd\n",
+        "ab\x7fcd",
+        f"ab{ZERO_WIDTH_SPACE}cd",
+        f"ab{ZERO_WIDTH_JOINER}cd",
+        f"ab{SOFT_HYPHEN}cd",
+        f"ab{VARIATION_SELECTOR}cd",
+        f"ab{RIGHT_TO_LEFT_OVERRIDE}cd",
+        "\ufeffabcd",
+        "ab\u00b7cd",  # middle dot
+        "ab\u2024cd",  # one dot leader
+        "ab\u2013cd",  # en dash
+        "ﬁsh1",  # a ligature
+        "ab\u0378cd",  # unassigned
+        "ab\ue000cd",  # private use
+        "ab\ud800cd",  # lone surrogate
+        "abc\u05d0",  # left to right, then right to left
+        "क्\u200dष\u200d",  # joiners where PRECIS would allow one
+    ],
+    ids=ascii,
+)
+def test_nothing_else_is_part_of_a_username(raw: str) -> None:
+    with pytest.raises(InvalidUsername):
+        Username.parse(raw)
+
+
+@pytest.mark.parametrize("sign", "_-.")
+def test_a_username_neither_begins_nor_ends_with_a_sign(sign: str) -> None:
+    assert is_username(f"ab{sign}cd")
+    assert not is_username(f"{sign}abcd")
+    assert not is_username(f"abcd{sign}")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"{CYRILLIC_A}lice",
+        f"b{CYRILLIC_A}nk",
+        "paypаl",
+        "alpha\u03b1",
+        "αλφαа",
+        "漢字аб",
+        "한국ひら",
+        "abcกข",
+    ],
+    ids=ascii,
+)
+def test_scripts_are_mixed_no_further_than_highly_restrictive(raw: str) -> None:
+    with pytest.raises(InvalidUsername, match="mix scripts"):
+        Username.parse(raw)
+
+
+@pytest.mark.parametrize("raw", ["漢字name", "かなカナ漢字ab", "한국漢字ab", "漢字ㄅㄆab"])
+def test_latin_goes_with_the_writing_systems_of_east_asia(raw: str) -> None:
+    assert Username.parse(raw).value == raw
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("demo1", "demol"),
+        ("demo1", "DEMOL"),
+        ("modern", "rnodern"),
+        ("алиса", "алисa".replace("a", CYRILLIC_A)),
+        ("раура", "paypa"),  # all Cyrillic, all Latin
+        ("二二二二", "ニニニニ"),  # Han, Katakana
+    ],
+    ids=ascii,
+)
+def test_names_that_look_alike_have_one_skeleton(one: str, other: str) -> None:
+    assert Username.parse(one).skeleton == Username.parse(other).skeleton
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("alice", "alicia"), ("user", "user1"), ("a.b1", "a-b1")]
+)
+def test_names_that_look_different_have_different_skeletons(one: str, other: str) -> None:
+    assert Username.parse(one).skeleton != Username.parse(other).skeleton
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule"),
+    [
+        ("abc", "4 to 16"),
+        ("a" * 17, "this one 17"),
+        ("ab@cd", "consists of"),
+        ("ab cd", "consists of"),
+        ("_abcd", "begins and ends"),
+        (f"{CYRILLIC_A}lice", "mix scripts"),
+    ],
+    ids=ascii,
+)
+def test_the_refusal_of_a_username_says_which_rule_it_breaks(raw: str, rule: str) -> None:
+    with pytest.raises(InvalidUsername) as refusal:
+        Username.parse(raw)
+    assert rule in refusal.value.detail
+
+
+def test_find_answers_none_for_what_nobody_can_be_called() -> None:
+    assert Username.find("no") is None
+    assert Username.find("DEMO1") == Username.parse("demo1")
+
+
+@given(anything | name_like | latin_like)
+def test_any_text_is_a_username_or_is_refused_as_one(raw: str) -> None:
+    try:
+        name = Username.parse(raw)
+    except InvalidUsername:
+        return
+    assert 4 <= len(name.value) <= 16
+
+
+@given(name_like | latin_like)
+def test_parsing_a_parsed_username_changes_nothing(raw: str) -> None:
+    name = Username.find(raw)
+    assert name is None or Username.parse(name.value) == name
+
+
+@given(name_like | latin_like)
+def test_a_username_is_stored_composed_and_in_lower_case(raw: str) -> None:
+    name = Username.find(raw)
+    assert name is None or name.value == normalize("NFC", name.value.lower())
+
+
+# ------------------------------------------------------------------------- reserved names
+
+
+@pytest.mark.parametrize("raw", sorted(ALWAYS_RESERVED))
+def test_the_built_in_names_are_reserved_without_configuration(raw: str) -> None:
+    with pytest.raises(InvalidUsername, match="reserved"):
+        ReservedNames.of(()).require_free(Username.parse(raw))
+
+
+def test_the_built_in_names_are_those_of_the_contract() -> None:
+    names = {"admin", "auth", "self", "root", "system", "support", "moderator"}
+    assert names == ALWAYS_RESERVED
+
+
+@pytest.mark.parametrize("raw", ["ADMIN", "Ｒｏｏｔ", "rnoderator"])
+def test_what_looks_like_a_reserved_name_is_reserved(raw: str) -> None:
+    with pytest.raises(InvalidUsername, match="reserved"):
+        ReservedNames.of(()).require_free(Username.parse(raw))
+
+
+@pytest.mark.parametrize("raw", ["staff", "STAFF", "管理员们"])
+def test_configured_names_are_reserved_beside_the_built_in_ones(raw: str) -> None:
+    reserved = ReservedNames.of(["Ｓｔａｆｆ", "管理员们"])
+    for name in (raw, "root"):
+        with pytest.raises(InvalidUsername, match="reserved"):
+            reserved.require_free(Username.parse(name))
+
+
+def test_a_configured_name_may_be_shorter_than_any_username() -> None:
+    reserved = ReservedNames.of(["me"])
+    assert "me" in reserved.names
+
+
+@pytest.mark.parametrize("raw", ["admin2", "administrator", "myroot", "userself"])
+def test_only_the_whole_name_is_reserved(raw: str) -> None:
+    ReservedNames.of(()).require_free(Username.parse(raw))
+
+
+# -------------------------------------------------------------------------- display names
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("User", "User"),
+        ("Ｂｏｂ", "Bob"),
+        ("  Bob  the   Builder ", "Bob the Builder"),
+        ("\u3000张\u3000三\u3000", "张 三"),
+        ("ß", "ß"),
+        ("😀", "😀"),
+        ("x" * 32, "x" * 32),
+        ("e\u0301", "é"),
+    ],
+)
+def test_a_display_name_is_a_precis_nickname_that_keeps_its_case(raw: str, shown: str) -> None:
+    assert display_name(raw) == shown
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["", " ", "\u3000", "x" * 33, "a\x00b", "a\nb", "\x7f", f"a{ZERO_WIDTH_SPACE}b", "\ud800"],
+    ids=ascii,
+)
+def test_what_is_no_display_name_is_refused_by_its_name(raw: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        display_name(raw)
+    assert [flaw.name for flaw in refusal.value.flaws] == ["display_name"]
+
+
+@pytest.mark.parametrize("tail", ["\x00", "x" * 40])
+def test_a_display_name_is_not_cut_short_to_fit(tail: str) -> None:
+    with pytest.raises(InvalidInput):
+        display_name("Bob" + " " * 2000 + tail)
+
+
+@given(anything)
+def test_any_text_is_a_display_name_or_invalid_input(raw: str) -> None:
+    try:
+        shown = display_name(raw)
+    except InvalidInput:
+        return
+    assert 1 <= len(shown) <= 32
+    assert shown == shown.strip(" ")
+
+
+# --------------------------------------------------------------------------------- e-mail
+
+
+@pytest.mark.parametrize(
+    "raw", ["new@example.com", "a.b+c@sub.example.co", "ñandú@example.com", "a@例え.jp"]
+)
+def test_an_address_is_shown_as_it_was_written(raw: str) -> None:
+    assert Email.parse(raw).value == raw
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "a",
+        "@",
+        "a@",
+        "@example.com",
+        "a@b",
+        "a@localhost",
+        "a b@example.com",
+        " a@example.com",
+        "a@example.com ",
+        "a@example.com\n",
+        "a@@example.com",
+        "a@example..com",
+        ".a@example.com",
+        "A <a@example.com>",
+        '"a b"@example.com',
+        "a@[127.0.0.1]",
+        "a\x00b@example.com",
+        "\ud800@example.com",
+        "a" * 250 + "@example.com",
+        "a@" + "b" * 5000 + ".com",
+    ],
+    ids=ascii,
+)
+def test_what_is_no_address_is_refused(raw: str) -> None:
+    with pytest.raises(InvalidEmail):
+        Email.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("User@Example.com", "user@example.COM"),
+        ("ÑANDÚ@example.com", "ñandú@example.com"),
+        ("n\u0303@example.com", "ñ@example.com"),
+        ("STRASSE@example.com", "straße@example.com"),
+    ],
+)
+def test_addresses_are_compared_without_regard_to_case(one: str, other: str) -> None:
+    assert Email.parse(one).key == Email.parse(other).key
+
+
+def test_different_addresses_have_different_keys() -> None:
+    assert Email.parse("a.b@example.com").key != Email.parse("ab@example.com").key
+
+
+@given(anything | st.emails())
+def test_any_text_is_an_address_or_is_refused_as_one(raw: str) -> None:
+    try:
+        email = Email.parse(raw)
+    except InvalidEmail:
+        return
+    assert email.key == email_key(email.value)

@@ -1,0 +1,384 @@
+"""A store in memory: every port of a transaction, and a write that is all or nothing.
+
+All that is stored is frozen, so a copy of the collections is a snapshot: a write works on a copy,
+which takes the place of what was there when the work is done. The lock makes each transaction
+the only one; what is done in it cannot wait.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from threading import Lock
+from typing import TypeVar
+
+from app.domain.credentials import AccessKey, Session
+from app.domain.errors import EmailTaken, UsernameTaken
+from app.domain.names import email_key
+from app.domain.ports import PublicKey, Transaction
+from app.domain.registry import Guild, Server
+from app.domain.users import (
+    AccountRef,
+    NewUser,
+    Position,
+    Sort,
+    SortKey,
+    Status,
+    User,
+    UserFilter,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose a name is; `held_until` is None for the name that an account carries."""
+
+    user_id: int
+    held_until: datetime | None = None
+
+    def stands(self, now: datetime) -> bool:
+        return self.held_until is None or now < self.held_until
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """A server without what follows from its owner."""
+
+    number: int
+    owner_id: int
+    name: str
+    enabled: bool
+
+
+@dataclass
+class State:
+    """All that is stored."""
+
+    numbers: int = 0
+    server_numbers: int = 0
+    users: dict[int, User] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    keys: dict[str, AccessKey] = field(default_factory=dict)
+    signing_keys: dict[str, PublicKey] = field(default_factory=dict)
+    guilds: dict[int, Guild] = field(default_factory=dict)
+    members: set[tuple[int, int]] = field(default_factory=set)
+    servers: dict[str, ServerRow] = field(default_factory=dict)
+
+    def snapshot(self) -> "State":
+        return State(**{f.name: copy(getattr(self, f.name)) for f in fields(self)})
+
+
+class MemoryStore:
+    """The `Store` of tests that do not care which."""
+
+    def __init__(self) -> None:
+        self._state = State()
+        self._lock = Lock()
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        with self._lock:
+            return work(MemoryTransaction(self._state.snapshot()))
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        with self._lock:
+            state = self._state.snapshot()
+            result = work(MemoryTransaction(state))
+            self._state = state
+            return result
+
+
+class MemoryTransaction:
+    """The ports on one snapshot."""
+
+    def __init__(self, state: State) -> None:
+        self.users = MemoryUsers(state)
+        self.names = MemoryNames(state)
+        self.sessions = MemorySessions(state)
+        self.keys = MemoryKeys(state)
+        self.signing_keys = MemorySigningKeys(state)
+        self.guilds = MemoryGuilds(state)
+        self.servers = MemoryServers(state)
+
+
+class MemoryUsers:
+    """Accounts by snowflake."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._users = state.users
+
+    def find(self, ref: AccountRef) -> User | None:
+        if ref.uuid is None:
+            return None if ref.id is None else self._users.get(ref.id)
+        return next((user for user in self._users.values() if user.uuid == ref.uuid), None)
+
+    def by_username(self, username: str) -> User | None:
+        return next((user for user in self._users.values() if user.username == username), None)
+
+    def add(self, new: NewUser) -> User:
+        user = User(
+            number=self._state.numbers + 1,
+            id=new.id,
+            uuid=new.uuid,
+            username=new.username,
+            display_name=new.display_name,
+            email=new.email,
+            password_hash=new.password_hash,
+            admin=new.admin,
+            disabled=False,
+            version=1,
+        )
+        self.save(user)
+        self._state.numbers += 1
+        return user
+
+    def save(self, user: User) -> None:
+        for other in self._users.values():
+            if other.id == user.id:
+                continue
+            if other.username == user.username:
+                raise UsernameTaken(user.username)
+            if user.email and _email_key(other) == _email_key(user):
+                raise EmailTaken(user.email)
+        self._users[user.id] = user
+
+    def newest_id(self) -> int:
+        return max(self._users, default=0)
+
+    def has_other_active_admin(self, user_id: int) -> bool:
+        return any(u.is_active_admin and u.id != user_id for u in self._users.values())
+
+    def page(
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
+    ) -> Sequence[User]:
+        def place(user: User) -> tuple[str, int]:
+            return _sort_value(user, sort.key), user.number
+
+        users = [user for user in self._users.values() if _matches(user, wanted)]
+        if after is not None:
+            start = ("" if sort.key is SortKey.ID else str(after.value), after.number)
+            users = [
+                u for u in users if (place(u) < start if sort.descending else place(u) > start)
+            ]
+        return sorted(users, key=place, reverse=sort.descending)[:limit]
+
+
+def _email_key(user: User) -> str:
+    return email_key(user.email or "")
+
+
+def _sort_value(user: User, key: SortKey) -> str:
+    match key:
+        case SortKey.ID:
+            return ""
+        case SortKey.USERNAME:
+            return user.username
+        case SortKey.EMAIL:
+            return _email_key(user)
+
+
+def _matches(user: User, wanted: UserFilter) -> bool:
+    return (
+        (wanted.status is Status.ALL or user.disabled is (wanted.status is Status.DISABLED))
+        and wanted.username in {None, user.username}
+        and wanted.email_key in {None, _email_key(user)}
+        and wanted.id in {None, user.id}
+        and wanted.admin in {None, user.admin}
+        and (wanted.username_part in user.username or wanted.email_part in _email_key(user))
+    )
+
+
+class MemoryNames:
+    """Claims by skeleton."""
+
+    def __init__(self, state: State) -> None:
+        self._claims = state.claims
+
+    def claim(self, skeleton: str, user_id: int, *, now: datetime, held_too: bool) -> bool:
+        found = self._claims.get(skeleton)
+        if found is not None and found.user_id != user_id and found.stands(now):
+            may_override = held_too and found.held_until is not None
+            if not may_override:
+                return False
+        self._claims[skeleton] = Claim(user_id)
+        return True
+
+    def release(self, user_id: int, held_until: datetime) -> None:
+        for skeleton, claim in list(self._claims.items()):
+            if claim == Claim(user_id):
+                self._claims[skeleton] = Claim(user_id, held_until)
+
+    def is_taken(self, skeleton: str, now: datetime) -> bool:
+        found = self._claims.get(skeleton)
+        return found is not None and found.stands(now)
+
+
+class MemorySessions:
+    """Sessions by id."""
+
+    def __init__(self, state: State) -> None:
+        self._sessions = state.sessions
+        self._users = state.users
+
+    def add(self, session: Session) -> None:
+        self._sessions[session.id] = session
+
+    def with_owner(self, session_id: str) -> tuple[Session, User] | None:
+        session = self._sessions.get(session_id)
+        return None if session is None else (session, self._users[session.user_id])
+
+    def of(self, user_id: int) -> Sequence[Session]:
+        own = [session for session in self._sessions.values() if session.user_id == user_id]
+        return sorted(own, key=lambda session: (session.created_at, session.id))
+
+    def refresh(self, session: Session) -> None:
+        if (stored := self._sessions.get(session.id)) is not None:
+            self._sessions[session.id] = replace(stored, expires_at=session.expires_at)
+
+    def seen(self, session_id: str, at: datetime) -> None:
+        if (stored := self._sessions.get(session_id)) is not None:
+            self._sessions[session_id] = replace(stored, last_seen_at=at)
+
+    def end(self, user_id: int, *, only: str | None = None, keep: str | None = None) -> int:
+        ended = [s.id for s in self.of(user_id) if only in {None, s.id} and s.id != keep]
+        for session_id in ended:
+            del self._sessions[session_id]
+        return len(ended)
+
+    def end_expired(self, user_id: int, now: datetime) -> None:
+        for session in self.of(user_id):
+            if not session.is_live(now):
+                del self._sessions[session.id]
+
+
+class MemoryKeys:
+    """Access keys by public id."""
+
+    def __init__(self, state: State) -> None:
+        self._keys = state.keys
+        self._users = state.users
+
+    def add(self, key: AccessKey) -> None:
+        self._keys[key.id] = key
+
+    def with_owner(self, key_id: str) -> tuple[AccessKey, User] | None:
+        key = self._keys.get(key_id)
+        return None if key is None else (key, self._users[key.user_id])
+
+    def of(self, user_id: int) -> Sequence[AccessKey]:
+        own = [key for key in self._keys.values() if key.user_id == user_id]
+        return sorted(own, key=lambda key: (key.created_at, key.id))
+
+    def used(self, key_id: str, at: datetime) -> None:
+        if (stored := self._keys.get(key_id)) is not None:
+            self._keys[key_id] = replace(stored, last_used_at=at)
+
+    def revoke(self, user_id: int, *, only: str | None = None) -> int:
+        revoked = [key.id for key in self.of(user_id) if only in {None, key.id}]
+        for key_id in revoked:
+            del self._keys[key_id]
+        return len(revoked)
+
+
+class MemorySigningKeys:
+    """Public keys by thumbprint."""
+
+    def __init__(self, state: State) -> None:
+        self._keys = state.signing_keys
+
+    def publish(self, key: PublicKey) -> None:
+        self._keys[key.kid] = key
+
+    def find(self, kid: str) -> PublicKey | None:
+        return self._keys.get(kid)
+
+    def all(self) -> Sequence[PublicKey]:
+        return sorted(self._keys.values(), key=lambda key: (key.created_at, key.kid))
+
+    def retire(self, kid: str, at: datetime) -> None:
+        if (stored := self._keys.get(kid)) is not None:
+            self._keys[kid] = replace(stored, retired_at=at)
+
+
+class MemoryGuilds:
+    """Guilds by snowflake, and pairs of guild and member."""
+
+    def __init__(self, state: State) -> None:
+        self._guilds = state.guilds
+        self._members = state.members
+
+    def find(self, guild_id: int) -> Guild | None:
+        return self._guilds.get(guild_id)
+
+    def put(self, guild: Guild) -> bool:
+        is_new = guild.id not in self._guilds
+        self._guilds[guild.id] = guild
+        return is_new
+
+    def delete(self, guild_id: int) -> bool:
+        self._members -= {pair for pair in self._members if pair[0] == guild_id}
+        return self._guilds.pop(guild_id, None) is not None
+
+    def all(self) -> Sequence[Guild]:
+        return [self._guilds[guild_id] for guild_id in sorted(self._guilds)]
+
+    def of(self, user_id: int) -> Sequence[Guild]:
+        return [
+            guild
+            for guild in self.all()
+            if guild.owner_id == user_id or (guild.id, user_id) in self._members
+        ]
+
+    def add_member(self, guild_id: int, user_id: int) -> bool:
+        is_new = (guild_id, user_id) not in self._members
+        self._members.add((guild_id, user_id))
+        return is_new
+
+    def remove_member(self, guild_id: int, user_id: int) -> bool:
+        was_there = (guild_id, user_id) in self._members
+        self._members.discard((guild_id, user_id))
+        return was_there
+
+
+class MemoryServers:
+    """Servers by uuid."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._servers = state.servers
+
+    def find(self, uuid: str) -> Server | None:
+        row = self._servers.get(uuid)
+        if row is None:
+            return None
+        owner = self._state.users[row.owner_id]
+        return Server(
+            number=row.number,
+            uuid=uuid,
+            owner_id=owner.id,
+            owner_uuid=owner.uuid,
+            name=row.name,
+            enabled=row.enabled,
+            active=row.enabled and not owner.disabled,
+        )
+
+    def put(self, uuid: str, *, owner_id: int, name: str, enabled: bool) -> bool:
+        before = self._servers.get(uuid)
+        if before is None:
+            self._state.server_numbers += 1
+        number = self._state.server_numbers if before is None else before.number
+        self._servers[uuid] = ServerRow(number, owner_id, name, enabled)
+        return before is None
+
+    def delete(self, uuid: str) -> bool:
+        return self._servers.pop(uuid, None) is not None
+
+    def all(self) -> Sequence[Server]:
+        servers = [self.find(uuid) for uuid in self._servers]
+        return sorted((s for s in servers if s is not None), key=lambda server: server.number)
+
+    def uuids_of(self, user_id: int) -> Sequence[str]:
+        return [server.uuid for server in self.all() if server.owner_id == user_id]

@@ -1,0 +1,107 @@
+"""The other ports: time that is turned, ids that are counted, hashes that cost nothing."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from app.domain.credentials import TokenClaims
+from app.domain.ports import Clock, Verdict
+from app.domain.presence import Presence
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class FakeClock:
+    """Stands still until it is turned."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def turn(self, by: timedelta) -> None:
+        self._now += by
+
+
+class FakeIds:
+    """Counts."""
+
+    def __init__(self) -> None:
+        self._snowflakes = count(71395574100676609)
+        self._uuids = count(1)
+
+    def snowflake(self) -> int:
+        return next(self._snowflakes)
+
+    def uuid(self) -> str:
+        return f"00000000-0000-4000-8000-{next(self._uuids):012x}"
+
+
+class FakeRandomness:
+    """Well-formed, and foreseeable."""
+
+    def __init__(self) -> None:
+        self._counter = count(1)
+
+    def access_key(self) -> str:
+        number = next(self._counter)
+        return f"FAKE{number:04}-abcd-1234-EFGH-{number:08}"
+
+    def password(self) -> str:
+        return f"generated password {next(self._counter)}"
+
+
+class FakeHasher:
+    """Marks a password with the generation of its hash and a salt.
+
+    Whoever raises `generation` puts all hashes before out of date.
+    """
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self._salts = count(1)
+
+    async def hash(self, password: str) -> str:
+        return f"fake:{self.generation}:{next(self._salts)}:{password}"
+
+    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
+        if password is None or hashed is None or not hashed.startswith("fake:"):
+            return Verdict(right=False)
+        _, generation, _, stored = hashed.split(":", 3)
+        if stored != password:
+            return Verdict(right=False)
+        is_old = int(generation) < self.generation
+        return Verdict(right=True, rehashed=await self.hash(password) if is_old else None)
+
+
+class FakeTokens:
+    """Opaque texts, and what each of them says."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._claims: dict[str, TokenClaims] = {}
+
+    def issue(self, claims: TokenClaims) -> str:
+        token = f"fake.{claims.token_id}.token"
+        self._claims[token] = claims
+        return token
+
+    async def read(self, token: str) -> TokenClaims | None:
+        claims = self._claims.get(token)
+        return claims if claims is not None and self._clock.now() < claims.expires_at else None
+
+
+class FakePresences:
+    """A dictionary."""
+
+    def __init__(self) -> None:
+        self._presences: dict[int, Presence] = {}
+
+    def get(self, user_id: int) -> Presence | None:
+        return self._presences.get(user_id)
+
+    def set(self, user_id: int, presence: Presence) -> None:
+        self._presences[user_id] = presence
+
+    def drop(self, user_id: int) -> None:
+        self._presences.pop(user_id, None)

@@ -1,0 +1,108 @@
+"""A house on fakes, and short ways to the people in it, through the operations everybody uses."""
+
+from typing import Any, TypedDict, Unpack
+
+from app.domain.ports import (
+    Clock,
+    Ids,
+    PasswordHasher,
+    Presences,
+    Randomness,
+    Store,
+    Tokens,
+    Transaction,
+)
+from app.domain.rules import Rules
+from app.domain.users import User
+from app.usecases.call import Caller
+from app.usecases.operator import make_first_admin
+from app.usecases.registry import OPERATIONS
+from app.usecases.services import Services
+from tests.fakes.memory import MemoryStore
+from tests.fakes.ports import (
+    FakeClock,
+    FakeHasher,
+    FakeIds,
+    FakePresences,
+    FakeRandomness,
+    FakeTokens,
+)
+
+PASSWORD = "correct horse battery"
+NOBODY = Caller()
+
+
+class Overrides(TypedDict, total=False):
+    """What a test brings itself."""
+
+    store: Store
+    hasher: PasswordHasher
+    tokens: Tokens
+    presences: Presences
+    clock: Clock
+    ids: Ids
+    randomness: Randomness
+    rules: Rules
+
+
+def make_services(**overrides: Unpack[Overrides]) -> Services:
+    """Services on fakes, but for what is given."""
+    clock = overrides.get("clock") or FakeClock()
+    return Services(
+        store=overrides.get("store") or MemoryStore(),
+        hasher=overrides.get("hasher") or FakeHasher(),
+        tokens=overrides.get("tokens") or FakeTokens(clock),
+        presences=overrides.get("presences") or FakePresences(),
+        clock=clock,
+        ids=overrides.get("ids") or FakeIds(),
+        randomness=overrides.get("randomness") or FakeRandomness(),
+        rules=overrides.get("rules") or Rules(),
+    )
+
+
+async def do(services: Services, name: str, caller: Caller = NOBODY, /, **members: Any) -> Any:
+    """Perform the operation called `name`; `members` are those of its input."""
+    operation = OPERATIONS[name]
+    return await operation.perform(services, caller, operation.input(**members))
+
+
+async def sign_up(services: Services, username: str, password: str = PASSWORD) -> User:
+    """Register, and return the account as it is stored."""
+    await do(services, "users.create", username=username, password=password)
+    return await account(services, username)
+
+
+async def log_in(services: Services, username: str, password: str = PASSWORD) -> Caller:
+    """A caller with a token of a new session."""
+    login = await do(services, "users.auth", username=username, password=password)
+    return Caller(credential=login.view["token"])
+
+
+async def as_user(services: Services, username: str) -> Caller:
+    """Somebody who just signed up and logged in."""
+    await sign_up(services, username)
+    return await log_in(services, username)
+
+
+async def as_admin(services: Services) -> Caller:
+    """The first admin, `admin`, with his access key."""
+    key = services.randomness.access_key()
+    assert await make_first_admin(services, key)
+    return Caller(credential=key)
+
+
+async def with_key(services: Services, caller: Caller, **members: Any) -> Caller:
+    """The same account with a new access key."""
+    created = await do(services, "keys.create", caller, **{"name": "test", **members})
+    return Caller(credential=created["key"])
+
+
+async def account(services: Services, username: str) -> User:
+    """The account with this name, as it is stored."""
+
+    def find(tx: Transaction) -> User:
+        user = tx.users.by_username(username.lower())
+        assert user is not None
+        return user
+
+    return await services.store.read(find)
