@@ -1,0 +1,118 @@
+"""Both doors lead to the same house: same outcome, same error, same state after."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import pytest
+
+from app.config import Settings
+from app.rest.openapi import ROUTES
+from app.rpc.methods import METHODS
+from app.storage.engine import sqlite_engine
+from app.storage.tables import metadata
+from app.usecases.registry import OPERATIONS
+from tests.fakes.services import PASSWORD
+from tests.gateway import Gateway, open_gateway
+from tests.parity.doors import ChatDoor, Door, Outcome, RestDoor
+from tests.parity.scenarios import SCENARIOS, Scenario
+
+pytestmark = pytest.mark.anyio
+
+
+class Noting:
+    """A door that writes down which operations were asked for, and what came of each."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.outcomes: list[tuple[str, str | None]] = []
+
+    async def __call__(
+        self, operation: str, credential: str | None = None, /, **members: Any
+    ) -> Outcome:
+        outcome = await self._door(operation, credential, **members)
+        self.outcomes.append((operation, outcome.slug))
+        return outcome
+
+
+@pytest.fixture
+async def gateways(migrated: Path, tmp_path: Path) -> AsyncIterator[tuple[Gateway, Gateway]]:
+    """Two houses that are alike to the last identifier."""
+    for name in ("rest", "rpc"):
+        (tmp_path / name).mkdir()
+        copyfile(migrated, tmp_path / name / "db")
+    async with (
+        open_gateway(tmp_path / "rest" / "db") as a,
+        open_gateway(tmp_path / "rpc" / "db") as b,
+    ):
+        yield a, b
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+async def test_both_doors_lead_to_the_same_outcomes_and_the_same_state(
+    scenario: Scenario, gateways: tuple[Gateway, Gateway], tmp_path: Path
+) -> None:
+    by_rest, by_rpc = gateways
+    rest = [outcome async for outcome in scenario(RestDoor(by_rest), by_rest.admin_key)]
+    rpc = [outcome async for outcome in scenario(ChatDoor(by_rpc), by_rpc.admin_key)]
+    assert [outcome.slug for outcome in rest] == [outcome.slug for outcome in rpc]
+    for ours, theirs in zip(rest, rpc, strict=True):
+        assert_same_view(ours.value, theirs.value)
+    assert rows(tmp_path / "rest" / "db") == rows(tmp_path / "rpc" / "db")
+
+
+def assert_same_view(rest: Any, rpc: Any) -> None:
+    """What REST shows is what the chat door shows; a 204 shows nothing."""
+    if rest is None:
+        return
+    if isinstance(rpc, dict) and rpc.keys() == {"users", "next"}:
+        rpc = rpc["users"]
+    if isinstance(rest, dict) and "token" in rest:
+        rest, rpc = rest["user_id"], rpc["user_id"]
+    assert rest == rpc
+
+
+def rows(database: Path) -> dict[str, list[Any]]:
+    """Everything that is stored, but for the keys that each house signs with."""
+    engine = sqlite_engine(database)
+    with engine.connect() as connection:
+        found = {
+            name: [tuple(row) for row in connection.execute(table.select())]
+            for name, table in metadata.tables.items()
+            if name != "signing_keys"
+        }
+    engine.dispose()
+    return found
+
+
+@pytest.mark.parametrize("door", [RestDoor, ChatDoor])
+async def test_the_scenarios_see_each_operation_succeed_and_each_of_its_errors(
+    door: type[RestDoor | ChatDoor], migrated: Path, tmp_path: Path
+) -> None:
+    seen: set[tuple[str, str | None]] = set()
+    for scenario in SCENARIOS:
+        folder = tmp_path / scenario.__name__
+        folder.mkdir()
+        copyfile(migrated, folder / "db")
+        async with open_gateway(folder / "db") as gateway:
+            noting = Noting(door(gateway))
+            async for _ in scenario(noting, gateway.admin_key):
+                pass
+            seen |= set(noting.outcomes)
+    assert {operation for operation, slug in seen if slug is None} == set(OPERATIONS)
+    errors = {(o.name, error.slug) for o in OPERATIONS.values() for error in o.errors}
+    assert sorted(errors - seen) == [("users.create", "registration-closed")]
+
+
+@pytest.mark.parametrize("door", [RestDoor, ChatDoor])
+async def test_closed_registration_is_closed_at_both_doors(
+    door: type[RestDoor | ChatDoor], database: Path
+) -> None:
+    async with open_gateway(database, Settings(registration="closed")) as gateway:
+        refused = await door(gateway)("users.create", username="demo", password=PASSWORD)
+        assert refused.slug == "registration-closed"
+
+
+def test_every_operation_has_a_method_and_a_route() -> None:
+    assert set(METHODS) == {route.operation.name for route in ROUTES} == set(OPERATIONS)

@@ -1,0 +1,245 @@
+"""The OpenAPI document: valid, complete, and true of what the routes answer."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+from starlette.routing import Route
+
+from app.config import Settings
+from app.domain.errors import CATALOGUE
+from app.main import create_app
+from app.usecases.registry import OPERATIONS
+from tests.fakes.services import PASSWORD, make_services
+from tests.gateway import Gateway
+from tests.rest.wire import UNKNOWN, create
+
+pytestmark = pytest.mark.anyio
+
+VERBS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
+PROBLEM_JSON = "application/problem+json"
+APP = create_app(Settings(), make_services())
+DOCUMENT: dict[str, Any] = APP.openapi()
+OPERATION_OBJECTS: list[dict[str, Any]] = [
+    operation for item in DOCUMENT["paths"].values() for operation in item.values()
+]
+
+
+def by_id(operations: Iterable[dict[str, Any]]) -> Any:
+    return [pytest.param(operation, id=operation["operationId"]) for operation in operations]
+
+
+CALLS = by_id(OPERATION_OBJECTS)
+SECURED = by_id(o for o in OPERATION_OBJECTS if o["security"] and o["operationId"] not in {"rpc"})
+
+
+def check(schema: dict[str, Any], value: object) -> None:
+    """Whether `value` is what `schema` says; references lead into the document."""
+    OAS31Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
+
+
+def contents_of(operation: dict[str, Any]) -> Iterator[tuple[dict[str, Any], object]]:
+    """Each schema of a body with an example of it."""
+    parts = [operation.get("requestBody", {}), *operation["responses"].values()]
+    for part in parts:
+        for content in part.get("content", {}).values():
+            if "example" in content:
+                yield content["schema"], content["example"]
+            for example in content.get("examples", {}).values():
+                yield content["schema"], example["value"]
+
+
+def schemas_in(part: object) -> Iterator[dict[str, Any]]:
+    """Every schema with examples, however deep."""
+    if isinstance(part, dict):
+        if isinstance(part.get("examples"), list):
+            yield part
+        for inner in part.values():
+            yield from schemas_in(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from schemas_in(inner)
+
+
+def test_the_document_is_valid() -> None:
+    validate(DOCUMENT)
+
+
+async def test_the_document_is_served_as_it_is(door: Gateway) -> None:
+    response = await door.rest("GET", "/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == DOCUMENT
+
+
+async def test_every_mounted_route_is_documented_with_its_verbs_and_no_other(
+    door: Gateway,
+) -> None:
+    mounted: dict[str, set[str]] = {}
+    for route in APP.routes:
+        assert isinstance(route, Route)
+        path = re.sub(r"\{\w+\}", UNKNOWN, route.path)
+        allow = (await door.client.options(path)).headers["allow"]
+        mounted[route.path] = set(allow.lower().split(", ")) - {"head"}
+    documented = {path: set(item) - {"head"} for path, item in DOCUMENT["paths"].items()}
+    assert {path: verbs for path, verbs in mounted.items() if path[:5] != "/api/"} == documented
+
+
+def test_the_alias_stands_beside_every_route_of_the_doors_and_is_left_out() -> None:
+    paths = {route.path for route in APP.routes if isinstance(route, Route)}
+    aliased = {path.removeprefix("/api") for path in paths if path.startswith("/api/")}
+    assert aliased == {p for p in paths if p.startswith(("/users", "/servers", "/guilds"))}
+    assert not [path for path in DOCUMENT["paths"] if path.startswith("/api")]
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [operation["operationId"] for operation in OPERATION_OBJECTS]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_an_operation_is_described_and_has_its_place(operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert operation["description"]
+    assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
+    assert len(operation["tags"]) == 1
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_every_refusal_of_an_operation_is_a_problem(operation: dict[str, Any]) -> None:
+    failures = {status: r for status, r in operation["responses"].items() if status >= "400"}
+    assert {"400", "500", "503"} <= set(failures)
+    for response in failures.values():
+        assert list(response["content"]) == [PROBLEM_JSON]
+        assert response["content"][PROBLEM_JSON]["schema"] == {
+            "$ref": "#/components/schemas/Problem"
+        }
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_no_operation_answers_422(operation: dict[str, Any]) -> None:
+    assert "422" not in operation["responses"]
+    assert [status for status in operation["responses"] if status < "400"]
+
+
+@pytest.mark.parametrize("operation", SECURED)
+def test_what_takes_a_credential_may_answer_401_and_403(operation: dict[str, Any]) -> None:
+    assert {"401", "403"} <= set(operation["responses"])
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_what_takes_a_body_may_answer_413_and_415(operation: dict[str, Any]) -> None:
+    has_both = {"413", "415"} <= set(operation["responses"])
+    assert has_both is ("requestBody" in operation)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_every_example_is_what_its_schema_says(operation: dict[str, Any]) -> None:
+    for schema, example in contents_of(operation):
+        check(schema, example)
+    for schema in schemas_in(operation):
+        for example in schema["examples"]:
+            check(schema, example)
+
+
+def test_the_examples_of_the_components_are_what_their_schemas_say() -> None:
+    found = list(schemas_in(DOCUMENT["components"]))
+    assert found
+    for schema in found:
+        for example in schema["examples"]:
+            check(schema, example)
+
+
+def test_every_view_that_is_answered_has_an_example() -> None:
+    for operation in OPERATION_OBJECTS:
+        for status, response in operation["responses"].items():
+            for media_type, content in response.get("content", {}).items():
+                if status < "300" and media_type == "application/json" and "schema" in content:
+                    assert "example" in content or "examples" in content
+
+
+def test_the_codes_of_a_problem_are_the_catalogue() -> None:
+    codes = DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert codes == [error.slug for error in CATALOGUE]
+
+
+def test_the_chat_door_has_an_example_of_every_method() -> None:
+    operation = DOCUMENT["paths"]["/rpc"]["post"]
+    content = operation["requestBody"]["content"]["application/json"]
+    assert set(content["examples"]) == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_every_parameter_is_described(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", []):
+        described = parameter.get("description") or parameter["schema"].get("enum")
+        assert described, parameter["name"]
+
+
+@pytest.mark.parametrize(("public_url", "server"), [("https://gate.example", None), (None, "/")])
+def test_the_document_says_where_the_gateway_is(public_url: str | None, server: str | None) -> None:
+    document = create_app(Settings(public_url=public_url), make_services()).openapi()
+    assert document["servers"] == [{"url": server or public_url}]
+
+
+# ------------------------------------------------------------- what is really answered
+
+
+def answer_schema(verb: str, path: str, status: int) -> dict[str, Any]:
+    response = DOCUMENT["paths"][path][verb.lower()]["responses"][str(status)]
+    content: dict[str, Any] = response.get("content", {})
+    if not content:
+        return {"const": None}
+    (body,) = content.values()
+    schema: dict[str, Any] = body.get("schema", {})
+    return schema
+
+
+def requests(key: str, token: str, demo: dict[str, Any]) -> list[tuple[str, str, str, str, Any]]:
+    """Verb, template, path, credential and body: something for each view there is."""
+    uuid = demo["uuid"]
+    guild = {"name": "Builders", "owner_id": demo["user_id"]}
+    server = {"owner": uuid, "name": "Survival"}
+    login = {"username": "demoaccount", "password": PASSWORD}
+    member = f"/guilds/7/members/{uuid}"
+    return [
+        ("PUT", "/servers/{uuid}", f"/servers/{UNKNOWN}", key, server),
+        ("PUT", "/guilds/{id}", "/guilds/7", key, guild),
+        ("PUT", "/guilds/{id}/members/{user}", member, key, None),
+        ("GET", "/users", "/users", key, None),
+        ("GET", "/users", "/users?limit=1", key, None),
+        ("GET", "/users/{uuid}", f"/users/{uuid}", key, None),
+        ("GET", "/users/{uuid}", "/users/demoaccount", key, None),
+        ("GET", "/users/{uuid}", "/users/nobody", key, None),
+        ("POST", "/users/auth", "/users/auth", "", login),
+        ("POST", "/users/@self", "/users/@self", "", {**login, "username": "another"}),
+        ("POST", "/users/@self", "/users/@self", "", login),
+        ("GET", "/users/@self", "/users/@self", token, None),
+        ("PATCH", "/users/@self", "/users/@self", token, {"display_name": "Demo"}),
+        ("GET", "/users/@self/presence", "/users/@self/presence", token, None),
+        ("PATCH", "/users/@self/presence", "/users/@self/presence", token, "ONLINE"),
+        ("GET", "/users/@self/guilds", "/users/@self/guilds", token, None),
+        ("GET", "/users/@self/sessions", "/users/@self/sessions", token, None),
+        ("POST", "/users/@self/keys", "/users/@self/keys", token, {"name": "panel"}),
+        ("GET", "/users/@self/keys", "/users/@self/keys", token, None),
+        ("POST", "/users/@self/token", "/users/@self/token", token, None),
+        ("GET", "/users/{uuid}/sessions", f"/users/{uuid}/sessions", key, None),
+        ("GET", "/users/{uuid}/keys", f"/users/{uuid}/keys", token, None),
+        ("GET", "/servers", "/servers", key, None),
+        ("GET", "/guilds", "/guilds", key, None),
+        ("DELETE", "/users/{uuid}", f"/users/{uuid}", key, None),
+        ("GET", "/users", "/users?status=disabled", key, None),
+        ("GET", "/users/{uuid}", f"/users/{uuid}", key, None),
+        ("GET", "/users/@self", "/users/@self", token, None),
+    ]
+
+
+async def test_what_is_answered_is_what_the_document_says(gateway: Gateway) -> None:
+    demo = await create(gateway, "demoaccount", password=PASSWORD)
+    token = await gateway.log_in("demoaccount")
+    for verb, template, path, credential, body in requests(gateway.admin_key, token, demo):
+        response = await gateway.rest(verb, path, credential or None, json=body)
+        schema = answer_schema(verb, template, response.status_code)
+        check(schema, response.json() if response.content else None)

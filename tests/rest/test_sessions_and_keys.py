@@ -1,0 +1,191 @@
+"""One's own sessions and access keys."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.gateway import CLIENT, Gateway
+from tests.rest.wire import UNKNOWN, flaws_of, problem_of
+
+pytestmark = pytest.mark.anyio
+
+SESSIONS, KEYS = "/users/@self/sessions", "/users/@self/keys"
+
+
+@pytest.fixture
+async def token(gateway: Gateway) -> str:
+    return await gateway.user("alice")
+
+
+@pytest.fixture(scope="module")
+async def alice(door: Gateway) -> str:
+    """A token of somebody who changes nothing."""
+    return await door.log_in("alice")
+
+
+async def sessions_of(gateway: Gateway, credential: str) -> list[dict[str, Any]]:
+    sessions: list[dict[str, Any]] = (await gateway.rest("GET", SESSIONS, credential)).json()
+    return sessions
+
+
+async def create_key(gateway: Gateway, credential: str, **members: Any) -> Any:
+    return await gateway.rest("POST", KEYS, credential, json={"name": "panel", **members})
+
+
+async def status_of(gateway: Gateway, credential: str) -> int:
+    return (await gateway.rest("GET", "/users/@self", credential)).status_code
+
+
+# ------------------------------------------------------------------------- sessions
+
+
+async def test_a_session_is_shown_in_full(gateway: Gateway, token: str) -> None:
+    (session,) = await sessions_of(gateway, token)
+    assert session == {
+        "id": session["id"],
+        "created_at": "2026-01-01T12:00:00Z",
+        "expires_at": "2026-01-08T12:00:00Z",
+        "last_seen_at": "2026-01-01T12:00:00Z",
+        "address": CLIENT[0],
+        "agent": gateway.client.headers["user-agent"],
+        "current": True,
+    }
+
+
+async def test_the_current_session_is_the_one_that_asks(gateway: Gateway, token: str) -> None:
+    other = await gateway.log_in("alice")
+    assert [session["current"] for session in await sessions_of(gateway, token)] == [True, False]
+    assert [session["current"] for session in await sessions_of(gateway, other)] == [False, True]
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_one_session_is_ended_by_its_id(gateway: Gateway, token: str, prefix: str) -> None:
+    other = await gateway.log_in("alice")
+    path = f"{prefix}{SESSIONS}/{(await sessions_of(gateway, token))[1]['id']}"
+    response = await gateway.rest("DELETE", path, token)
+    assert (response.status_code, response.content) == (204, b"")
+    assert (await status_of(gateway, token), await status_of(gateway, other)) == (200, 401)
+    problem_of(await gateway.rest("DELETE", path, token), 404, "not-found")
+
+
+async def test_the_current_session_is_ended_by_its_name(gateway: Gateway, token: str) -> None:
+    other = await gateway.log_in("alice")
+    response = await gateway.rest("DELETE", f"{SESSIONS}/@current", token)
+    assert response.status_code == 204
+    assert (await status_of(gateway, token), await status_of(gateway, other)) == (401, 200)
+
+
+async def test_without_an_id_all_sessions_but_this_one_end(gateway: Gateway, token: str) -> None:
+    others = [await gateway.log_in("alice") for _ in range(3)]
+    for _ in range(2):
+        assert (await gateway.rest("DELETE", SESSIONS, token)).status_code == 204
+    assert await status_of(gateway, token) == 200
+    assert [await status_of(gateway, other) for other in others] == [401] * 3
+
+
+@pytest.mark.parametrize("session_id", [UNKNOWN, "x", "@Current", "%00", "*", "x" * 5000])
+async def test_a_session_that_is_not_his_is_not_found(
+    door: Gateway, alice: str, session_id: str
+) -> None:
+    response = await door.rest("DELETE", f"{SESSIONS}/{session_id}", alice)
+    problem_of(response, 404, "not-found")
+    assert await status_of(door, alice) == 200
+
+
+async def test_anothers_session_is_not_found_and_goes_on(gateway: Gateway, token: str) -> None:
+    other = await gateway.user("bobby")
+    path = f"{SESSIONS}/{(await sessions_of(gateway, other))[0]['id']}"
+    problem_of(await gateway.rest("DELETE", path, token), 404, "not-found")
+    assert await status_of(gateway, other) == 200
+
+
+async def test_an_access_key_has_no_session_to_end_or_to_refresh(gateway: Gateway) -> None:
+    for verb, path in (("DELETE", f"{SESSIONS}/@current"), ("POST", "/users/@self/token")):
+        problem_of(await gateway.rest(verb, path, gateway.admin_key), 403, "forbidden")
+
+
+async def test_a_refreshed_token_is_of_the_same_session_and_the_old_one_goes_on(
+    gateway: Gateway, token: str
+) -> None:
+    gateway.clock.turn(timedelta(days=1))
+    response = await gateway.rest("POST", "/users/@self/token", token)
+    assert (response.status_code, list(response.json())) == (200, ["user_id", "token"])
+    (session,) = await sessions_of(gateway, response.json()["token"])
+    assert session["current"] is True
+    assert session["expires_at"] == "2026-01-09T12:00:00Z"
+    assert response.json()["token"] != token
+    assert await status_of(gateway, token) == 200
+
+
+# ----------------------------------------------------------------------------- keys
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_a_key_is_created_and_shown_once(gateway: Gateway, token: str, prefix: str) -> None:
+    response = await gateway.rest("POST", f"{prefix}{KEYS}", token, json={"name": "panel"})
+    created = response.json()
+    key = created.pop("key")
+    assert (response.status_code, response.headers["cache-control"]) == (201, "no-store")
+    assert key.startswith(created["id"] + "-")
+    assert created == {
+        "id": created["id"],
+        "name": "panel",
+        "created_at": "2026-01-01T12:00:00Z",
+        "expires_at": None,
+        "last_used_at": None,
+    }
+    listed = await gateway.rest("GET", f"{prefix}{KEYS}", token)
+    assert listed.json() == [created]
+    assert key[9:] not in listed.text
+
+
+async def test_a_key_opens_its_owners_account_and_says_when(gateway: Gateway, token: str) -> None:
+    key = (await create_key(gateway, token)).json()["key"]
+    gateway.clock.turn(timedelta(hours=1))
+    assert await status_of(gateway, key) == 200
+    (shown,) = (await gateway.rest("GET", KEYS, token)).json()
+    assert shown["last_used_at"] == "2026-01-01T13:00:00Z"
+
+
+async def test_a_key_may_end(gateway: Gateway, token: str) -> None:
+    created = (await create_key(gateway, token, expires_at="2026-01-01T14:00:00+01:00")).json()
+    assert created["expires_at"] == "2026-01-01T13:00:00Z"
+    assert await status_of(gateway, created["key"]) == 200
+    gateway.clock.turn(timedelta(hours=1))
+    assert await status_of(gateway, created["key"]) == 401
+
+
+@pytest.mark.parametrize(
+    "expires_at", ["", "tomorrow", "2030-01-31", "2030-01-31T12:00:00", "2020-01-31T12:00:00Z"]
+)
+async def test_an_end_that_cannot_be_is_pointed_at(
+    door: Gateway, alice: str, expires_at: str
+) -> None:
+    response = await create_key(door, alice, expires_at=expires_at)
+    assert flaws_of(response) == ["#/expires_at"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 65, "a\nb", "a\u0000b"])
+async def test_a_name_that_cannot_be_is_pointed_at(door: Gateway, alice: str, name: str) -> None:
+    assert flaws_of(await create_key(door, alice, name=name)) == ["#/name"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+async def test_a_revoked_key_is_dead_at_once(gateway: Gateway, token: str, prefix: str) -> None:
+    created = (await create_key(gateway, token)).json()
+    path = f"{prefix}{KEYS}/{created['id']}"
+    response = await gateway.rest("DELETE", path, token)
+    assert (response.status_code, response.content) == (204, b"")
+    assert await status_of(gateway, created["key"]) == 401
+    problem_of(await gateway.rest("DELETE", path, token), 404, "not-found")
+
+
+async def test_anothers_key_is_not_found_and_goes_on(gateway: Gateway, token: str) -> None:
+    path = f"{KEYS}/{gateway.admin_key[:8]}"
+    problem_of(await gateway.rest("DELETE", path, token), 404, "not-found")
+    assert await status_of(gateway, gateway.admin_key) == 200
+
+
+async def test_keys_are_not_revoked_all_at_once_by_mistake(door: Gateway, alice: str) -> None:
+    problem_of(await door.rest("DELETE", KEYS, alice), 405, "method-not-allowed")

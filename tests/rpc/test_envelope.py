@@ -1,0 +1,170 @@
+"""The members of a request: jsonrpc, id, method, params, auth, and those that nobody knows."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.gateway import Gateway
+from tests.rpc.wire import (
+    INVALID_REQUEST,
+    NO_CREDENTIAL,
+    call,
+    post,
+    refusal,
+    reply_to,
+    result,
+    send,
+    without_sentence,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    "id_text",
+    [
+        *("0", "1", "-1", "1.5", "-2.25", "1.0", "9007199254740993", "-18446744073709551617"),
+        *("9" * 400, '"1"', '""', '" "', '"\\u0000"', '"名字 🎈"', '"a\\"b\\\\c"', "null"),
+    ],
+)
+async def test_an_id_comes_back_exactly_as_it_was_sent(door: Gateway, id_text: str) -> None:
+    body = f'{{"jsonrpc":"2.0","method":"users.check","params":["alice"],"id":{id_text}}}'
+    reply = (await post(door, body)).content.decode()
+    assert reply == f'{{"jsonrpc":"2.0","id":{id_text},"result":true}}'
+
+
+@pytest.mark.parametrize("id_text", ["true", "false", "[]", "[1]", "{}", '{"id":1}'])
+async def test_an_id_of_another_type_is_an_invalid_request(door: Gateway, id_text: str) -> None:
+    body = f'{{"jsonrpc":"2.0","method":"users.check","params":["alice"],"id":{id_text}}}'
+    assert without_sentence(await reply_to(door, body)) == INVALID_REQUEST
+
+
+async def test_a_call_with_the_id_null_is_no_notification(door: Gateway) -> None:
+    assert await send(door, call("users.check", ["alice"], id=None)) == result(True, None)
+
+
+@pytest.mark.parametrize("version", ["2", "1.0", "2.00", "", 2.0, 2, None, True, ["2.0"]])
+async def test_another_version_of_json_rpc_is_an_invalid_request(
+    door: Gateway, version: object
+) -> None:
+    reply = await send(door, call("users.check", ["alice"], jsonrpc=version))
+    assert without_sentence(reply) == INVALID_REQUEST
+
+
+@pytest.mark.parametrize("missing", ["jsonrpc", "method"])
+async def test_a_request_without_its_version_or_method_is_none(door: Gateway, missing: str) -> None:
+    request = call("users.check", ["alice"])
+    del request[missing]
+    assert without_sentence(await send(door, request)) == INVALID_REQUEST
+
+
+@pytest.mark.parametrize("method", [None, 1, True, ["users.check"], {"name": "users.check"}])
+async def test_a_method_that_is_no_string_is_an_invalid_request(
+    door: Gateway, method: object
+) -> None:
+    reply = await send(door, call("users.check", ["alice"], method=method))
+    assert without_sentence(reply) == INVALID_REQUEST
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["", "users", "Users.Check", "users.check ", "__class__", "users.create\u0000", "用户"],
+)
+async def test_a_method_goes_by_its_exact_name(door: Gateway, method: str) -> None:
+    reply = await send(door, call(method, ["alice"]))
+    assert reply["error"] == {"code": -32601, "message": "Method not found"}
+
+
+@pytest.mark.parametrize("params", [True, False, 0, 1.5, "alice", ""])
+async def test_params_that_are_neither_object_nor_array_are_an_invalid_request(
+    door: Gateway, params: object
+) -> None:
+    reply = await send(door, call("users.check", params))
+    assert without_sentence(reply) == INVALID_REQUEST
+
+
+@pytest.mark.parametrize("sent", [{"params": None}, {}, {"params": {}}, {"params": []}])
+async def test_params_may_be_null_absent_or_empty_where_there_are_none(
+    door: Gateway, sent: dict[str, Any]
+) -> None:
+    request = {"jsonrpc": "2.0", "method": "users.self", "id": 1, "auth": door.admin_key, **sent}
+    assert (await send(door, request))["result"]["username"] == "admin"
+
+
+@pytest.mark.parametrize("params", [None, [], {}])
+async def test_params_that_are_null_lack_what_is_required(door: Gateway, params: object) -> None:
+    reply = await send(door, call("users.check", params))
+    assert reply["error"]["code"] == -32602
+
+
+@pytest.mark.parametrize(
+    "unknown", [{"meta": {"trace": [1]}}, {"Auth": 1}, {"error": 1, "result": 2}, {"": None}]
+)
+async def test_unknown_members_of_the_envelope_are_ignored(
+    door: Gateway, unknown: dict[str, Any]
+) -> None:
+    assert await send(door, call("users.check", ["alice"], **unknown)) == result(True)
+
+
+@pytest.mark.parametrize("value", [None, 1, "users.check", True, 1.5])
+async def test_a_body_that_is_neither_object_nor_array_is_an_invalid_request(
+    door: Gateway, value: object
+) -> None:
+    assert without_sentence(await reply_to(door, json.dumps(value))) == INVALID_REQUEST
+
+
+# ---------------------------------------------------------------------------- auth
+
+
+async def whose(door: Gateway, headers: dict[str, str] | None = None, **members: Any) -> Any:
+    """Who the door takes the call to come from; else its refusal."""
+    reply = await send(door, call("users.self", **members), headers=headers or {})
+    return reply["result"]["username"] if "result" in reply else reply
+
+
+@pytest.mark.parametrize("header", ["X-Access-Token", "Authorization"])
+@pytest.mark.parametrize("members", [{}, {"auth": None}])
+async def test_without_auth_the_header_counts(
+    door: Gateway, header: str, members: dict[str, Any]
+) -> None:
+    scheme = "Bearer " if header == "Authorization" else ""
+    assert await whose(door, {header: scheme + door.admin_key}, **members) == "admin"
+
+
+async def test_auth_takes_a_token_and_an_access_key(door: Gateway) -> None:
+    token = await door.log_in("alice")
+    assert await whose(door, auth=token) == "alice"
+    assert await whose(door, auth=door.admin_key) == "admin"
+
+
+async def test_auth_wins_over_the_header(door: Gateway) -> None:
+    token = await door.log_in("alice")
+    assert await whose(door, {"X-Access-Token": door.admin_key}, auth=token) == "alice"
+
+
+@pytest.mark.parametrize("auth", ["", "nonsense", "Bearer x", "a.b.c"])
+async def test_auth_that_opens_nothing_wins_over_the_header_too(door: Gateway, auth: str) -> None:
+    reply = await whose(door, {"X-Access-Token": door.admin_key}, auth=auth)
+    assert reply == refusal(NO_CREDENTIAL)
+
+
+@pytest.mark.parametrize("auth", [True, False, 0, 1.5, [], ["key"], {}, {"token": "key"}])
+async def test_auth_of_another_type_is_an_invalid_request(door: Gateway, auth: object) -> None:
+    reply = await send(door, call("users.check", ["alice"], auth=auth))
+    assert without_sentence(reply) == INVALID_REQUEST
+
+
+async def test_a_public_method_ignores_a_credential_that_opens_nothing(door: Gateway) -> None:
+    request = call("users.check", ["alice"], auth="stale")
+    headers = {"X-Access-Token": "stale, too"}
+    assert await send(door, request, headers=headers) == result(True)
+
+
+async def test_each_call_of_a_batch_has_its_own_auth(door: Gateway) -> None:
+    token = await door.log_in("alice")
+    auths = [token, door.admin_key, None, "nonsense"]
+    batch = [call("users.self", auth=auth, id=n) for n, auth in enumerate(auths)]
+    replies = await send(door, batch)
+    assert [reply["result"]["username"] for reply in replies[:2]] == ["alice", "admin"]
+    assert replies[2:] == [refusal(NO_CREDENTIAL, 2), refusal(NO_CREDENTIAL, 3)]

@@ -1,0 +1,184 @@
+"""Parameters by name and by position, for every method there is."""
+
+from typing import Any
+
+import pytest
+
+from app.rpc.methods import METHODS
+from app.usecases.registry import OPERATIONS
+from tests.gateway import Gateway
+from tests.rpc.wire import call, send
+
+pytestmark = pytest.mark.anyio
+
+INVALID_PARAMS = -32602
+# The table of the wire contract, section 3; `?` stands for "may be left out".
+CONTRACT = {
+    "users.create": "username password display_name?",
+    "users.auth": "username password",
+    "users.check": "username",
+    "users.self": "",
+    "users.guilds": "",
+    "users.presence": "presence?",
+    "users.update": "display_name? username?",
+    "users.password": "current new revoke_keys?",
+    "users.logout": "",
+    "users.refresh": "",
+    "sessions.list": "",
+    "sessions.revoke": "id?",
+    "keys.list": "",
+    "keys.create": "name expires_at?",
+    "keys.revoke": "id",
+    "admin.users.list": "username? email? user_id? admin? q? status? sort? limit? cursor?",
+    "admin.users.get": "uuid",
+    "admin.users.create": "username email password? admin? display_name?",
+    "admin.users.update": (
+        "uuid username? email? admin? password? display_name? disabled? if_match?"
+    ),
+    "admin.users.disable": "uuid",
+    "admin.sessions.list": "uuid",
+    "admin.sessions.revoke": "uuid id?",
+    "admin.keys.list": "uuid",
+    "admin.keys.revoke": "uuid id?",
+    "admin.servers.list": "",
+    "admin.servers.put": "uuid owner name active?",
+    "admin.servers.delete": "uuid",
+    "admin.guilds.list": "",
+    "admin.guilds.put": "id name owner_id icon?",
+    "admin.guilds.delete": "id",
+    "admin.guilds.members.put": "id user",
+    "admin.guilds.members.delete": "id user",
+}
+PARAMS = [(method, name) for method, row in METHODS.items() for name in row.form.names]
+REQUIRED = [(m, name) for m, name in PARAMS if METHODS[m].form.params[name].required]
+OPTIONAL = [(m, name) for m, name in PARAMS if not METHODS[m].form.params[name].required]
+FLAGS = [("users.password", "revoke_keys"), ("admin.users.create", "admin")]
+
+
+def example(method: str) -> dict[str, Any]:
+    """A well-typed value for every parameter, in the order of positions."""
+    params = METHODS[method].form.params
+    return {name: param.schema.get("examples", ["x"])[0] for name, param in params.items()}
+
+
+async def error_of(door: Gateway, method: str, params: object) -> dict[str, Any]:
+    reply = await send(door, call(method, params))
+    error: dict[str, Any] = reply["error"]
+    return error
+
+
+def test_the_methods_are_the_operations_and_those_of_the_contract() -> None:
+    assert set(METHODS) == set(OPERATIONS) == set(CONTRACT)
+
+
+@pytest.mark.parametrize("method", CONTRACT)
+def test_a_method_has_the_parameters_of_the_contract_in_its_order(method: str) -> None:
+    params = METHODS[method].form.params.values()
+    assert " ".join(p.name + "?" * (not p.required) for p in params) == CONTRACT[method]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_parameters_mean_the_same_by_position_as_by_name(method: str) -> None:
+    by_name = example(method)
+    assert METHODS[method].read(list(by_name.values())) == METHODS[method].read(by_name)
+
+
+@pytest.mark.parametrize("form", [dict, lambda named: list(dict(named).values())])
+@pytest.mark.parametrize("method", METHODS)
+async def test_every_method_takes_all_its_parameters_in_both_forms(
+    door: Gateway, method: str, form: Any
+) -> None:
+    reply = await send(door, call(method, form(example(method))))
+    assert "result" in reply or reply["error"]["code"] == -32603
+
+
+@pytest.mark.parametrize(("method", "name"), REQUIRED)
+async def test_a_missing_parameter_is_named(door: Gateway, method: str, name: str) -> None:
+    params = {key: value for key, value in example(method).items() if key != name}
+    error = await error_of(door, method, params)
+    assert error == {
+        "code": INVALID_PARAMS,
+        "message": "Invalid params",
+        "data": f"{name}: is required",
+    }
+
+
+@pytest.mark.parametrize(("method", "name"), REQUIRED)
+async def test_positions_that_end_too_early_name_what_is_missing(
+    door: Gateway, method: str, name: str
+) -> None:
+    values = list(example(method).values())[: METHODS[method].form.names.index(name)]
+    error = await error_of(door, method, values)
+    assert error["code"] == INVALID_PARAMS
+    assert f"{name}: is required" in error["data"]
+
+
+@pytest.mark.parametrize(("method", "name"), OPTIONAL)
+def test_what_may_be_left_out_may_be_null_in_its_position(method: str, name: str) -> None:
+    row, values = METHODS[method], example(method)
+    if row.form.params[name].takes_null:
+        assert getattr(row.read([*{**values, name: None}.values()]), name) is None
+        return
+    left_out = {key: value for key, value in values.items() if key != name}
+    assert row.read([*{**values, name: None}.values()]) == row.read(left_out)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_surplus_name_is_named(door: Gateway, method: str) -> None:
+    error = await error_of(door, method, {**example(method), "surplus": 1})
+    assert (error["code"], error["data"]) == (INVALID_PARAMS, "surplus: is not known here")
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_surplus_position_is_refused_with_what_there_is(door: Gateway, method: str) -> None:
+    error = await error_of(door, method, [*example(method).values(), None])
+    assert error["code"] == INVALID_PARAMS
+    assert all(name in error["data"] for name in METHODS[method].form.names)
+
+
+async def test_a_method_without_parameters_says_so_in_a_sentence(door: Gateway) -> None:
+    error = await error_of(door, "users.self", ["surplus"])
+    assert not error["data"].rstrip().endswith(":")
+
+
+@pytest.mark.parametrize("wrong", [[], {}, 1.5], ids=repr)
+@pytest.mark.parametrize(("method", "name"), PARAMS)
+async def test_a_parameter_of_the_wrong_type_is_named(
+    door: Gateway, method: str, name: str, wrong: object
+) -> None:
+    error = await error_of(door, method, {**example(method), name: wrong})
+    assert error["code"] == INVALID_PARAMS
+    assert error["data"].startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(("method", "name"), FLAGS)
+@pytest.mark.parametrize("value", ["1", "true", "", 2, -1, 0.0, 1.0, None], ids=repr)
+async def test_a_flag_is_0_1_true_or_false_and_nothing_like_it(
+    door: Gateway, method: str, name: str, value: object
+) -> None:
+    error = await error_of(door, method, {**example(method), name: value})
+    assert (error["code"], error["data"]) == (INVALID_PARAMS, f"{name}: is 0, 1, true or false")
+
+
+@pytest.mark.parametrize(("method", "name"), FLAGS)
+@pytest.mark.parametrize("value", [0, 1, False, True], ids=repr)
+def test_a_flag_is_read_from_numbers_and_truth_values(
+    method: str, name: str, value: object
+) -> None:
+    command = METHODS[method].read({**example(method), name: value})
+    assert getattr(command, name) is bool(value)
+
+
+@pytest.mark.parametrize("number", [True, 1.0, "1", 10**30], ids=repr)
+async def test_a_limit_that_is_no_whole_number_in_range_is_never_a_fault(
+    door: Gateway, number: object
+) -> None:
+    request = call("admin.users.list", {"limit": number}, auth=door.admin_key)
+    assert (await send(door, request))["error"]["data"].startswith("limit: is a whole number")
+
+
+async def test_a_well_typed_value_that_breaks_a_rule_is_an_error_of_the_domain(
+    door: Gateway,
+) -> None:
+    error = await error_of(door, "users.create", {"username": "a b", "password": "x"})
+    assert error["code"] == -32603
