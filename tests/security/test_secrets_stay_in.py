@@ -1,0 +1,372 @@
+"""Canaries: what is secret shows up in no log, no refusal and no byte of the database."""
+
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
+from shutil import copyfile
+from typing import Any, cast
+from urllib.parse import quote
+
+import pysqlite3
+import pytest
+import structlog
+
+from app.config import Settings
+from app.domain.ports import Verdict
+from app.logs import Form, configure_logs
+from app.rest.door import Route
+from app.rest.openapi import ROUTES
+from app.security.passwords import Argon2Hasher
+from app.usecases.registry import OPERATIONS
+from app.wire.inputs import input_form
+from tests.fakes.ports import FakeHasher
+from tests.gateway import Gateway, open_gateway
+
+pytestmark = pytest.mark.anyio
+
+PASSWORD = "Canary-Passw0rd-of-alice"
+KEY = "CANARY99-seKr-seKr-seKr-seKrseKr"
+TOKEN = f"eyJDQU5BUlk.{'Q0FOQVJZ' * 4}.{'seKr' * 21}AA"
+CANARIES = {"password": PASSWORD, "key": KEY, "token": TOKEN, "text": "Canary text, seKr"}
+
+
+# ------------------------------------------------------------------------------- the log
+
+
+@contextmanager
+def _captured(form: Form) -> Iterator[io.StringIO]:
+    """What the server would log; afterwards logging is as it was."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    configure_logs(form)
+    # A cached logger would keep this configuration for the tests after this one.
+    structlog.configure(cache_logger_on_first_use=False)
+    # The test's own client, which tells the addresses that it asks.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    written = io.StringIO()
+    cast("logging.StreamHandler[Any]", root.handlers[0]).setStream(written)
+    yield written
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("httpx").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(params=["json", "console"])
+def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    with _captured(request.param) as written:
+        yield written
+
+
+@pytest.fixture
+def json_log() -> Iterator[io.StringIO]:
+    with _captured("json") as written:
+        yield written
+
+
+@pytest.fixture(scope="module")
+async def standing(
+    migrated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    """One gateway for all canaries: none of them changes anything."""
+    database = tmp_path_factory.mktemp("canaries") / migrated.name
+    copyfile(migrated, database)
+    async with open_gateway(database) as opened:
+        yield opened
+
+
+def _headers(canary: str) -> list[dict[str, str]]:
+    """The headers that carry something, each with the canary."""
+    names = ["X-Access-Token", "Cookie", "User-Agent", "Referer", "X-Request-ID"]
+    names += ["X-Forwarded-For", "Forwarded", "Prefer", "If-Match", "If-None-Match", "Origin"]
+    schemes = ["Bearer", "Basic", "Token", ""]
+    sent = [{name: canary} for name in names]
+    return [*sent, *({"Authorization": f"{scheme} {canary}".strip()} for scheme in schemes)]
+
+
+@pytest.mark.parametrize("canary", CANARIES.values(), ids=CANARIES.keys())
+async def test_no_header_gets_into_log_or_refusal(
+    standing: Gateway, log: io.StringIO, canary: str
+) -> None:
+    said = ""
+    for headers in _headers(canary):
+        for method, path in (("GET", "/users/@self"), ("POST", "/users/auth"), ("GET", "/users")):
+            said += (await standing.rest(method, path, headers=headers)).text
+        call = {"jsonrpc": "2.0", "method": "users.self", "id": 1}
+        for query in ("", "?errors=problem"):
+            said += (await standing.rest("POST", f"/rpc{query}", json=call, headers=headers)).text
+    assert canary not in said
+    assert log.getvalue().count("request_id") >= len(_headers(canary)) * 5
+    assert canary not in log.getvalue()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("canary", CANARIES.values(), ids=CANARIES.keys())
+async def test_no_parameter_or_envelope_gets_into_log_or_refusal(
+    standing: Gateway, json_log: io.StringIO, name: str, canary: str
+) -> None:
+    members = input_form(OPERATIONS[name].input).names
+    attempts: list[Any] = [dict.fromkeys(members, canary), [canary] * len(members)]
+    attempts += [{member: canary} for member in members]
+    said = ""
+    for params in attempts:
+        for auth in (standing.admin_key, canary):
+            for query in ("", "?errors=problem"):
+                reply = await standing.rpc(name, params, auth, query=query)
+                said += json.dumps(reply.get("error"))
+    assert canary not in said
+    assert canary not in json_log.getvalue()
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+async def test_no_member_or_query_gets_into_log_or_refusal(
+    standing: Gateway, json_log: io.StringIO, route: Route
+) -> None:
+    said = ""
+    for canary in CANARIES.values():
+        members = dict.fromkeys(set(route.form.names) - route.elsewhere, canary)
+        for sent in ({"json": members}, {"params": members}, {"data": members}, {"json": canary}):
+            answer = await standing.rest(route.method, _path(route), standing.admin_key, **sent)
+            said += answer.text if answer.status_code >= 400 else ""
+    assert not [canary for canary in CANARIES.values() if canary in said]
+    assert not [canary for canary in CANARIES.values() if canary in json_log.getvalue()]
+
+
+def _path(route: Route) -> str:
+    path = route.path
+    for name in route.path_names:
+        path = path.replace(f"{{{name}}}", "0f8fad5b-d9cb-469f-a165-70867728950e")
+    return path
+
+
+async def test_what_is_given_out_stays_out_of_the_log(gateway: Gateway, log: io.StringIO) -> None:
+    await gateway.sign_up("alice", PASSWORD)
+    token = await gateway.log_in("alice", PASSWORD)
+    renewed = (await gateway.rest("POST", "/users/@self/token", token)).json()["token"]
+    key = (await gateway.rest("POST", "/users/@self/keys", token, json={"name": "x"})).json()["key"]
+    new = {"username": "bobby", "email": "b@example.com"}
+    made = (await gateway.rpc("admin.users.create", new, gateway.admin_key))["result"]
+    secrets = [PASSWORD, token, renewed, key, key[9:], made["password"], gateway.admin_key]
+    assert "users.create" in log.getvalue()
+    assert not [secret for secret in secrets if secret in log.getvalue()]
+
+
+# -------------------------------------------------------------------------------- faults
+
+
+class BrokenHasher(FakeHasher):
+    """Out of order."""
+
+    async def hash(self, password: str) -> str:
+        raise RuntimeError("out of order")
+
+    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
+        raise RuntimeError("out of order")
+
+
+async def _provoke_faults(gateway: Gateway) -> list[str]:
+    """A fault at each door, with a password and a credential on the way."""
+    login = {"username": "alice", "password": PASSWORD}
+    rest = await gateway.rest("POST", "/users/auth", KEY, json=login)
+    basic = await gateway.client.post("/users/auth", auth=("alice", PASSWORD))
+    assert rest.status_code == basic.status_code == 500
+    reply = await gateway.rpc("users.auth", login, TOKEN)
+    problem = await gateway.rpc("users.auth", login, TOKEN, query="?errors=problem")
+    return [rest.text, basic.text, json.dumps(reply), json.dumps(problem)]
+
+
+async def test_a_fault_is_answered_with_a_reference_and_nothing_else(
+    database: Path, json_log: io.StringIO
+) -> None:
+    async with open_gateway(database, hasher=BrokenHasher()) as gateway:
+        said = await _provoke_faults(gateway)
+    assert not [text for text in said if "order" in text or "Traceback" in text or "hash" in text]
+    for text in said:
+        body = json.loads(text)
+        reference = body.get("detail") or body["error"]["data"]
+        reference = reference if isinstance(reference, str) else reference["detail"]
+        assert f'"request_id": "{reference}"' in json_log.getvalue()
+
+
+async def test_the_log_of_a_fault_holds_no_secret(database: Path, log: io.StringIO) -> None:
+    async with open_gateway(database, hasher=BrokenHasher()) as gateway:
+        await _provoke_faults(gateway)
+    assert log.getvalue().count("out of order") >= 4
+    assert not [secret for secret in (PASSWORD, KEY, TOKEN) if secret in log.getvalue()]
+
+
+async def test_the_log_of_an_sql_error_holds_no_hash(database: Path, json_log: io.StringIO) -> None:
+    with pysqlite3.connect(database) as connection:
+        connection.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON users WHEN new.username = 'alice' "
+            "BEGIN SELECT RAISE(ABORT, 'out of order'); END"
+        )
+    connection.close()
+    async with open_gateway(database) as gateway:
+        params = {"username": "alice", "password": PASSWORD}
+        reply = await gateway.rpc("users.create", params)
+    assert reply["error"]["code"] == -32603
+    assert "out of order" in json_log.getvalue()
+    values = [e["exc_value"] for e in _faults(json_log)]
+    assert values
+    assert not [value for value in values if "fake:1:1:" in value]
+
+
+def _lines(log: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def _faults(log: io.StringIO) -> list[dict[str, Any]]:
+    return [part for line in _lines(log) for part in line.get("exception", [])]
+
+
+# ------------------------------------------------------------------------------- forgery
+
+NEWLINES = ["\n", "\r\n", "\x0b", "\x0c", "\x85", "\u2028", "\x1b[2K\r"]
+FORGED = '{"event": "request", "path": "/forged", "status": 200}'
+
+
+async def _send_forgeries(gateway: Gateway, newline: str) -> int:
+    """The places whose text may get into the log; how many requests that were."""
+    text = f"x{newline}{FORGED}".encode()
+    names = [b"X-Request-ID", b"X-Forwarded-For", b"User-Agent", b"Forwarded", b"Host"]
+    for name in names:
+        await gateway.client.get("/health/live", headers={name: text})
+    zone = b"fe80::1%" + text
+    await gateway.client.get("/health/live", headers={b"X-Forwarded-For": zone})
+    for path in (f"/{quote(newline + FORGED)}", f"/users/{quote(newline)}", "/%0A%0D%1B%5B2K"):
+        await gateway.rest("GET", path)
+    call = {"jsonrpc": "2.0", "method": f"x{newline}{FORGED}", "id": 1, "auth": text.decode()}
+    await gateway.rest("POST", "/rpc", json=call)
+    return len(names) + 5
+
+
+@pytest.mark.parametrize("newline", NEWLINES, ids=ascii)
+async def test_nobody_writes_a_line_of_the_log_himself(
+    database: Path, json_log: io.StringIO, newline: str
+) -> None:
+    settings = Settings(trusted_proxies=(ip_network("203.0.113.0/24"),))
+    async with open_gateway(database, settings) as gateway:
+        json_log.truncate(json_log.seek(0))
+        sent = await _send_forgeries(gateway, newline)
+    lines = [line for line in _lines(json_log) if line["logger"] == "gatehouse.http"]
+    assert len(lines) == len(_lines(json_log)) == sent
+    assert not [line for line in lines if line["path"] == "/forged"]
+
+
+@pytest.mark.parametrize("newline", NEWLINES, ids=ascii)
+async def test_nobody_writes_to_the_operators_terminal(database: Path, newline: str) -> None:
+    settings = Settings(trusted_proxies=(ip_network("203.0.113.0/24"),))
+    with _captured("console") as log:
+        async with open_gateway(database, settings) as gateway:
+            log.truncate(log.seek(0))
+            sent = await _send_forgeries(gateway, newline)
+    assert len(log.getvalue().splitlines()) == sent
+    assert not {"\x1b", "\r", "\x85", "\u2028"} & set(log.getvalue())
+
+
+async def test_a_request_id_is_taken_from_trusted_proxies_alone(gateway: Gateway) -> None:
+    answer = await gateway.rest("GET", "/health/live", headers={"X-Request-ID": "mine"})
+    assert answer.headers["x-request-id"] != "mine"
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "a\tb", "é", "a;b", "<b>", "x" * 129, "a\nb"])
+async def test_an_odd_request_id_is_not_taken_from_anybody(database: Path, sent: str) -> None:
+    settings = Settings(trusted_proxies=(ip_network("203.0.113.0/24"),))
+    async with open_gateway(database, settings) as gateway:
+        for value, taken in ((sent.encode(), False), (b"an-id.of_1", True)):
+            answer = await gateway.client.get("/health/live", headers={b"X-Request-ID": value})
+            assert (answer.headers["x-request-id"].encode() == value) is taken
+
+
+# ------------------------------------------------------------------------------ the store
+
+
+def _stored_bytes(database: Path) -> bytes:
+    """The database with its log of writes, as it lies on disk."""
+    return b"".join(file.read_bytes() for file in database.parent.glob(f"{database.name}*"))
+
+
+@pytest.fixture
+async def lived_in(database: Path) -> AsyncIterator[tuple[Gateway, list[str]]]:
+    """A gateway that hashes as the real one does, and every secret that it was told or gave out."""
+    hasher = Argon2Hasher()
+    async with open_gateway(database, hasher=hasher) as gateway:
+        yield gateway, await _live(gateway)
+    hasher.close()
+
+
+async def _live(gateway: Gateway) -> list[str]:
+    await gateway.sign_up("alice", PASSWORD)
+    token = await gateway.log_in("alice", PASSWORD)
+    renewed = (await gateway.rpc("users.refresh", auth=token))["result"]["token"]
+    changes = {"current": PASSWORD, "new": f"{PASSWORD} the second"}
+    await gateway.rest("PUT", "/users/@self/password", token, json=changes)
+    key = (await gateway.rpc("keys.create", ["x"], renewed))["result"]["key"]
+    new = {"username": "bobby", "email": "b@example.com"}
+    made = (await gateway.rpc("admin.users.create", new, gateway.admin_key))["result"]
+    path, reset = f"/users/{made['uuid']}", "Canary-Passw0rd-of-bobby"
+    await gateway.rest("PUT", path, gateway.admin_key, json={"password": reset})
+    passwords = [PASSWORD, changes["new"], made["password"], reset]
+    parts = [part for text in (token, renewed) for part in (text, text.split(".")[2])]
+    return [*passwords, *parts, key, key[9:], gateway.admin_key, gateway.admin_key[9:]]
+
+
+async def test_no_secret_lies_in_the_database(
+    lived_in: tuple[Gateway, list[str]], database: Path
+) -> None:
+    stored = _stored_bytes(database)
+    assert b"$argon2id$" in stored
+    assert not [secret for secret in lived_in[1] if secret.encode() in stored]
+
+
+async def test_of_an_access_key_only_a_hash_lies_in_the_database(
+    lived_in: tuple[Gateway, list[str]], database: Path
+) -> None:
+    stored = _stored_bytes(database)
+    for key in (secret for secret in lived_in[1] if len(secret) == 32 and secret[8] == "-"):
+        assert key[:8].encode() in stored
+        assert sha256(key[9:].encode()).digest() in stored
+
+
+async def test_no_private_key_lies_in_the_database(
+    lived_in: tuple[Gateway, list[str]], database: Path
+) -> None:
+    stored = _stored_bytes(database)
+    assert b'"kty"' in stored
+    assert not [text for text in (b"PRIVATE", b'"d":', b'"d" :') if text in stored]
+
+
+async def test_lists_of_keys_and_sessions_hold_no_secret(
+    lived_in: tuple[Gateway, list[str]],
+) -> None:
+    gateway, secrets = lived_in
+    alice = await gateway.uuid_of("alice")
+    said = ""
+    for kind in ("keys", "sessions"):
+        for path in (f"/users/{alice}/{kind}", f"/users/@self/{kind}", "/users", "/users/@self"):
+            said += (await gateway.rest("GET", path, gateway.admin_key)).text
+    assert not [secret for secret in secrets if secret in said]
+    assert "argon2" not in said
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/users/auth"), ("POST", "/users/@self/keys"), ("POST", "/users/@self/token")],
+)
+async def test_no_cache_keeps_an_answer_that_holds_a_secret(
+    gateway: Gateway, method: str, path: str
+) -> None:
+    token = await gateway.user("alice")
+    bodies: dict[str, Any] = {
+        "/users/auth": {"username": "alice", "password": "correct horse battery"},
+        "/users/@self/keys": {"name": "x"},
+    }
+    answer = await gateway.rest(method, path, token, json=bodies.get(path))
+    assert answer.is_success
+    assert answer.headers["cache-control"] == "no-store"
