@@ -1,0 +1,66 @@
+"""What holds of the code itself."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.domain.errors import CATALOGUE, Kind
+from app.domain.policy import Access
+from app.rpc.errors import PROBLEM_CODES
+from app.usecases.examples import RESULT_EXAMPLES
+from app.usecases.operation import Operation
+from app.usecases.registry import OPERATIONS
+from app.wire.inputs import input_form
+from app.wire.problem import STATUS
+
+APP = Path(__file__).parents[2] / "app"
+DOMAIN_MAY_IMPORT = {"app", "precis_i18n", "email_validator", *sys.stdlib_module_names}
+USECASES_MAY_IMPORT = {"app", "typing_extensions", *sys.stdlib_module_names}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(
+    ("room", "allowed"), [("domain", DOMAIN_MAY_IMPORT), ("usecases", USECASES_MAY_IMPORT)]
+)
+def test_the_inner_rooms_import_nothing_but_what_is_named(room: str, allowed: set[str]) -> None:
+    for path in (APP / room).rglob("*.py"):
+        assert imported(path) <= allowed, path.name
+
+
+def test_every_kind_of_error_has_a_status_and_every_error_a_code_of_its_own() -> None:
+    assert STATUS.keys() == set(Kind)
+    assert PROBLEM_CODES.keys() == set(CATALOGUE)
+    assert len(set(PROBLEM_CODES.values())) == len(CATALOGUE)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
+def test_every_operation_says_what_it_does_and_who_may(operation: Operation) -> None:
+    assert operation.summary
+    who = {
+        Access.ANYONE: "Anyone may",
+        Access.HOLDER: "The holder of any valid credential may",
+        Access.TOKEN: "The holder of a token may",
+        Access.ADMIN: "Admins may",
+    }
+    assert operation.description.startswith(who[operation.access])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
+def test_every_parameter_is_described_and_every_result_shown_by_example(
+    operation: Operation,
+) -> None:
+    assert operation.name in RESULT_EXAMPLES
+    for param in input_form(operation.input).params.values():
+        assert param.doc.description
+        assert param.doc.example is not None or not param.required

@@ -1,0 +1,99 @@
+"""The settings: what is read from the environment, and what stops a start."""
+
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from app.config import SettingsError, load_settings
+from app.domain.errors import InvalidUsername
+from app.domain.names import Username
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `.env` of the checkout's counts."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.sqlite_path == Path("var/gatehouse.sqlite3")
+    assert settings.rules.token_ttl == timedelta(days=7)
+    assert settings.rules.name_hold == timedelta(days=30)
+    assert settings.rules.registration_open
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "attribute", "expected"),
+    [
+        ("DATABASE_URL", "sqlite:///some/file.db", "sqlite_path", Path("some/file.db")),
+        ("DATABASE_URL", "sqlite:////srv/a%20b.db", "sqlite_path", Path("/srv/a b.db")),
+        ("DATA_DIR", "/srv/gatehouse", "sqlite_path", Path("/srv/gatehouse/gatehouse.sqlite3")),
+        (
+            "TRUSTED_PROXIES",
+            "10.0.0.1, fd00::/8",
+            "trusted_proxies",
+            (ip_network("10.0.0.1/32"), ip_network("fd00::/8")),
+        ),
+        ("CORS_ORIGINS", "https://a.example", "cors_origins", ("https://a.example",)),
+        ("PUBLIC_URL", "https://id.example", "public_url", "https://id.example"),
+        ("RATE_LIMITS", "off", "rate_limits", "off"),
+        ("LOG_FORMAT", "json", "log_format", "json"),
+    ],
+)
+def test_a_setting_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, attribute: str, expected: object
+) -> None:
+    monkeypatch.setenv(f"GATEHOUSE_{name}", value)
+    assert getattr(load_settings(), attribute) == expected
+
+
+def test_configured_names_are_reserved_beside_the_built_in_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GATEHOUSE_RESERVED_NAMES", "Staff, owner")
+    reserved = load_settings().rules.reserved_names
+    for name in ("staff", "owner", "root"):
+        with pytest.raises(InvalidUsername):
+            reserved.require_free(Username.parse(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("COLOUR", "blue", "There is no setting GATEHOUSE_COLOUR"),
+        ("PORT", "http", "GATEHOUSE_PORT"),
+        ("PORT", "65536", "GATEHOUSE_PORT"),
+        ("TOKEN_TTL", "7d", "GATEHOUSE_TOKEN_TTL"),
+        ("TOKEN_TTL", "0", "GATEHOUSE_TOKEN_TTL"),
+        ("WORKERS", "2", "this release runs with 1 worker"),
+        ("REGISTRATION", "maybe", "GATEHOUSE_REGISTRATION"),
+        ("RATE_LIMITS", "on", "no rate limits yet"),
+        ("REDIS_URL", "redis://127.0.0.1", "does not have that yet"),
+        ("CHAT_URL", "https://chat.example.com", "does not have that yet"),
+        ("PANEL_URL", "https://panel.example.com", "does not have that yet"),
+        ("DATABASE_URL", "postgresql://localhost/x", "keeps its accounts in SQLite"),
+        ("DATABASE_URL", "sqlite:///:memory:", "GATEHOUSE_DATABASE_URL"),
+        ("DATABASE_URL", "sqlite://", "GATEHOUSE_DATABASE_URL"),
+        ("DATABASE_URL", "mysql://localhost/x", "GATEHOUSE_DATABASE_URL"),
+        ("BOOTSTRAP_ADMIN_KEY", "secret", "groups of 8, 4, 4, 4 and 8"),
+        ("BOOTSTRAP_ADMIN_KEY", "ABCDEFGH-1234-5678-0000-abcdefgh", "printed in the documentation"),
+        ("BOOTSTRAP_ADMIN_KEY", "demo1111-2222-3333-4444-55556666", "printed in the documentation"),
+        ("RESERVED_NAMES", "a b", "GATEHOUSE_RESERVED_NAMES"),
+        ("TRUSTED_PROXIES", "nearby", "GATEHOUSE_TRUSTED_PROXIES"),
+        ("CORS_ORIGINS", "*", "is not an origin"),
+        ("CORS_ORIGINS", "https://a.example/path", "is not an origin"),
+        ("PUBLIC_URL", "id.example.com", "is not an origin"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(f"GATEHOUSE_{name}", value)
+    with pytest.raises(SettingsError) as refusal:
+        load_settings()
+    assert sentence in str(refusal.value)
+    assert name != "BOOTSTRAP_ADMIN_KEY" or value not in str(refusal.value)

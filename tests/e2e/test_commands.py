@@ -1,0 +1,118 @@
+"""The operator's commands, each from a directory of its own."""
+
+import json
+import stat
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+
+from tests.server import run
+
+NAMES = ["number", "uuid", "username", "email", "marks"]
+
+
+@pytest.fixture
+def house(tmp_path: Path, migrated: Path) -> Path:
+    """A migrated store below a directory, as `gatehouse migrate` leaves it."""
+    (tmp_path / "var").mkdir(mode=0o700)
+    database = tmp_path / "var" / "gatehouse.sqlite3"
+    copyfile(migrated, database)
+    database.chmod(0o600)
+    return tmp_path
+
+
+def listed(house: Path, *options: str) -> list[dict[str, str]]:
+    lines = run(house, "users", "list", *options).out.splitlines()
+    return [dict(zip(NAMES, line.split("\t"), strict=True)) for line in lines]
+
+
+def test_before_anything_was_migrated_a_command_says_so_and_makes_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, "users", "list")
+    assert (done.status, done.out) == (1, "")
+    assert "gatehouse migrate" in done.err
+    assert not (tmp_path / "var").exists()
+
+
+def test_migrating_makes_the_store_and_doing_it_again_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run(tmp_path, "migrate").status == 0
+    assert run(tmp_path, "users", "list").status == 0
+
+
+def test_an_account_is_created_listed_disabled_and_enabled(house: Path) -> None:
+    made = run(house, "users", "create", "Someone", "--email", "a@example.com", "--admin").out
+    assert made.splitlines()[1].startswith("password\t")
+    (row,) = listed(house)
+    assert (row["username"], row["email"], row["marks"]) == ("someone", "a@example.com", "admin")
+    assert run(house, "users", "create", "another", "--admin").status == 0
+    assert run(house, "users", "disable", "someone").status == 0
+    assert [row["username"] for row in listed(house)] == ["another"]
+    assert [row["username"] for row in listed(house, "--status", "disabled")] == ["someone"]
+    assert run(house, "users", "enable", "someone").status == 0
+    assert len(listed(house)) == 2
+
+
+def test_a_password_can_come_from_standard_input(house: Path) -> None:
+    made = run(house, "users", "create", "demo", "--password-stdin", stdin="rawPassword1\n")
+    assert (made.status, "rawPassword1" in made.out) == (0, False)
+    weak = run(house, "users", "create", "other", "--password-stdin", stdin="password\n")
+    assert (weak.status, weak.err) == (1, "gatehouse: This password is too common\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["users", "create", "demo"], "already exists"),
+        (["users", "create", "x"], "4 to 16 characters"),
+        (["users", "create", "fine", "--email", "nothing"], "e-mail"),
+        (["users", "disable", "nobody"], "no such user"),
+        (["users", "disable", "demo"], "last active admin"),
+        (["keys", "create", "nobody"], "no such user"),
+        (["keys", "create", "demo", "--expires-at", "soon"], "RFC 3339"),
+        (["keys", "list", "nobody"], "no such user"),
+        (["keys", "revoke", "AAAAAAAA"], "no such access key"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_status_one(
+    house: Path, arguments: list[str], sentence: str
+) -> None:
+    assert run(house, "users", "create", "demo", "--admin").status == 0
+    done = run(house, *arguments)
+    assert (done.status, done.out) == (1, "")
+    assert sentence in done.err
+    assert "Traceback" not in done.err
+
+
+def test_keys_are_created_listed_and_revoked(house: Path) -> None:
+    run(house, "users", "create", "demo")
+    key = run(house, "keys", "create", "demo", "--name", "panel").out.strip()
+    assert run(house, "keys", "list", "demo").out.startswith(f"{key[:8]}\tpanel\t")
+    assert run(house, "keys", "revoke", key[:8]).status == 0
+    assert run(house, "keys", "list", "demo").out == ""
+
+
+def test_signing_keys_are_listed_and_rotated(house: Path) -> None:
+    first = run(house, "signing-keys", "list").out.split("\t")[0]
+    second = run(house, "signing-keys", "rotate").out.strip()
+    lines = run(house, "signing-keys", "list").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [first, second]
+    assert [line.endswith("\t-") for line in lines] == [False, True]
+    assert stat.S_IMODE((house / "var" / "signing-key.pem").stat().st_mode) == 0o600
+
+
+def test_the_openapi_document_is_printed(tmp_path: Path) -> None:
+    document = json.loads(run(tmp_path, "openapi").out)
+    assert document["openapi"].startswith("3.1")
+    assert "/rpc" in document["paths"]
+
+
+def test_the_doctor_finds_a_new_house_wanting_and_a_started_one_sound(house: Path) -> None:
+    before = run(house, "doctor")
+    assert (before.status, "BAD  admin" in before.out) == (1, True)
+    run(house, "users", "create", "demo", "--admin")
+    after = run(house, "doctor")
+    assert (after.status, "BAD" in after.out) == (0, False)
+    (house / "var" / "signing-key.pem").chmod(0o644)
+    exposed = run(house, "doctor")
+    assert (exposed.status, "others may reach it" in exposed.out) == (1, True)

@@ -1,0 +1,123 @@
+"""A stranger's first hour, on a real server."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server import Server, run, serving
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("house")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    with serving(folder) as started:
+        # Read once: a later start has no first key to tell.
+        assert started.admin_key
+        yield started
+
+
+def call(server: Server, method: str, auth: str | None = None, **params: Any) -> Any:
+    body = {"jsonrpc": "2.0", "method": method, "auth": auth, "params": params, "id": 1}
+    return server.client.post("/rpc", json=body).json()
+
+
+def key(server: Server) -> dict[str, str]:
+    return {"X-Access-Token": server.admin_key}
+
+
+def test_a_chat_user_made_at_one_door_is_the_panels_user_at_the_other(server: Server) -> None:
+    made = call(server, "users.create", username="journey", password=PASSWORD)["result"]
+    found = server.client.get("/api/users", params={"user_id": made["id"]}, headers=key(server))
+    (uuid, user), *_ = found.json().items()
+    assert user["username"] == "journey"
+    assert server.client.delete(f"/users/{uuid}", headers=key(server)).status_code == 204
+    refused = call(server, "users.auth", username="journey", password=PASSWORD)["error"]
+    assert refused == {"code": -32603, "message": "内部错误", "data": "This account is disabled."}
+
+
+def test_a_panel_user_logs_in_at_the_chat_door(server: Server) -> None:
+    body = {"username": "panelist", "email": "panelist@example.com", "password": "rawPassword1"}
+    made = server.client.post("/users", json=body, headers=key(server))
+    assert (made.status_code, made.content) == (204, b"")
+    login = call(server, "users.auth", username="PANELIST", password="rawPassword1")["result"]
+    me = server.client.get("/users/@self", headers={"Authorization": f"Bearer {login['token']}"})
+    assert me.json()["id"] == login["user_id"]
+
+
+def test_a_race_for_one_name_has_one_winner(server: Server) -> None:
+    def sign_up(_: int) -> dict[str, Any]:
+        reply: dict[str, Any] = call(
+            server, "users.create", username="contested", password=PASSWORD
+        )
+        return reply
+
+    with ThreadPoolExecutor(8) as threads:
+        replies = list(threads.map(sign_up, range(8)))
+    losers = [reply["error"]["data"] for reply in replies if "error" in reply]
+    assert losers == ["User with username contested already exists"] * 7
+
+
+def test_two_admins_who_demote_each_other_at_once_leave_one(folder: Path) -> None:
+    with serving(folder) as server:
+        admins = [
+            run(folder, "users", "create", name, "--admin").out for name in ("adama", "adamb")
+        ]
+        uuids = [line.split("\t")[1] for line in admins]
+        keys = [run(folder, "keys", "create", name).out.strip() for name in ("adama", "adamb")]
+        assert run(folder, "users", "disable", "admin").status == 0
+
+        def demote(by: int) -> int:
+            headers = {"X-Access-Token": keys[by]}
+            url = f"/users/{uuids[1 - by]}"
+            return server.client.put(url, json={"admin": 0}, headers=headers).status_code
+
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(demote, range(2))) in ([204, 403], [204, 409])
+        assert run(folder, "users", "enable", "admin").status == 0
+
+
+def test_what_the_command_line_changes_the_server_knows_at_once(
+    server: Server, folder: Path
+) -> None:
+    call(server, "users.create", username="commanded", password=PASSWORD)
+    token = call(server, "users.auth", username="commanded", password=PASSWORD)["result"]["token"]
+    assert "result" in call(server, "users.self", token)
+    assert run(folder, "users", "disable", "commanded").status == 0
+    assert "error" in call(server, "users.self", token)
+    assert run(folder, "users", "enable", "commanded").status == 0
+    key_text = run(folder, "keys", "create", "commanded").out.strip()
+    assert call(server, "users.self", key_text)["result"]["username"] == "commanded"
+    assert run(folder, "keys", "revoke", key_text[:8]).status == 0
+    assert "error" in call(server, "users.self", key_text)
+
+
+def test_rotating_the_signing_key_logs_nobody_out(server: Server, folder: Path) -> None:
+    call(server, "users.create", username="rotated", password=PASSWORD)
+    before = call(server, "users.auth", username="rotated", password=PASSWORD)["result"]["token"]
+    kid = run(folder, "signing-keys", "rotate").out.strip()
+    after = call(server, "users.auth", username="rotated", password=PASSWORD)["result"]["token"]
+    for token in (before, after):
+        assert call(server, "users.self", token)["result"]["username"] == "rotated"
+    published = server.client.get("/.well-known/jwks.json").json()["keys"]
+    assert kid in {key["kid"] for key in published}
+    assert len(published) == 2
+
+
+def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:
+    secret = "a canary in a coal mine"
+    call(server, "users.create", username="canary", password=secret)
+    token = call(server, "users.auth", username="canary", password=secret)["result"]["token"]
+    server.client.get("/users/@self", headers={"Authorization": f"Bearer {token}"})
+    log = server.log.read_text()
+    assert '"event": "request"' in log
+    for word in (secret, token, server.admin_key):
+        assert word not in log
