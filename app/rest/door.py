@@ -49,6 +49,7 @@ class Route:
     answers: Mapping[int, Answer]
     id: str
     headers: Mapping[str, str]
+    heeds: Mapping[str, str]
     body: Mapping[str, Any] | None
     left_out: frozenset[str]
 
@@ -191,13 +192,14 @@ class Door:
         *,
         id: str | None = None,
         headers: Mapping[str, str] | None = None,
+        heeds: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         left_out: Iterable[str] = (),
     ) -> Callable[[Callable[[Ask], Awaitable[Response]]], Callable[[Ask], Awaitable[Response]]]:
         """Register the decorated endpoint.
 
-        `headers` maps request headers to members; `body` documents a body that the endpoint reads
-        by itself; `left_out` names members that this route does not take.
+        `headers` maps request headers to members; `heeds` and `body` document headers and a body
+        that the endpoint reads by itself; `left_out` names members that the route does not take.
         """
 
         def register(
@@ -212,6 +214,7 @@ class Door:
                     answers=answers,
                     id=id or operation.replace(".", "_"),
                     headers=headers or {},
+                    heeds=heeds or {},
                     body=body,
                     left_out=frozenset(left_out),
                 )

@@ -118,7 +118,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
         "summary": operation.summary,
         "description": operation.description,
         "tags": [operation.group],
-        "security": [] if operation.access is Access.ANYONE else _SECURITY,
+        "security": _security(route),
         "parameters": _parameters(route),
         "responses": {
             **{str(status): _answer(answer, schemas) for status, answer in route.answers.items()},
@@ -130,6 +130,12 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     return document
 
 
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.operation.name == "users.auth":
+        return [{}, {"basic": []}]
+    return [] if route.operation.access is Access.ANYONE else _SECURITY
+
+
 def _parameters(route: Route) -> list[dict[str, Any]]:
     params = route.form.params
     found: list[dict[str, Any]] = []
@@ -138,6 +144,9 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for header, name in route.headers.items():
         found.append({"name": header.title(), "in": "header", "schema": params[name].schema})
+    for header, text in route.heeds.items():
+        schema = {"type": "string", "description": text}
+        found.append({"name": header, "in": "header", "schema": schema})
     if route.method in {"GET", "DELETE"}:
         for name in route.form.names:
             if name not in route.elsewhere:

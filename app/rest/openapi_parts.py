@@ -89,6 +89,11 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "name": "X-Access-Token",
         "description": "An access key, or a token.",
     },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "Username and password, at `POST /users/auth` alone.",
+    },
     "login": {
         "type": "oauth2",
         "description": "Username and password, exchanged for a token.",

@@ -87,6 +87,7 @@ def _links(ask: Ask, page: UserPage) -> str:
             headers={"Location": "Where the account is."},
         ),
     },
+    heeds={"Prefer": "`return=representation` (RFC 7240) asks for 201 and the account."},
 )
 async def create_user(ask: Ask) -> Response:
     view = await ask.view()
@@ -119,7 +120,9 @@ _EXISTS = Answer("For a username: somebody has it, or it is held back.")
             headers={"ETag": _ETAG},
         ),
         204: _EXISTS,
+        304: Answer("For a uuid: `If-None-Match` names the version that is there."),
     },
+    heeds={"If-None-Match": "Only if the account has another entity tag by now."},
 )
 @door.route("HEAD", "/users/{uuid}", "users.check", {204: _EXISTS})
 async def get_user(ask: Ask) -> Response:
