@@ -45,7 +45,8 @@ class Route:
     method: str
     path: str
     operation: Operation
-    endpoint: Callable[["Ask"], Awaitable[Response]]
+    also: Operation | None
+    endpoint: "Endpoint"
     answers: Mapping[int, Answer]
     id: str
     headers: Mapping[str, str]
@@ -169,6 +170,9 @@ class Ask:
             raise InvalidInput(str(error), error.flaws) from None
 
 
+Endpoint = Callable[[Ask], Awaitable[Response]]
+
+
 def parse_json(body: bytes) -> Any:
     """The value of a JSON body. Raises InvalidInput."""
     try:
@@ -191,25 +195,26 @@ class Door:
         answers: Mapping[int, Answer],
         *,
         id: str | None = None,
+        also: str | None = None,
         headers: Mapping[str, str] | None = None,
         heeds: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         left_out: Iterable[str] = (),
-    ) -> Callable[[Callable[[Ask], Awaitable[Response]]], Callable[[Ask], Awaitable[Response]]]:
+    ) -> Callable[[Endpoint], Endpoint]:
         """Register the decorated endpoint.
 
+        `also` names an operation that shares the path and method, told apart by the endpoint;
         `headers` maps request headers to members; `heeds` and `body` document headers and a body
         that the endpoint reads by itself; `left_out` names members that the route does not take.
         """
 
-        def register(
-            endpoint: Callable[[Ask], Awaitable[Response]],
-        ) -> Callable[[Ask], Awaitable[Response]]:
+        def register(endpoint: Endpoint) -> Endpoint:
             self.routes.append(
                 Route(
                     method=method,
                     path=path,
                     operation=OPERATIONS[operation],
+                    also=None if also is None else OPERATIONS[also],
                     endpoint=endpoint,
                     answers=answers,
                     id=id or operation.replace(".", "_"),

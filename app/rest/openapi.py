@@ -133,7 +133,10 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
 def _security(route: Route) -> list[dict[str, list[str]]]:
     if route.operation.name == "users.auth":
         return [{}, {"basic": []}]
-    return [] if route.operation.access is Access.ANYONE else _SECURITY
+    if route.operation.access is Access.ANYONE:
+        return []
+    is_open_too = route.also is not None and route.also.access is Access.ANYONE
+    return [{}, *_SECURITY] if is_open_too else _SECURITY
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
@@ -185,7 +188,7 @@ def _possible_errors(route: Route) -> Iterator[_Error]:
     if route.operation.access is not Access.ANYONE:
         yield e.Unauthenticated
         yield e.Forbidden
-    if 204 in route.answers and route.operation.name == "users.check":
+    if "users.check" in {route.operation.name, route.also and route.also.name}:
         yield e.UserNotFound
     if route.operation.name.endswith("sessions.revoke") and "id" in route.path_names:
         yield e.NotFound

@@ -122,6 +122,7 @@ _EXISTS = Answer("For a username: somebody has it, or it is held back.")
         204: _EXISTS,
         304: Answer("For a uuid: `If-None-Match` names the version that is there."),
     },
+    also="users.check",
     heeds={"If-None-Match": "Only if the account has another entity tag by now."},
 )
 @door.route("HEAD", "/users/{uuid}", "users.check", {204: _EXISTS})
