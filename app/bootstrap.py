@@ -10,16 +10,18 @@ from app.realtime import ProcessPresences
 from app.security.clock import SystemClock
 from app.security.ids import Snowflakes, SystemRandomness, random_worker, request_id
 from app.security.passwords import Argon2Hasher
-from app.security.signing import SigningKeyFile
+from app.security.signing import SigningKeyFile, replace_file
 from app.security.tokens import JoseTokens
 from app.storage.engine import sqlite_engine
 from app.storage.migrations import SchemaError, migrate, require_current
 from app.storage.unit_of_work import SqliteStore
+from app.usecases.operator import make_first_admin, needs_first_admin
 from app.usecases.services import Services
 
-__all__ = ["House", "open_house", "prepare_store", "request_id"]
+__all__ = ["House", "first_admin", "open_house", "prepare_store", "request_id"]
 
 SERVER_WORKER = 0
+ADMIN_KEY_FILE = "admin-key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,22 @@ async def open_house(settings: Settings, *, server: bool = False) -> AsyncIterat
     finally:
         hasher.close()
         store.close()
+
+
+async def first_admin(house: House, settings: Settings, *, show: bool) -> str | None:
+    """Where there never was an admin, make him; what to tell the operator of his key.
+
+    The key is the configured one; else a new one, to be shown, or else kept in `DATA_DIR` (0600).
+    """
+    services = house.services
+    if not await needs_first_admin(services):
+        return None
+    if settings.bootstrap_admin_key is not None:
+        await make_first_admin(services, settings.bootstrap_admin_key)
+        return "the key in GATEHOUSE_BOOTSTRAP_ADMIN_KEY"
+    key = services.randomness.access_key()
+    if show:
+        return key if await make_first_admin(services, key) else None
+    path = settings.data_dir.resolve() / ADMIN_KEY_FILE
+    made = await make_first_admin(services, key, lambda: replace_file(path, f"{key}\n".encode()))
+    return f"in {path}" if made else None

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.bootstrap import open_house, request_id
+from app.bootstrap import first_admin, open_house, prepare_store, request_id
 from app.config import Settings, load_settings
 from app.domain.errors import NotFound
 from app.rest.door import mount
@@ -35,8 +35,9 @@ class QuietCors(CORSMiddleware):
 def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
     """The ASGI application.
 
-    With `services` it stands on those; else it opens its own from `settings` (by default the
-    environment's) while it runs, on a store that `gatehouse migrate` or `serve` has prepared.
+    With `services` it stands on those; else it starts as `gatehouse serve` does, from `settings`
+    (by default the environment's): it migrates, makes the first admin, and opens its own services
+    for as long as it runs.
     """
     settings = settings or load_settings()
     document = openapi_document(settings.public_url)
@@ -47,7 +48,9 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         if services is not None:
             yield
             return
+        prepare_store(settings)
         async with open_house(settings, server=True) as house:
+            await first_admin(house, settings, show=False)
             _open_doors(app, house.services, metrics, document)
             yield
 

@@ -11,16 +11,13 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from app.bootstrap import open_house, prepare_store
+from app.bootstrap import first_admin, open_house, prepare_store
 from app.config import Settings
 from app.logs import is_readable
 from app.main import create_app
-from app.security.signing import replace_file
-from app.usecases.operator import make_first_admin, needs_first_admin
 
 GRACE_SECONDS = 10
 BACKLOG = 2048
-ADMIN_KEY_FILE = "admin-key"
 
 _LOG = structlog.get_logger("gatehouse")
 
@@ -41,22 +38,25 @@ def serve(settings: Settings) -> None:
     with _listening(settings) as sock:
         prepare_store(settings)
         _warn_of_open_directory(settings)
-        said = asyncio.run(_first_admin(settings))
-        _greet(settings, sock, said)
+        loops = uvicorn.Config("").get_loop_factory()
+        with asyncio.Runner(loop_factory=loops) as runner:
+            runner.run(_serve(settings, sock))
+
+
+async def _serve(settings: Settings, sock: socket.socket) -> None:
+    async with open_house(settings, server=True) as house:
+        told = await first_admin(house, settings, show=_is_watched(settings))
+        _greet(settings, sock, told)
         config = uvicorn.Config(
-            create_app(settings),
+            create_app(settings, house.services),
             access_log=False,
             log_config=None,
             log_level="warning",
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            lifespan="on",
         )
-        server = uvicorn.Server(config)
-        server.run(sockets=[sock])
-        if not server.started:
-            sys.exit(1)
+        await uvicorn.Server(config).serve(sockets=[sock])
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -82,25 +82,6 @@ def _warn_of_open_directory(settings: Settings) -> None:
     if mode & 0o077:
         path = str(settings.data_dir.resolve())
         _LOG.warning("others may reach the data directory", path=path, mode=f"{mode:04o}")
-
-
-async def _first_admin(settings: Settings) -> str | None:
-    """Where there never was an admin, make him; what to tell the operator of his key."""
-    async with open_house(settings) as house:
-        if not await needs_first_admin(house.services):
-            return None
-        key = settings.bootstrap_admin_key
-        if key is not None:
-            await make_first_admin(house.services, key)
-            return "the key in GATEHOUSE_BOOTSTRAP_ADMIN_KEY"
-        key = house.services.randomness.access_key()
-        if _is_watched(settings):
-            return key if await make_first_admin(house.services, key) else None
-        path = settings.data_dir.resolve() / ADMIN_KEY_FILE
-        made = await make_first_admin(
-            house.services, key, lambda: replace_file(path, f"{key}\n".encode())
-        )
-        return f"in {path}" if made else None
 
 
 def _is_watched(settings: Settings) -> bool:
