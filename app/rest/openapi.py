@@ -5,8 +5,6 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from app.domain import errors as e
 from app.domain.policy import Access
 from app.rest import chat, panel, registry
@@ -19,12 +17,12 @@ from app.usecases.registry import OPERATIONS
 from app.wire.http import JSON, PROBLEM_JSON
 from app.wire.inputs import input_form
 from app.wire.problem import STATUS
+from app.wire.schemas import SCHEMAS, Schemas
 
 ROUTES: tuple[Route, ...] = (*chat.door.routes, *panel.door.routes, *registry.door.routes)
 
 _Error = type[e.DomainError]
 
-_SCHEMAS = "#/components/schemas/"
 _OPERATOR = "operator"
 _TAGS = {
     Group.ANYONE: "What takes no credential.",
@@ -52,7 +50,7 @@ of its own and the problem object as `data`.
 @cache
 def openapi_document(public_url: str | None = None) -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
-    schemas = _Schemas()
+    schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
@@ -77,41 +75,7 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
     }
 
 
-class _Schemas:
-    """The named schemas that the paths refer to."""
-
-    def __init__(self) -> None:
-        self.definitions: dict[str, Any] = {}
-
-    def of(self, annotation: Any) -> dict[str, Any]:
-        """The schema of a type; a named one by reference."""
-        adapter = TypeAdapter(annotation)
-        schema = adapter.json_schema(mode="serialization", ref_template=f"{_SCHEMAS}{{model}}")
-        self.definitions.update(_untitled(schema.pop("$defs", {})))
-        if "title" in schema and schema.get("type") == "object":
-            name = schema["title"]
-            self.definitions[name] = _untitled(schema)
-            return {"$ref": f"{_SCHEMAS}{name}"}
-        named = _untitled(schema)
-        assert isinstance(named, dict)
-        return named
-
-
-def _untitled(schema: Any) -> Any:
-    """Without the titles that only repeat the names."""
-    match schema:
-        case dict():
-            return {
-                name: _untitled(part)
-                for name, part in schema.items()
-                if name != "title" or not isinstance(part, str)
-            }
-        case list():
-            return [_untitled(part) for part in schema]
-    return schema
-
-
-def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
+def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     operation = route.operation
     document: dict[str, Any] = {
         "operationId": route.id,
@@ -169,7 +133,7 @@ def _body(route: Route) -> dict[str, Any] | None:
     return {JSON: {"schema": schema, "example": example}}
 
 
-def _answer(answer: Answer, schemas: _Schemas) -> dict[str, Any]:
+def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
     document: dict[str, Any] = {"description": answer.description}
     if answer.body is not None:
         content = {"schema": schemas.of(answer.body), "example": answer.example}
@@ -205,7 +169,7 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "; ".join(f"`{slug}`" for slug in slugs),
-            "content": {PROBLEM_JSON: {"schema": {"$ref": f"{_SCHEMAS}Problem"}}},
+            "content": {PROBLEM_JSON: {"schema": {"$ref": f"{SCHEMAS}Problem"}}},
         }
         for status, slugs in sorted(by_status.items())
     }
