@@ -16,6 +16,7 @@ from app.domain.policy import Access
 from app.domain.users import Status
 from app.logs import configure_logs
 from app.rest.openapi import openapi_document
+from app.rpc.openrpc import openrpc_document
 from app.serve import PortInUseError
 from app.serve import serve as run_server
 from app.storage.engine import UnsoundSqliteError
@@ -98,6 +99,12 @@ def migrate() -> None:
 def openapi() -> None:
     """Print the OpenAPI document."""
     print(json.dumps(openapi_document(_settings().public_url), ensure_ascii=False, indent=2))
+
+
+@app.command()
+def openrpc() -> None:
+    """Print the OpenRPC document."""
+    print(json.dumps(openrpc_document(_settings().public_url), ensure_ascii=False, indent=2))
 
 
 @app.command()

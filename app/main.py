@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -17,8 +16,9 @@ from app.config import Settings, load_settings
 from app.domain.errors import NotFound
 from app.rest.door import mount
 from app.rest.openapi import ROUTES, openapi_document
-from app.rest.system import System
+from app.rest.system import Documents, System
 from app.rpc.endpoint import PATH, RpcEndpoint
+from app.rpc.openrpc import openrpc_document
 from app.usecases.services import Services
 from app.wire.edge import Edge, EdgeRules, Refusals
 
@@ -40,7 +40,9 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     for as long as it runs.
     """
     settings = settings or load_settings()
-    document = openapi_document(settings.public_url)
+    documents = Documents(
+        openapi=openapi_document(settings.public_url), openrpc=openrpc_document(settings.public_url)
+    )
     metrics = CollectorRegistry()
 
     @asynccontextmanager
@@ -51,7 +53,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         prepare_store(settings)
         async with open_house(settings, server=True) as house:
             await first_admin(house, settings, show=False)
-            _open_doors(app, house.services, metrics, document)
+            _open_doors(app, house.services, metrics, documents)
             yield
 
     app = FastAPI(
@@ -62,7 +64,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.openapi = lambda: document  # type: ignore[method-assign]
+    app.openapi = lambda: documents.openapi  # type: ignore[method-assign]
     app.router.default = _not_found
     app.add_middleware(Refusals)
     if settings.cors_origins:
@@ -88,16 +90,16 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         metrics=metrics,
     )
     if services is not None:
-        _open_doors(app, services, metrics, document)
+        _open_doors(app, services, metrics, documents)
     return app
 
 
 def _open_doors(
-    app: FastAPI, services: Services, metrics: CollectorRegistry, document: dict[str, Any]
+    app: FastAPI, services: Services, metrics: CollectorRegistry, documents: Documents
 ) -> None:
     app.router.routes[:] = [
-        *System(services, metrics, document).routes(),
-        Route(PATH, RpcEndpoint(services)),
+        *System(services, metrics, documents).routes(),
+        Route(PATH, RpcEndpoint(services, documents.openrpc)),
         *mount(services, ROUTES),
     ]
 

@@ -55,15 +55,24 @@ class Page:
     for_admins: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What describes the two doors."""
+
+    openapi: dict[str, Any]
+    openrpc: dict[str, Any]
+
+
 class System:
     """The endpoints behind the pages."""
 
     def __init__(
-        self, services: Services, registry: CollectorRegistry, document: dict[str, Any]
+        self, services: Services, registry: CollectorRegistry, documents: Documents
     ) -> None:
         self._services = services
         self._registry = registry
-        self._document = json.dump(document)
+        self._openapi_json = json.dump(documents.openapi)
+        self._openrpc_json = json.dump(documents.openrpc)
 
     def routes(self) -> list[StarletteRoute]:
         """The routes as the application takes them."""
@@ -82,7 +91,10 @@ class System:
         return Response(json.dump({"keys": keys}), headers=_CACHED, media_type=JWK_SET)
 
     async def _openapi(self, _scope: Scope) -> Response:
-        return Response(self._document, headers=_CACHED, media_type=JSON)
+        return Response(self._openapi_json, headers=_CACHED, media_type=JSON)
+
+    async def _openrpc(self, _scope: Scope) -> Response:
+        return Response(self._openrpc_json, headers=_CACHED, media_type=JSON)
 
     async def _metrics(self, scope: Scope) -> Response:
         """For whoever asks from this machine, and for admins."""
@@ -130,6 +142,13 @@ PAGES = (
         JWK_SET,
     ),
     Page("/openapi.json", "openapi", "This document", "OpenAPI 3.1.", System._openapi),
+    Page(
+        "/rpc/openrpc.json",
+        "openrpc",
+        "The chat's door, described",
+        "OpenRPC 1.3; `rpc.discover` answers the same.",
+        System._openrpc,
+    ),
     Page(
         "/metrics",
         "metrics",

@@ -20,7 +20,9 @@ from app.rpc.envelope import (
     success,
 )
 from app.rpc.errors import Dialect, chat_dialect, problem_dialect
-from app.rpc.methods import METHODS
+from app.rpc.methods import METHODS, read_params
+from app.rpc.openrpc import DISCOVER
+from app.usecases.accounts import Nothing
 from app.usecases.call import Caller
 from app.usecases.services import Services
 from app.wire import json
@@ -33,7 +35,7 @@ from app.wire.http import (
     read_body,
     require_media_type,
 )
-from app.wire.inputs import view_of
+from app.wire.inputs import input_form, view_of
 
 PATH = "/rpc"
 CONTENT_TYPES = (JSON, "application/json-rpc", "application/jsonrequest")
@@ -41,14 +43,16 @@ BATCH_MAX = 100
 BATCH_HASHES_MAX = 10
 HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
 
+_NO_PARAMETERS = input_form(Nothing)
 _LOG = structlog.get_logger("gatehouse.rpc")
 
 
 class RpcEndpoint:
     """The ASGI application at `/rpc`."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, document: dict[str, Any]) -> None:
         self._services = services
+        self._document = document
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -58,6 +62,7 @@ class RpcEndpoint:
         require_media_type(headers, *CONTENT_TYPES)
         exchange = Exchange(
             self._services,
+            self._document,
             caller_of(scope, headers),
             _dialect(QueryParams(scope["query_string"])),
             context_of(scope).request_id,
@@ -74,9 +79,15 @@ class Exchange:
     """One HTTP request's worth of calls."""
 
     def __init__(
-        self, services: Services, caller: Caller, dialect: Dialect, request_id: str
+        self,
+        services: Services,
+        document: dict[str, Any],
+        caller: Caller,
+        dialect: Dialect,
+        request_id: str,
     ) -> None:
         self._services = services
+        self._document = document
         self._caller = caller
         self._dialect = dialect
         self._request_id = request_id
@@ -108,6 +119,9 @@ class Exchange:
         return None if request.is_notification else reply
 
     async def _result(self, request: Request) -> Any:
+        if request.method == DISCOVER:
+            read_params(_NO_PARAMETERS, request.params)
+            return self._document
         method = METHODS.get(request.method)
         if method is None:
             raise method_not_found()
