@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.config import Settings
+from app.domain.errors import UsernameTaken
 from app.realtime import ProcessPresences
 from app.security.clock import SystemClock
-from app.security.ids import Snowflakes, SystemRandomness, random_worker, request_id
+from app.security.ids import Snowflakes, SystemRandomness, request_id, worker_number
 from app.security.passwords import Argon2Hasher
 from app.security.signing import SigningKeyFile, replace_file
 from app.security.tokens import JoseTokens
@@ -20,7 +21,6 @@ from app.usecases.services import Services
 
 __all__ = ["House", "first_admin", "open_house", "prepare_store", "request_id"]
 
-SERVER_WORKER = 0
 ADMIN_KEY_FILE = "admin-key"
 
 
@@ -30,6 +30,10 @@ class House:
 
     services: Services
     signing: SigningKeyFile
+
+
+class NoAdminError(RuntimeError):
+    """There is no admin, and none can be made by itself."""
 
 
 def prepare_data_dir(settings: Settings) -> None:
@@ -47,25 +51,28 @@ def prepare_store(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, *, server: bool = False) -> AsyncIterator[House]:
+async def open_house(settings: Settings) -> AsyncIterator[House]:
     """The services on a prepared store; everything is let go at the end.
 
-    `server`: the one long-lived process, whose ids are never those of a command beside it.
-    Raises SchemaError where the store is not prepared.
+    Raises SchemaError where the store is not prepared, StoreError where it cannot be read.
     """
     if not settings.sqlite_path.exists():
         raise SchemaError(
-            f"There is no database at {settings.sqlite_path}: run 'gatehouse migrate'."
+            f"There is no database at {settings.sqlite_path.resolve()}: run 'gatehouse migrate', "
+            "or set GATEHOUSE_DATA_DIR to where it is."
         )
-    engine = sqlite_engine(settings.sqlite_path)
-    require_current(engine)
-    store = SqliteStore(engine)
-    hasher = Argon2Hasher()
     clock = SystemClock()
-    signing = SigningKeyFile(settings.data_dir, clock)
-    try:
+    with ExitStack() as closing:
+        engine = sqlite_engine(settings.sqlite_path)
+        closing.callback(engine.dispose)
+        require_current(engine)
+        store = SqliteStore(engine)
+        closing.callback(store.close)
+        hasher = Argon2Hasher()
+        closing.callback(hasher.close)
+        worker = closing.enter_context(worker_number(settings.data_dir))
         newest = await store.read(lambda tx: tx.users.newest_id())
-        worker = SERVER_WORKER if server else random_worker()
+        signing = SigningKeyFile(settings.data_dir, clock)
         await signing.ensure(store)
         services = Services(
             store=store,
@@ -78,9 +85,6 @@ async def open_house(settings: Settings, *, server: bool = False) -> AsyncIterat
             rules=settings.rules,
         )
         yield House(services, signing)
-    finally:
-        hasher.close()
-        store.close()
 
 
 async def first_admin(house: House, settings: Settings, *, show: bool) -> str | None:
@@ -91,12 +95,18 @@ async def first_admin(house: House, settings: Settings, *, show: bool) -> str | 
     services = house.services
     if not await needs_first_admin(services):
         return None
-    if settings.bootstrap_admin_key is not None:
-        await make_first_admin(services, settings.bootstrap_admin_key)
-        return "the key in GATEHOUSE_BOOTSTRAP_ADMIN_KEY"
-    key = services.randomness.access_key()
-    if show:
-        return key if await make_first_admin(services, key) else None
+    key, told, keep = services.randomness.access_key(), "", None
     path = settings.data_dir.resolve() / ADMIN_KEY_FILE
-    made = await make_first_admin(services, key, lambda: replace_file(path, f"{key}\n".encode()))
-    return f"in {path}" if made else None
+    if settings.bootstrap_admin_key is not None:
+        key, told = settings.bootstrap_admin_key, "the key in GATEHOUSE_BOOTSTRAP_ADMIN_KEY"
+    elif show:
+        told = key
+    else:
+        told, keep = f"in {path}", lambda: replace_file(path, f"{key}\n".encode())
+    try:
+        return told if await make_first_admin(services, key, keep) else None
+    except UsernameTaken:
+        raise NoAdminError(
+            "There is no admin yet, and the name of the first is in use: make one with "
+            "'gatehouse users create NAME --admin'."
+        ) from None

@@ -8,24 +8,23 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from app.bootstrap import House, open_house, prepare_store
+from app.bootstrap import House, NoAdminError, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
 from app.doctor import examine
 from app.domain.errors import DomainError, UserNotFound
-from app.domain.policy import Access
 from app.domain.users import Status
 from app.logs import configure_logs
 from app.rest.openapi import openapi_document
 from app.rpc.openrpc import openrpc_document
-from app.serve import PortInUseError
+from app.security.signing import SigningKeyError
+from app.serve import ListenError
 from app.serve import serve as run_server
-from app.storage.engine import UnsoundSqliteError
-from app.storage.migrations import SchemaError
+from app.storage.engine import StoreError
 from app.usecases import operator
-from app.usecases.admin_users import AdminCreateUser, ListUsers, stream_users
-from app.usecases.call import Call
+from app.usecases.admin_users import AdminCreateUser, ListUsers
 from app.usecases.credentials import CreateKey
 from app.usecases.operation import UNSET
+from app.usecases.registry import OPERATIONS
 
 T = TypeVar("T")
 
@@ -48,7 +47,7 @@ def main() -> None:
         app()
     except SettingsError as error:
         _fail(str(error), 2)
-    except (SchemaError, UnsoundSqliteError, PortInUseError) as error:
+    except (StoreError, SigningKeyError, NoAdminError, ListenError) as error:
         _fail(str(error), 1)
     except DomainError as error:
         _fail(error.detail, 1)
@@ -142,8 +141,10 @@ def users_list(
     """List accounts: number, uuid, username, e-mail, and what is special about each."""
 
     async def work(house: House) -> None:
-        call = Call(house.services, Access.ADMIN, operator.AT_THE_COMMAND_LINE)
-        async for piece in stream_users(call, ListUsers(status=status)):
+        listing = OPERATIONS["admin.users.list"]
+        wanted = ListUsers(status=status)
+        pieces = listing.stream(house.services, operator.AT_THE_COMMAND_LINE, wanted)
+        async for piece in pieces:
             for uuid, user in piece.items():
                 marks = [mark for mark in ("admin", "disabled") if user.get(mark)]
                 row = [str(user["id"]), uuid, user["username"], user["email"] or "-"]

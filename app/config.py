@@ -1,9 +1,10 @@
-"""The settings: environment variables and `.env`, prefix `GATEHOUSE_`. Read by main, cli and
-bootstrap alone."""
+"""The settings: environment variables and `.env`, prefix `GATEHOUSE_`. An empty one is none.
+
+Read where the process is put together and run; the other rooms get what they need of it.
+"""
 
 import os
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -59,7 +60,12 @@ class Settings(BaseSettings):
     """How this gateway is run. Frozen; a value that cannot be used stops the start."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     database_url: Annotated[
@@ -181,10 +187,12 @@ class Settings(BaseSettings):
         )
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings() -> Settings:
     """Read the settings. Raises SettingsError for a value or a name that is unknown."""
-    names = set(os.environ if environment is None else environment)
-    names |= set(dotenv_values(".env"))
+    try:
+        names = {*os.environ, *dotenv_values(".env")}
+    except UnicodeDecodeError:
+        raise SettingsError("The file .env is not in UTF-8.") from None
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     unknown = sorted(n for n in names if n.upper().startswith(PREFIX) and n.upper() not in known)
     if unknown:

@@ -9,9 +9,8 @@ import pysqlite3
 
 from app.bootstrap import open_house
 from app.config import Settings
-from app.security.signing import KEY_FILE
-from app.storage.engine import UnsoundSqliteError, require_sound_sqlite
-from app.storage.migrations import SchemaError
+from app.security.signing import KEY_FILE, SigningKeyError
+from app.storage.engine import StoreError, UnsoundSqliteError, require_sound_sqlite
 from app.usecases.operator import needs_first_admin
 
 
@@ -62,7 +61,7 @@ async def _store(settings: Settings) -> list[Finding]:
         async with open_house(settings) as house:
             nobody = await needs_first_admin(house.services)
             kid = house.signing.current().kid
-    except (SchemaError, UnsoundSqliteError, OSError) as error:
+    except (StoreError, SigningKeyError, OSError) as error:
         return [Finding(False, "database", str(error))]
     admin = "none yet: 'gatehouse serve' makes the first" if nobody else "there is one"
     return [

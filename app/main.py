@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
             yield
             return
         prepare_store(settings)
-        async with open_house(settings, server=True) as house:
+        async with open_house(settings) as house:
             await first_admin(house, settings, show=False)
             _open_doors(app, house.services, metrics, documents)
             yield

@@ -22,14 +22,14 @@ BACKLOG = 2048
 _LOG = structlog.get_logger("gatehouse")
 
 
-class PortInUseError(RuntimeError):
-    """Somebody else listens at the address."""
+class ListenError(RuntimeError):
+    """The address is not to be had; the sentence says why."""
 
 
 def serve(settings: Settings) -> None:
     """Prepare the store, make the first admin, greet, and serve until SIGTERM or SIGINT.
 
-    Raises PortInUseError, and what `prepare_store` raises; the port is taken first, so that a
+    Raises ListenError, and what `prepare_store` raises; the port is taken first, so that a
     start that cannot succeed changes nothing.
     """
     # uvicorn raises the signal again when it has shut down; with this, that is a good end.
@@ -37,14 +37,14 @@ def serve(settings: Settings) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     with _listening(settings) as sock:
         prepare_store(settings)
-        _warn_of_open_directory(settings)
-        loops = uvicorn.Config("").get_loop_factory()
+        _warn(settings)
+        loops = uvicorn.Config("", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loops) as runner:
             runner.run(_serve(settings, sock))
 
 
 async def _serve(settings: Settings, sock: socket.socket) -> None:
-    async with open_house(settings, server=True) as house:
+    async with open_house(settings) as house:
         told = await first_admin(house, settings, show=_is_watched(settings))
         _greet(settings, sock, told)
         config = uvicorn.Config(
@@ -56,7 +56,10 @@ async def _serve(settings: Settings, sock: socket.socket) -> None:
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        await uvicorn.Server(config).serve(sockets=[sock])
+        try:
+            await uvicorn.Server(config).serve(sockets=[sock])
+        finally:
+            _LOG.info("stopped")
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -69,15 +72,20 @@ def _listening(settings: Settings) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(
+            raise ListenError(
                 f"Port {settings.port} at {settings.host} is in use: set GATEHOUSE_PORT to another "
                 "one, or stop what listens there."
             ) from None
-        raise
+        raise ListenError(
+            f"Cannot listen at {settings.host} port {settings.port} (GATEHOUSE_HOST, "
+            f"GATEHOUSE_PORT): {error.strerror}."
+        ) from None
     return sock
 
 
-def _warn_of_open_directory(settings: Settings) -> None:
+def _warn(settings: Settings) -> None:
+    if settings.rate_limits == "off":
+        _LOG.warning("rate limits and account locks are switched off")
     mode = settings.data_dir.stat().st_mode & 0o777
     if mode & 0o077:
         path = str(settings.data_dir.resolve())
@@ -106,6 +114,6 @@ def _greet(settings: Settings, sock: socket.socket, admin_key: str | None) -> No
     ]
     if admin_key is not None:
         lines.append(f"  the admin's key      {admin_key}")
-        if _is_watched(settings):
+        if _is_watched(settings) and settings.bootstrap_admin_key is None:
             lines.append("  (send it as X-Access-Token; it is shown this once)")
     print("\n".join(lines), file=sys.stderr)

@@ -91,13 +91,14 @@ def _create_text_index() -> None:
         "INSERT INTO users_text (users_text, rowid, username, email_key) "
         "VALUES ('delete', old.number, old.username, old.email_key);"
     )
-    for event, steps in (
-        ("INSERT", add),
-        ("UPDATE OF username, email_key", remove + add),
-        ("DELETE", remove),
+    changed = "WHEN old.username <> new.username OR old.email_key <> new.email_key"
+    for event, condition, steps in (
+        ("INSERT", "", add),
+        ("UPDATE", changed, remove + add),
+        ("DELETE", "", remove),
     ):
-        name = f"users_text_{event.split()[0].lower()}"
-        op.execute(f"CREATE TRIGGER {name} AFTER {event} ON users BEGIN {steps} END")
+        name = f"users_text_{event.lower()}"
+        op.execute(f"CREATE TRIGGER {name} AFTER {event} ON users {condition} BEGIN {steps} END")
 
 
 def _create_credentials() -> None:

@@ -60,7 +60,7 @@ class Session:
             expires_at=now + min(ttl, SESSION_MAX),
             last_seen_at=now,
             address=origin.address,
-            agent=_printable(origin.agent)[:AGENT_MAX] if origin.agent is not None else None,
+            agent=_printable(origin.agent[:AGENT_MAX]) if origin.agent is not None else None,
         )
 
     def refreshed(self, now: datetime, ttl: timedelta) -> "Session":
@@ -144,8 +144,8 @@ def key_name(raw: str) -> str:
     """A key's name: 1 to 64 code points, none of them a control character; else InvalidInput."""
     name = unicodedata.normalize("NFC", raw).strip()
     if not 1 <= len(name) <= KEY_NAME_MAX or _printable(name) != name:
-        rule = f"has 1 to {KEY_NAME_MAX} printable characters"
-        raise InvalidInput(f"name: {rule}", [Flaw("name", rule)])
+        rule = f"must have 1 to {KEY_NAME_MAX} printable characters"
+        raise InvalidInput.of(Flaw("name", rule))
     return name
 
 
@@ -153,13 +153,13 @@ def key_expiry(raw: str | None, now: datetime) -> datetime | None:
     """When a new key ends: an RFC 3339 time in the future, or None for never."""
     if raw is None:
         return None
-    rule = "is an RFC 3339 time in the future, such as 2030-01-31T12:00:00Z"
+    rule = "must be an RFC 3339 time in the future, such as 2030-01-31T12:00:00Z"
     with suppress(ValueError, OverflowError):
         if _RFC_3339.fullmatch(raw) and (expires := datetime.fromisoformat(raw.upper())) > now:
             # What the store keeps, so that it is shown the same ever after.
             whole = expires.microsecond // 1000 * 1000
             return expires.astimezone(now.tzinfo).replace(microsecond=whole)
-    raise InvalidInput(f"expires_at: {rule}", [Flaw("expires_at", rule)])
+    raise InvalidInput.of(Flaw("expires_at", rule))
 
 
 def _printable(text: str) -> str:

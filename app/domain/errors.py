@@ -6,9 +6,9 @@ sentence of one occurrence is `detail`. How a kind or a slug looks on a door is 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Kind(Enum):
@@ -39,13 +39,21 @@ class DomainError(Exception):
         self.detail = detail
 
 
+# What a refusal names at most, so that a hostile input is not answered with something larger.
+FLAWS_MAX = 10
+FLAW_NAME_MAX = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing wrong with an input: the member, query parameter or header, and why."""
+    """One thing wrong with an input: the member and why; a door may say in which place it came."""
 
     name: str
     detail: str
     place: str = "body"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}" if self.name else self.detail
 
 
 class InvalidInput(DomainError):
@@ -56,6 +64,12 @@ class InvalidInput(DomainError):
     def __init__(self, detail: str, flaws: Iterable[Flaw] = ()) -> None:
         super().__init__(detail)
         self.flaws = tuple(flaws)
+
+    @classmethod
+    def of(cls, *flaws: Flaw) -> Self:
+        """The refusal that names the first few of `flaws`."""
+        named = [replace(flaw, name=flaw.name[:FLAW_NAME_MAX]) for flaw in flaws[:FLAWS_MAX]]
+        return cls("; ".join(map(str, named)), named)
 
 
 class InvalidUsername(DomainError):

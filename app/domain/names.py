@@ -1,5 +1,6 @@
 """Usernames, display names and e-mail addresses: valid once constructed."""
 
+import re
 import unicodedata
 from collections.abc import Collection
 from contextlib import suppress
@@ -19,8 +20,8 @@ ALWAYS_RESERVED = frozenset({"admin", "auth", "self", "root", "system", "support
 _USERNAME = get_profile("UsernameCaseMapped")
 # RFC 8266 maps case only to compare nicknames; what is shown keeps its case.
 _NICKNAME = get_profile("NicknameCasePreserved")
-# Far above every limit in code points, so that hostile lengths never reach the mapping tables.
-_RAW_MAX = 1024
+_SPACES = re.compile(" +")
+_EMAIL_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,15 @@ class Username:
         value = _mapped(raw)
         if not USERNAME_MIN <= len(value) <= USERNAME_MAX:
             raise InvalidUsername(
-                f"A username has {USERNAME_MIN} to {USERNAME_MAX} characters, this one {len(value)}"
+                f"A username must have {USERNAME_MIN} to {USERNAME_MAX} characters, "
+                f"this one has {len(value)}"
             )
         if not all(_is_letter_mark_or_digit(c) or c in "_-." for c in value):
-            raise InvalidUsername("A username consists of letters, digits, '_', '-' and '.'")
+            raise InvalidUsername("A username may have letters, digits, '_', '-' and '.' alone")
         if not (_is_letter_mark_or_digit(value[0]) and _is_letter_mark_or_digit(value[-1])):
-            raise InvalidUsername("A username begins and ends with a letter or digit")
+            raise InvalidUsername("A username must begin and end with a letter or digit")
         if not is_highly_restrictive(value):
-            raise InvalidUsername("A username does not mix scripts that are easily confused")
+            raise InvalidUsername("A username must not mix scripts that are easily confused")
         return cls(value, skeleton(value))
 
     @classmethod
@@ -82,10 +84,11 @@ class ReservedNames:
 def display_name(raw: str) -> str:
     """Prepare a display name: RFC 8266 Nickname, 1 to 32 code points; else InvalidInput."""
     with suppress(ValueError):
-        if len(raw) <= _RAW_MAX and len(value := str(_NICKNAME.enforce(raw))) <= DISPLAY_NAME_MAX:
+        bounded = _bounded(_SPACES.sub(" ", raw), DISPLAY_NAME_MAX)
+        if len(value := str(_NICKNAME.enforce(bounded))) <= DISPLAY_NAME_MAX:
             return value
-    rule = f"has 1 to {DISPLAY_NAME_MAX} characters, none of them a control character"
-    raise InvalidInput(f"display_name: {rule}", [Flaw("display_name", rule)])
+    rule = f"must have 1 to {DISPLAY_NAME_MAX} characters, none of them a control character"
+    raise InvalidInput.of(Flaw("display_name", rule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Email:
     def parse(cls, raw: str) -> Self:
         """Check the syntax, without any lookup; raise InvalidEmail."""
         try:
-            value = validate_email(raw[:_RAW_MAX], check_deliverability=False).normalized
+            value = validate_email(raw[:_EMAIL_MAX], check_deliverability=False).normalized
         except EmailNotValidError as reason:
             raise InvalidEmail(f"The e-mail address is invalid: {reason}") from None
         return cls(value, email_key(value))
@@ -112,11 +115,23 @@ def email_key(raw: str) -> str:
 
 def _mapped(raw: str) -> str:
     try:
-        return str(_USERNAME.enforce(raw[:_RAW_MAX]))
+        return str(_USERNAME.enforce(_bounded(raw, USERNAME_MAX)))
     except ValueError:
         raise InvalidUsername(
-            "A username consists of letters, digits, '_', '-' and '.' (RFC 8265)"
+            "A username may have letters, digits, '_', '-' and '.' alone (RFC 8265)"
         ) from None
+
+
+def _bounded(raw: str, limit: int) -> str:
+    """`raw` in NFC where mapping can bring it down to `limit` code points, else ValueError.
+
+    The context rules of PRECIS cost the square of the length; and of what is in NFC already,
+    mapping joins no more than two into one.
+    """
+    text = unicodedata.normalize("NFC", raw) if len(raw) <= 8 * limit else raw
+    if len(text) > 2 * limit:
+        raise ValueError("too long")
+    return text
 
 
 def _is_letter_mark_or_digit(char: str) -> bool:

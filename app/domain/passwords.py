@@ -1,8 +1,8 @@
 """The password policy: what a password must be, and what form of it is hashed."""
 
-import unicodedata
 from functools import cache
 from importlib.resources import files
+from unicodedata import normalize
 
 from precis_i18n import get_profile
 
@@ -22,18 +22,18 @@ def new_password(raw: str, *, username: str, email: str | None) -> str:
     RFC 8265 section 4.2 (OpaqueString), then 8 to 128 code points; not a common password, not the
     username, not the e-mail address. Never trimmed and never truncated.
     """
-    if len(raw) > _RAW_MAX:
-        raise WeakPassword(f"A password has at most {PASSWORD_MAX} characters")
+    if len(raw) > _RAW_MAX or len(normalize("NFC", raw)) > PASSWORD_MAX:
+        raise WeakPassword(f"A password must have {PASSWORD_MIN} to {PASSWORD_MAX} characters")
     prepared = presented_password(raw)
     if prepared is None:
-        raise WeakPassword("A password has no control or unassigned characters and is not empty")
-    if not PASSWORD_MIN <= len(prepared) <= PASSWORD_MAX:
-        raise WeakPassword(f"A password has {PASSWORD_MIN} to {PASSWORD_MAX} characters")
+        raise WeakPassword("A password must not be empty or have control or unassigned characters")
+    if len(prepared) < PASSWORD_MIN:
+        raise WeakPassword(f"A password must have {PASSWORD_MIN} to {PASSWORD_MAX} characters")
     if prepared.casefold() in _common_passwords():
         raise WeakPassword("This password is too common")
     is_name = (name := Username.find(prepared)) is not None and name.value == username
     if is_name or (email is not None and email_key(prepared) == email_key(email)):
-        raise WeakPassword("A password is neither the username nor the e-mail address")
+        raise WeakPassword("A password must be neither the username nor the e-mail address")
     return prepared
 
 
@@ -42,10 +42,11 @@ def presented_password(raw: str) -> str | None:
 
     NFC and NFD forms of one password are one.
     """
-    if len(raw) > _RAW_MAX:
+    # Bounded first: the context rules of PRECIS cost the square of the length.
+    if len(raw) > _RAW_MAX or len(text := normalize("NFC", raw)) > PASSWORD_MAX:
         return None
     try:
-        return str(_OPAQUE.enforce(raw))
+        return str(_OPAQUE.enforce(text))
     except ValueError:
         return None
 
@@ -54,4 +55,4 @@ def presented_password(raw: str) -> str | None:
 def _common_passwords() -> frozenset[str]:
     text = files("app.domain").joinpath("common_passwords.txt").read_text("utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return frozenset(unicodedata.normalize("NFC", line).casefold() for line in lines)
+    return frozenset(normalize("NFC", line).casefold() for line in lines)

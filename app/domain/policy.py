@@ -59,6 +59,6 @@ class Access(Enum):
             raise Forbidden(self.refusal)
 
 
-def may_take_held_names(actor: Principal | None) -> bool:
+def may_take_held_names(actor: Principal) -> bool:
     """Admins take and give out names that are held back from others."""
-    return actor is not None and is_admin(actor)
+    return is_admin(actor)

@@ -240,8 +240,13 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
-    """Runs transactions. A write is on disk when `write` returns; an error undoes all of it."""
+    """Runs transactions, one as if after the other. `work` may be run more than once."""
 
-    def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]: ...
+    def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run `work` in one consistent view."""
 
-    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]: ...
+    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run `work`; its changes are on disk when this returns, and an error undoes them all."""
+
+    def note(self, work: Callable[[Transaction], None]) -> Awaitable[None]:
+        """Run `work` where that keeps nobody waiting, else leave it: for what may be lost."""

@@ -40,14 +40,14 @@ class Server:
 def guild_id(raw: str) -> int:
     """A guild's snowflake; else InvalidInput."""
     if (value := parse_snowflake(raw)) is None:
-        raise _invalid("id", "is a snowflake: a decimal string")
+        raise InvalidInput.of(Flaw("id", "must be a snowflake: a decimal string"))
     return value
 
 
 def server_uuid(raw: str) -> str:
     """A server's uuid; else InvalidInput."""
     if (value := parse_uuid(raw)) is None:
-        raise _invalid("uuid", "is a UUID of 36 characters")
+        raise InvalidInput.of(Flaw("uuid", "must be a UUID of 36 characters"))
     return value
 
 
@@ -55,7 +55,7 @@ def label(raw: str) -> str:
     """The name of a guild or server: 1 to 100 printable characters; else InvalidInput."""
     name = raw.strip()
     if not 1 <= len(name) <= NAME_MAX or not name.isprintable():
-        raise _invalid("name", f"has 1 to {NAME_MAX} printable characters")
+        raise InvalidInput.of(Flaw("name", f"must have 1 to {NAME_MAX} printable characters"))
     return name
 
 
@@ -69,9 +69,5 @@ def icon_url(raw: str | None) -> str | None:
     except ValueError:
         plausible = False
     if not plausible or len(raw) > ICON_MAX or not raw.isprintable() or " " in raw:
-        raise _invalid("icon", "is an http or https URL, or null")
+        raise InvalidInput.of(Flaw("icon", "must be an http or https URL, or null"))
     return raw
-
-
-def _invalid(name: str, rule: str) -> InvalidInput:
-    return InvalidInput(f"{name}: {rule}", [Flaw(name, rule)])

@@ -152,8 +152,8 @@ class Sort:
         """Read `id`, `-id`, `username`, …; raise InvalidInput."""
         name = raw.removeprefix("-")
         if name not in set(SortKey):
-            reason = f"is one of {', '.join(SortKey)}, with '-' before it to descend"
-            raise InvalidInput(f"sort: {reason}", [Flaw("sort", reason, "query")])
+            reason = f"must be one of {', '.join(SortKey)}, with '-' before it to descend"
+            raise InvalidInput.of(Flaw("sort", reason))
         return cls(SortKey(name), raw.startswith("-"))
 
 

@@ -1,7 +1,8 @@
 """Routes as data, and what an endpoint gets to work with."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -10,6 +11,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import Flaw, InvalidInput
+from app.usecases.call import Caller
 from app.usecases.operation import Operation
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
@@ -100,20 +102,51 @@ class Ask:
     async def perform(self, command: Any, operation: Operation | None = None) -> Any:
         """Do the route's operation, or another, with an input of its own."""
         operation = operation or self.route.operation
-        return await operation.perform(self.services, caller_of(self.scope, self.headers), command)
+        with self._placing_flaws():
+            return await operation.perform(self.services, self._caller(), command)
+
+    async def pieces(self, command: Any) -> AsyncIterator[Any]:
+        """The route's operation piece by piece, where it has such a form."""
+        with self._placing_flaws():
+            async for piece in self.route.operation.stream(self.services, self._caller(), command):
+                yield piece
+
+    def _caller(self) -> Caller:
+        return caller_of(self.scope, self.headers)
+
+    @contextmanager
+    def _placing_flaws(self) -> Iterator[None]:
+        """The domain names a member; here it travelled in the path, a header, query or body."""
+        try:
+            yield
+        except InvalidInput as error:
+            flaws = [replace(flaw, place=self._place(flaw.name)) for flaw in error.flaws]
+            raise InvalidInput(error.detail, flaws) from None
+
+    def _place(self, name: str) -> str:
+        if name in self.route.path_names:
+            return "path"
+        if name in self.route.headers.values():
+            return "header"
+        return "body" if self.route.takes_body or self.route.body is not None else "query"
 
     async def command(self) -> Any:
         """The operation's input from path, headers, and body or query. Raises InvalidInput."""
         if self.route.takes_body:
             self.refuse_query()
             return self.read(await self.json_object())
+        await self._refuse_body()
         return self.read_query()
+
+    async def _refuse_body(self) -> None:
+        if self.route.method != "GET" and (await self.body()).strip() not in {b"", b"{}"}:
+            raise InvalidInput("This route takes no body.")
 
     def read(self, members: Mapping[str, Any], required: Iterable[str] = ()) -> Any:
         """The input from JSON values and what travels elsewhere; `required` only here."""
         missing = [Flaw(name, "is required") for name in required if name not in members]
         if missing:
-            raise InvalidInput(f"{missing[0].name}: is required", missing)
+            raise InvalidInput.of(*missing)
         return self._form(lambda: self.route.form.read({**members, **self._elsewhere(members)}))
 
     def read_query(self) -> Any:
@@ -121,9 +154,7 @@ class Ask:
         members: dict[str, str] = {}
         for name, value in self.query.multi_items():
             if name in members:
-                raise InvalidInput(
-                    f"{name}: is given twice", [Flaw(name, "is given twice", "query")]
-                )
+                raise InvalidInput.of(Flaw(name, "is given twice", "query"))
             members[name] = value
         elsewhere = self._elsewhere(members, "query")
         return self._form(lambda: self.route.form.read_text({**members, **elsewhere}))
@@ -151,9 +182,7 @@ class Ask:
     def _elsewhere(self, sent: Iterable[str], place: str = "body") -> dict[str, str]:
         for name in sent:
             if name in self.route.elsewhere:
-                raise InvalidInput(
-                    f"{name}: is not known here", [Flaw(name, "is not known here", place)]
-                )
+                raise InvalidInput.of(Flaw(name, "is not known here", place))
         headers = self.route.headers.items()
         # One header on several lines is one list (RFC 9110 section 5.3).
         sent_headers = {
@@ -167,7 +196,7 @@ class Ask:
         try:
             return read()
         except MalformedInputError as error:
-            raise InvalidInput(str(error), error.flaws) from None
+            raise InvalidInput.of(*error.flaws) from None
 
 
 Endpoint = Callable[[Ask], Awaitable[Response]]

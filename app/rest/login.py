@@ -81,7 +81,7 @@ def _read_form(body: bytes) -> dict[str, Any]:
         raise InvalidInput("A member of the form is given twice.")
     if members.pop("grant_type", "password") != "password":
         reason = "is 'password' where it is given"
-        raise InvalidInput(f"grant_type: {reason}", [Flaw("grant_type", reason)])
+        raise InvalidInput.of(Flaw("grant_type", reason))
     ignored = _FORM_NAMES - {"username", "password"}
     return {name: value for name, value in members.items() if name not in ignored}
 
@@ -97,5 +97,4 @@ def _read_basic(values: list[str]) -> dict[str, Any] | None:
         )
         if colon:
             return {"username": username, "password": password}
-    flaw = Flaw("Authorization", "is not well-formed HTTP Basic", "header")
-    raise InvalidInput(f"{flaw.name}: {flaw.detail}", [flaw])
+    raise InvalidInput.of(Flaw("Authorization", "is not well-formed HTTP Basic", "header"))

@@ -80,7 +80,7 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     document: dict[str, Any] = {
         "operationId": route.id,
         "summary": operation.summary,
-        "description": operation.description,
+        "description": _description(route),
         "tags": [operation.group],
         "security": _security(route),
         "parameters": _parameters(route),
@@ -92,6 +92,13 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     if (body := _body(route)) is not None:
         document["requestBody"] = {"required": True, "content": body}
     return document
+
+
+def _description(route: Route) -> str:
+    if route.also is None:
+        return route.operation.description
+    other = f"{route.also.summary}. {route.also.description}"
+    return f"For a uuid: {route.operation.description}\n\nFor a username: {other}"
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
@@ -107,7 +114,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     params = route.form.params
     found: list[dict[str, Any]] = []
     for name in route.path_names:
-        schema = params[name].schema if name in params else UUID_OR_NAME
+        is_shared = route.also is not None or name not in params
+        schema = UUID_OR_NAME if is_shared else params[name].schema
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for header, name in route.headers.items():
         found.append({"name": header.title(), "in": "header", "schema": params[name].schema})

@@ -10,13 +10,12 @@ from app.domain.users import parse_uuid
 from app.rest.answers import does, ends, shows, the_view
 from app.rest.door import Answer, Ask, Door
 from app.usecases.accounts import CheckUsername
-from app.usecases.admin_users import LIMIT_DEFAULT, stream_users
-from app.usecases.call import Call
+from app.usecases.admin_users import LIMIT_DEFAULT
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
 from app.usecases.views import PanelUser, UserPage
 from app.wire import json
-from app.wire.http import JSON, JsonResponse, caller_of
+from app.wire.http import JSON, JsonResponse
 
 door = Door()
 
@@ -40,8 +39,7 @@ _ETAG = "The strong entity tag of this version of the account."
 async def list_users(ask: Ask) -> Response:
     command = ask.read_query()
     if "limit" not in ask.query and "cursor" not in ask.query:
-        call = Call(ask.services, ask.route.operation.access, caller_of(ask.scope, ask.headers))
-        return await _stream(stream_users(call, command))
+        return await _stream(ask.pieces(command))
     page = await ask.perform(command)
     return JsonResponse(page["users"], headers={"Link": _links(ask, page)})
 

@@ -1,5 +1,6 @@
 """From the bytes of a request to the bytes of its answer."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -104,7 +105,12 @@ class Exchange:
             return None if reply is None else json.dump(reply)
         if (error := _refused_batch(value)) is not None:
             return json.dump(failure(None, error))
-        replies = [reply for item in value if (reply := await self._answer_one(item)) is not None]
+        replies = []
+        for item in value:
+            # A call that waits for nothing would keep everybody else waiting.
+            await asyncio.sleep(0)
+            if (reply := await self._answer_one(item)) is not None:
+                replies.append(reply)
         return json.dump(replies) if replies else None
 
     async def _answer_one(self, value: Any) -> dict[str, Any] | None:
@@ -141,13 +147,13 @@ class Exchange:
 
 def _refused_batch(values: list[Any]) -> RpcError | None:
     if not values:
-        return invalid_request("A batch is not empty.")
+        return invalid_request("A batch must not be empty.")
     if len(values) > BATCH_MAX:
-        return invalid_request(f"A batch has at most {BATCH_MAX} calls.")
+        return invalid_request(f"A batch may have at most {BATCH_MAX} calls.")
     methods = [value.get("method") for value in values if type(value) is dict]
     if sum(type(method) is str and method in HASHING for method in methods) > BATCH_HASHES_MAX:
         names = ", ".join(sorted(HASHING))
-        return invalid_request(f"A batch has at most {BATCH_HASHES_MAX} calls to {names}.")
+        return invalid_request(f"A batch may have at most {BATCH_HASHES_MAX} calls to {names}.")
     return None
 
 
@@ -156,5 +162,4 @@ def _dialect(query: QueryParams) -> Dialect:
         return chat_dialect
     if query.multi_items() == [("errors", "problem")]:
         return problem_dialect
-    rule = "takes no query but errors=problem"
-    raise InvalidInput(f"{PATH} {rule}", [Flaw("errors", rule, "query")])
+    raise InvalidInput.of(Flaw("errors", f"{PATH} takes no query but errors=problem", "query"))

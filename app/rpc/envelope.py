@@ -57,18 +57,18 @@ class Request:
 def read_request(value: Any) -> Request:
     """The request in a JSON value. Raises RpcError where it is none."""
     if type(value) is not dict:
-        raise invalid_request("A request is an object.")
+        raise invalid_request("A request must be an object.")
     if value.get("jsonrpc") != "2.0":
-        raise invalid_request("'jsonrpc' is \"2.0\".")
+        raise invalid_request("'jsonrpc' must be \"2.0\".")
     method, params, auth = value.get("method"), value.get("params"), value.get("auth")
     if type(method) is not str:
-        raise invalid_request("'method' is a string.")
+        raise invalid_request("'method' must be a string.")
     if params is not None and type(params) not in {dict, list}:
-        raise invalid_request("'params' is an object or an array.")
+        raise invalid_request("'params' must be an object or an array.")
     if type(value.get("id")) not in {str, int, float, type(None)}:
-        raise invalid_request("'id' is a string, a number or null.")
+        raise invalid_request("'id' must be a string, a number or null.")
     if type(auth) not in {str, type(None)}:
-        raise invalid_request("'auth' is a string or null.")
+        raise invalid_request("'auth' must be a string or null.")
     return Request(
         method=method,
         params={} if params is None else params,

@@ -1,10 +1,16 @@
 """Identifiers and secrets from the system's random source."""
 
+import errno
+import fcntl
+import os
 import secrets
 import string
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from app.domain.ports import Clock
 
@@ -50,9 +56,27 @@ class Snowflakes:
         return str(uuid.uuid4())
 
 
-def random_worker() -> int:
-    """A worker number for a short-lived process beside the server, which is worker 0."""
-    return 1 + secrets.randbelow(WORKERS - 1)
+@contextmanager
+def worker_number(data_dir: Path) -> Iterator[int]:
+    """A snowflake worker number that no other live process on this directory has.
+
+    It is held by a lock on a file, which ends with the process, however that ends.
+    """
+    folder = data_dir / "workers"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number in range(WORKERS):
+        descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        try:
+            yield number
+        finally:
+            os.close(descriptor)
+        return
+    raise OSError(errno.EAGAIN, "Every worker number is taken", str(folder))
 
 
 def request_id() -> str:

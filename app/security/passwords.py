@@ -8,6 +8,7 @@ from typing import TypeVar, TypeVarTuple
 
 from passlib.context import CryptContext
 
+from app.domain.errors import Overloaded
 from app.domain.ports import Verdict
 
 T = TypeVar("T")
@@ -23,6 +24,9 @@ _CONTEXT = CryptContext(
     argon2__time_cost=2,
     argon2__parallelism=1,
 )
+# Nobody waits longer than about so many seconds; a hash takes some 25 ms of a core.
+QUEUE_SECONDS = 4
+HASHES_PER_SECOND = 40
 # bcrypt reads no more, and other programs cut there in silence (PHP's password_hash among them).
 _BCRYPT_BYTES = 72
 
@@ -31,7 +35,8 @@ class Argon2Hasher:
     """Hashes passwords, and verifies imported bcrypt, PBKDF2 and scrypt hashes, too."""
 
     def __init__(self) -> None:
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        self._waiting, self._most = 0, cores * QUEUE_SECONDS * HASHES_PER_SECOND
         self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash")
         self._nobodys = _CONTEXT.hash("what is verified where there is nothing to verify")
 
@@ -47,7 +52,13 @@ class Argon2Hasher:
         return await self._run(self._verify, password, hashed)
 
     async def _run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        if self._waiting >= self._most:
+            raise Overloaded(retry_after=QUEUE_SECONDS)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        finally:
+            self._waiting -= 1
 
     def _verify(self, password: str, hashed: str) -> Verdict:
         secret: str | bytes = password

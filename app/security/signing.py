@@ -21,6 +21,16 @@ ALGORITHM = "ES256"
 KEY_FILE = "signing-key.pem"
 
 
+class SigningKeyError(RuntimeError):
+    """The private key cannot be used; the sentence says what to do."""
+
+
+_UNUSABLE = (
+    f"{KEY_FILE} is not a private key of ours: put the right one back, or remove it and a new one "
+    "is made; tokens of the old one stay valid."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """A private key ready to sign, and the name of its public half."""
@@ -95,11 +105,15 @@ class SigningKeyFile:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read: all of it, on disk, or nothing."""
     descriptor, draft = mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError:
+        os.unlink(draft)
+        raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -109,8 +123,12 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def _public_half(pem: bytes) -> tuple[str, str]:
     """The RFC 7638 thumbprint and the public JWK of a private key."""
-    private = serialization.load_pem_private_key(pem, password=None)
-    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    try:
+        private = serialization.load_pem_private_key(pem, password=None)
+    except ValueError as error:
+        raise SigningKeyError(_UNUSABLE) from error
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise SigningKeyError(_UNUSABLE)
     numbers = private.public_key().public_numbers()
     x, y = (_b64(n.to_bytes(32, "big")) for n in (numbers.x, numbers.y))
     members: dict[str, Any] = {"crv": "P-256", "kty": "EC", "x": x, "y": y}

@@ -1,6 +1,7 @@
 """The SQLite engine: one file, in WAL mode, with a library that is sound for it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,17 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 # the file with a library before 3.51.3, but for the releases it was mended in afterwards.
 SOUND_SINCE = (3, 51, 3)
 SOUND_BEFORE = frozenset({(3, 44, 6), (3, 50, 7)})
-BUSY_TIMEOUT_MS = 5_000
+BUSY_TIMEOUT = 5.0
+READERS = 4
+# A connection for each reader and one for the writer.
+POOL_SIZE = READERS + 1
 
 
-class UnsoundSqliteError(RuntimeError):
+class StoreError(RuntimeError):
+    """The store cannot be worked with; the sentence says why."""
+
+
+class UnsoundSqliteError(StoreError):
     """The SQLite library in use can corrupt a WAL file."""
 
 
@@ -28,19 +36,25 @@ def require_sound_sqlite(version: tuple[int, ...] = pysqlite3.sqlite_version_inf
         )
 
 
-def sqlite_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
+def sqlite_engine(
+    path: Path, *, foreign_keys: bool = True, timeout: float = BUSY_TIMEOUT
+) -> Engine:
     """An engine on the file at `path`, which is made (0600) where it is not there yet.
 
     A transaction begins as the connection's `begin` option says: IMMEDIATE takes the one place
     for a writer at once, so that nothing read in it can have changed when it writes.
     """
     require_sound_sqlite()
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # A file that is there is not opened: to close it again would drop SQLite's locks on it
+    # (sqlite.org/howtocorrupt.html, section 2.2).
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         module=pysqlite3.dbapi2,
         hide_parameters=True,
-        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        connect_args={"check_same_thread": False, "timeout": timeout},
+        pool_size=POOL_SIZE,
     )
 
     @event.listens_for(engine, "connect")

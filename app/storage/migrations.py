@@ -9,13 +9,18 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from app.storage.engine import sqlite_engine
+from app.storage.engine import StoreError, sqlite_engine
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-class SchemaError(RuntimeError):
+# How long a second migration waits for the first.
+MIGRATION_TIMEOUT = 600.0
+
+
+class SchemaError(StoreError):
     """The database's schema is not one that this release can work with."""
 
 
@@ -35,7 +40,7 @@ def migration(path: Path) -> Iterator[Config]:
     left to do. Foreign keys are checked at the end, since a table may be rebuilt on the way.
     Raises SchemaError for a database of a newer release.
     """
-    engine = sqlite_engine(path, foreign_keys=False)
+    engine = sqlite_engine(path, foreign_keys=False, timeout=MIGRATION_TIMEOUT)
     try:
         with (
             engine.connect().execution_options(begin="IMMEDIATE") as connection,
@@ -45,6 +50,8 @@ def migration(path: Path) -> Iterator[Config]:
             yield alembic_config(connection)
             if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
                 raise SchemaError("The migration would leave rows that refer to nothing.")
+    except DBAPIError as error:
+        raise StoreError(f"{path}: {error.orig}.") from error
     finally:
         engine.dispose()
 
@@ -68,9 +75,12 @@ def _require_known(connection: Connection) -> None:
 
 def require_current(engine: Engine) -> None:
     """Raise SchemaError where the database is not at the newest schema this release knows."""
-    with engine.connect() as connection:
-        _require_known(connection)
-        script = ScriptDirectory.from_config(alembic_config())
-        present = MigrationContext.configure(connection).get_current_revision()
+    try:
+        with engine.connect() as connection:
+            _require_known(connection)
+            script = ScriptDirectory.from_config(alembic_config())
+            present = MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as error:
+        raise StoreError(f"{engine.url.database}: {error.orig}.") from error
     if present != script.get_current_head():
         raise SchemaError("The database has an older schema: run 'gatehouse migrate' first.")

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
 
 from app.storage.tables import NameClaimRow, metadata
 
@@ -23,13 +23,9 @@ class NameTable:
             is_held = and_(is_held, _COLUMN.held_until <= now)
         in_the_way = or_(_COLUMN.user_id == user_id, is_held)
         self._connection.execute(delete(_CLAIMS).where(_COLUMN.skeleton == skeleton, in_the_way))
-        try:
-            self._connection.execute(
-                insert(_CLAIMS).values(skeleton=skeleton, user_id=user_id, held_until=None)
-            )
-        except IntegrityError:
-            return False
-        return True
+        claim = insert(_CLAIMS).values(skeleton=skeleton, user_id=user_id, held_until=None)
+        claim = claim.on_conflict_do_nothing(index_elements=[_COLUMN.skeleton])
+        return bool(self._connection.execute(claim).rowcount)
 
     def release(self, user_id: int, held_until: datetime) -> None:
         self._connection.execute(

@@ -10,7 +10,7 @@ from app.domain.passwords import new_password
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.presence import Presence
-from app.domain.users import AccountRef, NewUser, User, keep_an_admin
+from app.domain.users import AccountRef, NewUser, User, keep_an_admin, parse_uuid
 from app.usecases.call import Call
 from app.usecases.operation import UNSET, Param, Unset
 from app.usecases.services import Services
@@ -193,7 +193,19 @@ def settle(tx: Transaction, before: User, after: User, actor: Principal) -> None
 
 def find_user(tx: Transaction, raw: str) -> User:
     """The account that `raw` names by uuid or snowflake. Raises UserNotFound."""
-    user = tx.users.find(AccountRef.parse(raw))
+    return _existing(tx, AccountRef.parse(raw))
+
+
+def find_by_uuid(tx: Transaction, raw: str) -> User:
+    """The account with this uuid. Raises UserNotFound."""
+    uuid = parse_uuid(raw)
+    if uuid is None:
+        raise UserNotFound
+    return _existing(tx, AccountRef(uuid=uuid))
+
+
+def _existing(tx: Transaction, ref: AccountRef) -> User:
+    user = tx.users.find(ref)
     if user is None:
         raise UserNotFound
     return user

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
-from app.usecases.accounts import find_user
+from app.usecases.accounts import find_by_uuid
 from app.usecases.admin_users import UserByUuid, UuidParam
 from app.usecases.call import Call
 from app.usecases.credentials import (
@@ -25,7 +25,7 @@ async def list_user_sessions(call: Call, command: UserByUuid) -> list[SessionVie
     """
 
     def read(tx: Transaction, actor: Principal) -> list[SessionView]:
-        user = find_user(tx, command.uuid)
+        user = find_by_uuid(tx, command.uuid)
         return views_of_sessions(tx, call.services, user.id, actor.session_id)
 
     return await call.read(read)
@@ -46,7 +46,7 @@ async def revoke_user_session(call: Call, command: RevokeUserSession) -> int:
     """
 
     def end(tx: Transaction, _: Principal) -> int:
-        user = find_user(tx, command.uuid)
+        user = find_by_uuid(tx, command.uuid)
         return end_sessions(tx, call.services, user.id, command.id)
 
     return await call.write(end)
@@ -59,7 +59,7 @@ async def list_user_keys(call: Call, command: UserByUuid) -> list[KeyView]:
     """
 
     def read(tx: Transaction, _: Principal) -> list[KeyView]:
-        return [key_view(key) for key in tx.keys.of(find_user(tx, command.uuid).id)]
+        return [key_view(key) for key in tx.keys.of(find_by_uuid(tx, command.uuid).id)]
 
     return await call.read(read)
 
@@ -79,7 +79,7 @@ async def revoke_user_key(call: Call, command: RevokeUserKey) -> bool:
     """
 
     def revoke(tx: Transaction, _: Principal) -> None:
-        user = find_user(tx, command.uuid)
+        user = find_by_uuid(tx, command.uuid)
         if command.id is UNSET:
             tx.keys.revoke(user.id)
         else:

@@ -47,9 +47,9 @@ async def put_server(call: Call, command: PutServer) -> Put[ServerView]:
     Admins may. A server whose owner is disabled is not active, whatever is asked for, until the
     owner is enabled.
     """
-    uuid, name = server_uuid(command.uuid), label(command.name)
 
     def put(tx: Transaction, _: Principal) -> Put[ServerView]:
+        uuid, name = server_uuid(command.uuid), label(command.name)
         owner = find_user(tx, command.owner)
         before = tx.servers.find(uuid)
         enabled = before is None or before.enabled
@@ -125,9 +125,9 @@ async def put_guild(call: Call, command: PutGuild) -> Put[GuildView]:
 
     Admins may. The owner belongs to it without a membership of his own.
     """
-    snowflake, name, icon = guild_id(command.id), label(command.name), icon_url(command.icon)
 
     def put(tx: Transaction, _: Principal) -> Put[GuildView]:
+        snowflake, name, icon = guild_id(command.id), label(command.name), icon_url(command.icon)
         guild = Guild(snowflake, name, find_user(tx, command.owner_id).id, icon)
         return Put(guild_view(guild), created=tx.guilds.put(guild))
 

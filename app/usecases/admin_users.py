@@ -25,7 +25,7 @@ from app.usecases.accounts import (
     PasswordParam,
     UsernameParam,
     add_user,
-    find_user,
+    find_by_uuid,
     rename,
     settle,
 )
@@ -86,17 +86,20 @@ async def list_users(call: Call, command: ListUsers) -> UserPage:
     Admins may. The list is keyed by uuid. A cursor belongs to the filters and the order that it
     was given with.
     """
-    if not 1 <= command.limit <= PAGE_MAX:
-        raise _invalid("limit", f"is a whole number from 1 to {PAGE_MAX}")
-    wanted, sort = _wanted(command), Sort.parse(command.sort)
-    after = None if command.cursor is None else read_cursor(command.cursor, wanted, sort)
-    users = await call.read(lambda tx, _: tx.users.page(wanted, sort, after, command.limit + 1))
-    page = users[: command.limit]
-    more = len(users) > command.limit
-    return {
-        "users": {user.uuid: panel_user(user) for user in page},
-        "next": cursor_after(page[-1], wanted, sort) if more else None,
-    }
+
+    def read(tx: Transaction, _: Principal) -> UserPage:
+        if not 1 <= command.limit <= PAGE_MAX:
+            raise InvalidInput.of(Flaw("limit", f"must be a whole number from 1 to {PAGE_MAX}"))
+        wanted, sort = _wanted(command), Sort.parse(command.sort)
+        after = None if command.cursor is None else read_cursor(command.cursor, wanted, sort)
+        users = tx.users.page(wanted, sort, after, command.limit + 1)
+        page, more = users[: command.limit], len(users) > command.limit
+        return {
+            "users": {user.uuid: panel_user(user) for user in page},
+            "next": cursor_after(page[-1], wanted, sort) if more else None,
+        }
+
+    return await call.read(read)
 
 
 async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str, PanelUser]]:
@@ -105,6 +108,7 @@ async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str
     Each piece is a view of its own, and the permission is asked for each: no slow reader holds the
     store. Somebody renamed meanwhile is shown at most once, whatever the order.
     """
+    await call.actor()
     wanted, sort = _wanted(command), Sort.parse(command.sort)
     shown: set[int] = set()
     after: Position | None = None
@@ -124,10 +128,10 @@ async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str
 
 def _wanted(command: ListUsers) -> UserFilter:
     if command.status not in set(Status):
-        raise _invalid("status", f"is one of {', '.join(Status)}")
+        raise InvalidInput.of(Flaw("status", f"must be one of {', '.join(Status)}"))
     user_id = None
     if command.user_id is not UNSET and (user_id := parse_snowflake(command.user_id)) is None:
-        raise _invalid("user_id", "is a snowflake: a decimal string")
+        raise InvalidInput.of(Flaw("user_id", "must be a snowflake: a decimal string"))
     username = None
     if command.username is not UNSET:
         found = Username.find(command.username)
@@ -140,10 +144,6 @@ def _wanted(command: ListUsers) -> UserFilter:
         admin=None if command.admin is UNSET else command.admin,
         text=None if command.q is UNSET else command.q or None,
     )
-
-
-def _invalid(name: str, rule: str) -> InvalidInput:
-    return InvalidInput(f"{name}: {rule}", [Flaw(name, rule, "query")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ async def get_user(call: Call, command: UserByUuid) -> Tagged[PanelUserDetail]:
     """
 
     def read(tx: Transaction, _: Principal) -> Tagged[PanelUserDetail]:
-        user = find_user(tx, command.uuid)
+        user = find_by_uuid(tx, command.uuid)
         return Tagged(panel_user_detail(user, tx), user.etag)
 
     return await call.read(read)
@@ -241,7 +241,7 @@ async def admin_update_user(call: Call, command: AdminUpdateUser) -> bool:
     hashed = await _hash_of_new_password(call, command)
 
     def change(tx: Transaction, actor: Principal) -> User:
-        before = find_user(tx, command.uuid)
+        before = find_by_uuid(tx, command.uuid)
         if command.if_match is not UNSET:
             before.require_match(command.if_match)
         after = _with_changes(before, command)
@@ -275,7 +275,7 @@ def _with_changes(user: User, command: AdminUpdateUser) -> User:
 async def _hash_of_new_password(call: Call, command: AdminUpdateUser) -> str | None:
     if command.password is UNSET:
         return None
-    user = await call.read(lambda tx, _: find_user(tx, command.uuid))
+    user = await call.read(lambda tx, _: find_by_uuid(tx, command.uuid))
     after = _with_changes(user, command)
     name = user.username
     if command.username is not UNSET:

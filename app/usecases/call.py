@@ -5,13 +5,12 @@ work, so nothing that was revoked a moment before gets in.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from app.domain.credentials import SEEN_EVERY, KeyText, Origin, Presented, TokenClaims
-from app.domain.errors import Overloaded, Unauthenticated
+from app.domain.errors import Unauthenticated
 from app.domain.policy import Access, Principal
 from app.domain.ports import Transaction
 from app.usecases.services import Services
@@ -55,8 +54,7 @@ class Call:
 
         result, actor = await self.services.store.read(admitted)
         if _is_due(actor, now):
-            with suppress(Overloaded):
-                await self.services.store.write(lambda tx: _note_use(tx, actor, now))
+            await self.services.store.note(lambda tx: _note_use(tx, actor, now))
         return result
 
     async def write(self, work: Callable[[Transaction, Principal], T]) -> T:

@@ -1,6 +1,6 @@
 """What an operation is, and how its input is described."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cached_property
@@ -47,7 +47,7 @@ class Operation:
 
     `errors` lists what the function itself refuses with; what follows from `access` or from the
     form of the request is known without it. `hashes`: it computes password hashes, so a batch
-    may hold few of it.
+    may hold few of it. `run_in_pieces`: the same for an answer too large for one piece.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Operation:
     group: Group
     errors: tuple[type[DomainError], ...] = ()
     hashes: bool = False
+    run_in_pieces: Callable[[Call, Any], AsyncIterator[Any]] | None = None
 
     @cached_property
     def input(self) -> type:
@@ -85,3 +86,8 @@ class Operation:
     async def perform(self, services: Services, caller: Caller, command: Any) -> Any:
         """Do it for `caller`. Raises the catalogue's errors."""
         return await self.run(Call(services, self.access, caller), command)
+
+    def stream(self, services: Services, caller: Caller, command: Any) -> AsyncIterator[Any]:
+        """Do it for `caller` piece by piece. Raises the catalogue's errors at the first."""
+        assert self.run_in_pieces is not None
+        return self.run_in_pieces(Call(services, self.access, caller), command)

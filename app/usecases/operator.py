@@ -25,7 +25,7 @@ async def needs_first_admin(services: Services) -> bool:
 
 
 async def make_first_admin(
-    services: Services, key: str, keep: Callable[[], None] = lambda: None
+    services: Services, key: str, keep: Callable[[], None] | None = None
 ) -> bool:
     """While there never was an admin: make `admin` with this access key; whether it was made.
 
@@ -50,7 +50,8 @@ async def make_first_admin(
             return False
         user = add_user(tx, services, new, held_too=True)
         make_key(tx, services, user.id, CreateKey("bootstrap"), key)
-        keep()
+        if keep is not None:
+            keep()
         return True
 
     return await services.store.write(make)

@@ -56,4 +56,4 @@ def _digest(wanted: UserFilter, sort: Sort) -> str:
 
 
 def _invalid(rule: str) -> InvalidInput:
-    return InvalidInput(f"cursor: {rule}", [Flaw("cursor", rule, "query")])
+    return InvalidInput.of(Flaw("cursor", rule))

@@ -54,7 +54,14 @@ _OPERATIONS = (
     Operation("keys.list", credentials.list_keys, Access.HOLDER, _CHAT),
     Operation("keys.create", credentials.create_key, Access.HOLDER, _CHAT, (e.InvalidInput,)),
     Operation("keys.revoke", credentials.revoke_key, Access.HOLDER, _CHAT, (e.NotFound,)),
-    Operation("admin.users.list", admin_users.list_users, Access.ADMIN, _ADMIN, (e.InvalidInput,)),
+    Operation(
+        "admin.users.list",
+        admin_users.list_users,
+        Access.ADMIN,
+        _ADMIN,
+        (e.InvalidInput,),
+        run_in_pieces=admin_users.stream_users,
+    ),
     Operation("admin.users.get", admin_users.get_user, Access.ADMIN, _ADMIN, (e.UserNotFound,)),
     Operation(
         "admin.users.create",

@@ -5,6 +5,7 @@ carries the headers that protect it, and writes one line of log and one observat
 `Refusals`, the innermost, turns errors of the catalogue into problems and faults into a reference.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.domain.errors import DomainError, Internal
+from app.domain.errors import DomainError, Internal, Overloaded
 from app.wire.http import (
     NO_STORE,
     Context,
@@ -166,6 +167,9 @@ class Refusals:
             return None
         except DomainError as error:
             return error
+        except asyncio.CancelledError:
+            # The server stops and waits no longer; whoever still waits may ask another.
+            return Overloaded()
         except Exception:
             request_id = context_of(scope).request_id
             _LOG.exception("fault", request_id=request_id)

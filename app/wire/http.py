@@ -61,9 +61,8 @@ def header_credentials(headers: Headers) -> set[str]:
 def require_one_credential(headers: Headers) -> None:
     """Raise InvalidInput where the headers carry two different credentials."""
     if len(header_credentials(headers)) > 1:
-        reason = "Authorization and X-Access-Token carry different credentials"
-        flaw = Flaw("X-Access-Token", "differs from Authorization", "header")
-        raise InvalidInput(reason, [flaw])
+        reason = "carries another credential than Authorization, or there are several"
+        raise InvalidInput.of(Flaw("X-Access-Token", reason, "header"))
 
 
 def caller_of(scope: Scope, headers: Headers) -> Caller:
@@ -78,8 +77,7 @@ def caller_of(scope: Scope, headers: Headers) -> Caller:
 def refuse_query(query: QueryParams) -> None:
     """Raise InvalidInput for any query parameter."""
     if query:
-        flaws = [Flaw(name, "is not known here", "query") for name in query]
-        raise InvalidInput(f"{flaws[0].name}: is not known here", flaws)
+        raise InvalidInput.of(*(Flaw(name, "is not known here", "query") for name in query))
 
 
 def media_type(headers: Headers) -> str:

@@ -22,21 +22,17 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from app.domain.errors import Flaw
+from app.domain.errors import FLAWS_MAX, Flaw, InvalidInput
 from app.usecases.operation import Param, Unset
 from app.usecases.views import Result
-
-# What a refusal names at most, so that a hostile body is not answered with a larger one.
-FLAWS_MAX = 10
-NAME_MAX = 64
 
 _TEXT_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _SENTENCES = {
     "missing": "is required",
     "extra_forbidden": "is not known here",
-    "string_type": "is a string",
-    "int_type": "is a whole number",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
 }
 
 
@@ -44,8 +40,9 @@ class MalformedInputError(ValueError):
     """Members are missing, unknown or of the wrong type; `flaws` names each."""
 
     def __init__(self, flaws: Collection[Flaw]) -> None:
-        super().__init__("; ".join(f"{flaw.name}: {flaw.detail}" for flaw in flaws))
-        self.flaws = tuple(flaws)
+        named = InvalidInput.of(*flaws)
+        super().__init__(named.detail)
+        self.flaws = named.flaws
 
 
 class InputForm:
@@ -74,7 +71,7 @@ class InputForm:
     def read(self, members: Mapping[str, Any], place: str = "body") -> Any:
         """The input from JSON values. Raises MalformedInputError."""
         if len(members) > len(self.params) + FLAWS_MAX:
-            raise MalformedInputError([Flaw("", "has far too many members", place)])
+            raise MalformedInputError([Flaw("", "There are far too many members.", place)])
         try:
             model = self._model.model_validate(dict(members))
         except ValidationError as error:
@@ -188,7 +185,7 @@ def _flag(value: Any) -> bool:
         return value
     if type(value) is int and value in {0, 1}:
         return bool(value)
-    raise PydanticCustomError("flag", "is 0, 1, true or false")
+    raise PydanticCustomError("flag", "must be 0, 1, true or false")
 
 
 _Flag = Annotated[
@@ -203,6 +200,6 @@ def _read_as(plain: Any) -> Any:
 
 
 def _flaw(error: ErrorDetails, place: str) -> Flaw:
-    name = ".".join(str(part) for part in error["loc"])[:NAME_MAX]
+    name = ".".join(str(part) for part in error["loc"])
     sentence = _SENTENCES.get(error["type"]) or error["msg"]
     return Flaw(name, sentence, place)

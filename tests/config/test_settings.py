@@ -97,3 +97,16 @@ def test_a_value_that_cannot_be_used_is_refused_with_a_sentence(
         load_settings()
     assert sentence in str(refusal.value)
     assert name != "BOOTSTRAP_ADMIN_KEY" or value not in str(refusal.value)
+
+
+def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOST", "PORT", "DATA_DIR", "DATABASE_URL", "REDIS_URL", "BOOTSTRAP_ADMIN_KEY"):
+        monkeypatch.setenv(f"GATEHOUSE_{name}", "")
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 8000, Path("var"))
+
+
+def test_a_dotenv_file_that_is_no_text_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"GATEHOUSE_HOST=\xff\xfe")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load_settings()

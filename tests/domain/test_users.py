@@ -153,4 +153,4 @@ def test_a_sort_is_a_key_and_descends_with_a_dash(key: SortKey) -> None:
 def test_any_other_sort_is_refused_by_its_name(raw: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         Sort.parse(raw)
-    assert [(flaw.name, flaw.place) for flaw in refusal.value.flaws] == [("sort", "query")]
+    assert [(flaw.name, flaw.place) for flaw in refusal.value.flaws] == [("sort", "body")]

@@ -116,3 +116,25 @@ def test_the_doctor_finds_a_new_house_wanting_and_a_started_one_sound(house: Pat
     (house / "var" / "signing-key.pem").chmod(0o644)
     exposed = run(house, "doctor")
     assert (exposed.status, "others may reach it" in exposed.out) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["gatehouse.sqlite3", "signing-key.pem"])
+def test_a_spoiled_file_is_a_sentence_to_a_command_and_a_finding_to_the_doctor(
+    house: Path, name: str
+) -> None:
+    run(house, "users", "create", "demo", "--admin")
+    for leftover in (house / "var").glob(f"{name}*"):
+        leftover.write_bytes(b"spoiled" * 1000)
+    for arguments in (["users", "list"], ["doctor"]):
+        done = run(house, *arguments)
+        assert done.status == 1
+        assert "Traceback" not in done.err
+        assert name in done.out + done.err
+
+
+def test_where_the_first_admins_name_is_in_use_the_start_says_what_to_do(house: Path) -> None:
+    run(house, "users", "create", "admin")
+    done = run(house, "serve", GATEHOUSE_PORT="0")
+    assert done.status == 1
+    assert "gatehouse users create NAME --admin" in done.err
+    assert not (house / "var" / "admin-key").exists()

@@ -1,5 +1,7 @@
 """A stranger's first hour, on a real server."""
 
+import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,6 +112,15 @@ def test_rotating_the_signing_key_logs_nobody_out(server: Server, folder: Path) 
     published = server.client.get("/.well-known/jwks.json").json()["keys"]
     assert kid in {key["kid"] for key in published}
     assert len(published) == 2
+
+
+def test_every_line_of_the_log_is_json_whoever_writes_it(server: Server) -> None:
+    port = int(server.greeting["url"].rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        raw.sendall(b"no HTTP at all\r\n\r\n")
+        assert raw.recv(4096).startswith(b"HTTP/1.1 400")
+    lines = server.log.read_text().splitlines()
+    assert any("Invalid HTTP request" in json.loads(line)["event"] for line in lines)
 
 
 def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:

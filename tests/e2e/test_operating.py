@@ -27,7 +27,8 @@ def test_the_first_start_makes_everything_for_its_owner_alone(tmp_path: Path) ->
         var = tmp_path / "var"
         assert server.greeting["admin_key"] == f"in {var / 'admin-key'}"
         assert mode(var) == 0o700
-        assert {mode(path) for path in var.iterdir()} == {0o600}
+        assert {mode(path) for path in var.rglob("*") if path.is_file()} == {0o600}
+        assert {mode(path) for path in var.rglob("*") if path.is_dir()} == {0o700}
         users = server.client.get("/users", headers={"X-Access-Token": server.admin_key}).json()
     assert [user["username"] for user in users.values()] == ["admin"]
 

@@ -6,6 +6,7 @@ the only one; what is done in it cannot wait.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -13,7 +14,7 @@ from threading import Lock
 from typing import TypeVar
 
 from app.domain.credentials import AccessKey, Session
-from app.domain.errors import EmailTaken, UsernameTaken
+from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
 from app.domain.names import email_key
 from app.domain.ports import PublicKey, Transaction
 from app.domain.registry import Guild, Server
@@ -88,6 +89,11 @@ class MemoryStore:
             result = work(MemoryTransaction(state))
             self._state = state
             return result
+
+    async def note(self, work: Callable[[Transaction], None]) -> None:
+        """Here nobody is ever kept waiting."""
+        with suppress(Overloaded):
+            await self.write(work)
 
 
 class MemoryTransaction:

@@ -23,6 +23,15 @@ INSERT = (
 )
 
 
+def definitions(path: Path) -> set[tuple[str, ...]]:
+    """Every table, index and trigger, with the statement that made it."""
+    engine = sqlite_engine(path)
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all()
+    engine.dispose()
+    return {tuple(row) for row in rows}
+
+
 def objects(path: Path) -> set[str]:
     engine = sqlite_engine(path)
     with engine.connect() as connection:
@@ -42,12 +51,16 @@ def execute(path: Path, *statements: str) -> None:
 def test_the_schema_goes_up_down_and_up_again(tmp_path: Path) -> None:
     path = tmp_path / "db"
     migrate(path)
-    up = objects(path)
+    up = definitions(path)
+    with migration(path) as config:
+        command.downgrade(config, "-1")
+        command.upgrade(config, "head")
+    assert definitions(path) == up
     with migration(path) as config:
         command.downgrade(config, "base")
     assert "users" not in objects(path)
     migrate(path)
-    assert objects(path) == up
+    assert definitions(path) == up
 
 
 def test_the_newest_schema_is_just_what_the_tables_say(database: Path) -> None:

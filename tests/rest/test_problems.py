@@ -236,8 +236,8 @@ async def test_everything_that_is_wrong_is_said_at_once(door: Gateway) -> None:
     response = await door.rest("POST", "/users", door.admin_key, json=body)
     assert problem_of(response, 400, "invalid-input")["errors"] == [
         {"pointer": "#/username", "detail": "is required"},
-        {"pointer": "#/email", "detail": "is a string"},
-        {"pointer": "#/admin", "detail": "is 0, 1, true or false"},
+        {"pointer": "#/email", "detail": "must be a string"},
+        {"pointer": "#/admin", "detail": "must be 0, 1, true or false"},
         {"pointer": "#/a~1b~0c", "detail": "is not known here"},
     ]
 
@@ -378,3 +378,15 @@ async def test_there_is_no_page_for_an_unknown_error(door: Gateway, slug: str) -
 
 def test_no_refusal_is_a_422() -> None:
     assert 422 not in STATUS.values()
+
+
+async def test_a_flaw_of_what_travels_in_the_path_is_placed_there(door: Gateway) -> None:
+    response = await door.rest("DELETE", "/servers/bad", door.admin_key)
+    assert flaws_of(response, "path") == ["uuid"]
+
+
+async def test_a_route_that_reads_no_body_takes_none_but_an_empty_object(door: Gateway) -> None:
+    token = await door.log_in("alice")
+    refused = await door.rest("POST", "/users/@self/token", token, json={"surplus": 1})
+    assert problem_of(refused, 400, "invalid-input")
+    assert (await door.rest("POST", "/users/@self/token", token, json={})).status_code == 200

@@ -157,7 +157,10 @@ async def test_a_flag_is_0_1_true_or_false_and_nothing_like_it(
     door: Gateway, method: str, name: str, value: object
 ) -> None:
     error = await error_of(door, method, {**example(method), name: value})
-    assert (error["code"], error["data"]) == (INVALID_PARAMS, f"{name}: is 0, 1, true or false")
+    assert (error["code"], error["data"]) == (
+        INVALID_PARAMS,
+        f"{name}: must be 0, 1, true or false",
+    )
 
 
 @pytest.mark.parametrize(("method", "name"), FLAGS)
@@ -174,7 +177,7 @@ async def test_a_limit_that_is_no_whole_number_in_range_is_never_a_fault(
     door: Gateway, number: object
 ) -> None:
     request = call("admin.users.list", {"limit": number}, auth=door.admin_key)
-    assert (await send(door, request))["error"]["data"].startswith("limit: is a whole number")
+    assert (await send(door, request))["error"]["data"].startswith("limit: must be a whole number")
 
 
 async def test_a_well_typed_value_that_breaks_a_rule_is_an_error_of_the_domain(

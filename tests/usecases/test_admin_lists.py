@@ -162,7 +162,7 @@ async def test_a_parameter_that_is_not_well_formed_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
         await page(services, **members)
-    assert [(flaw.name, flaw.place) for flaw in refusal.value.flaws] == [(flaw, "query")]
+    assert [(flaw.name, flaw.place) for flaw in refusal.value.flaws] == [(flaw, "body")]
 
 
 # ---------------------------------------------------------------------------------- pages

@@ -163,13 +163,18 @@ async def test_a_disabled_account_is_shown_as_such(services: Services, admin: Ca
     assert (await get(services, admin, "alice")).view["disabled"] == 1
 
 
-async def test_an_account_is_found_by_uuid_in_any_case_and_by_snowflake(
-    services: Services, admin: Caller
-) -> None:
+async def test_an_account_is_found_by_uuid_in_any_case(services: Services, admin: Caller) -> None:
     user = await sign_up(services, "alice")
-    for name in (user.uuid, user.uuid.upper(), str(user.id)):
+    for name in (user.uuid, user.uuid.upper()):
         shown = await do(services, "admin.users.get", admin, uuid=name)
         assert shown.view["username"] == "alice"
+
+
+async def test_a_snowflake_is_no_uuid(services: Services, admin: Caller) -> None:
+    user = await sign_up(services, "alice")
+    for operation in ("admin.users.get", "admin.users.disable", "admin.keys.list"):
+        with pytest.raises(UserNotFound):
+            await do(services, operation, admin, uuid=str(user.id))
 
 
 @pytest.mark.parametrize("uuid", [UNKNOWN, "", "alice", "1", "0", "x" * 36, "\x00", "9" * 30])

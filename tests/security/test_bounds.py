@@ -1,0 +1,86 @@
+"""What is bounded, so that nobody alone keeps everybody else waiting."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from app.domain.errors import Overloaded
+from app.domain.names import Username
+from app.domain.passwords import presented_password
+from app.security.ids import worker_number
+from app.security.passwords import Argon2Hasher
+from app.wire.edge import Refusals
+from app.wire.http import Context
+from app.wire.json import CONTAINERS_MAX, parse
+from tests.gateway import Gateway
+
+pytestmark = pytest.mark.anyio
+
+# Each such digit makes PRECIS look at the whole string again.
+ARABIC_DIGIT = "\u0660"
+
+
+def test_a_text_that_is_dear_to_map_is_refused_before_it_is_mapped() -> None:
+    assert Username.find(("b" + ARABIC_DIGIT) * 512) is None
+    assert presented_password(("b" + ARABIC_DIGIT) * 200) is None
+    assert presented_password("b" + ARABIC_DIGIT * 127) is not None
+
+
+def test_half_width_letters_may_be_twice_as_many_before_mapping() -> None:
+    found = Username.find("\uff76\uff9e" * 16)
+    assert found is not None
+    assert found.value == "\u30ac" * 16
+
+
+def test_json_of_more_arrays_and_objects_than_any_request_needs_is_refused() -> None:
+    assert parse(b"[" + b"{}," * (CONTAINERS_MAX - 2) + b"{}]")
+    with pytest.raises(ValueError, match="too many"):
+        parse(b"[" + b"{}," * CONTAINERS_MAX + b"{}]")
+
+
+async def test_a_refusal_is_smaller_than_what_it_refuses(door: Gateway) -> None:
+    members = {f"member{number}": 1 for number in range(20_000)}
+    for response in (
+        await door.rest("POST", "/users/@self", json=members),
+        await door.rest("GET", "/users/alice", params=dict.fromkeys(map(str, range(2_000)), "")),
+        await door.rest("POST", "/users/@self", json={"x" * 100_000: 1}),
+    ):
+        assert response.status_code == 400
+        assert len(response.content) < 4_000
+
+
+async def test_whoever_would_wait_too_long_for_a_hash_is_told_to_come_back() -> None:
+    hasher = Argon2Hasher()
+    flood = [asyncio.ensure_future(hasher.verify("a", None)) for _ in range(2_000)]
+    done, waiting = await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+    refused = [task for task in done if isinstance(task.exception(), Overloaded)]
+    assert len(refused) > 1_000
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
+    hasher.close()
+
+
+async def test_a_request_that_is_cut_off_at_the_end_is_told_so() -> None:
+    async def interrupted(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise asyncio.CancelledError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    sent: list[Message] = []
+    scope = {"type": "http", "headers": [], "gatehouse": Context("id", None)}
+    await Refusals(interrupted)(scope, receive, send)
+    assert sent[0]["status"] == 503
+
+
+async def test_no_two_at_once_have_the_same_worker_number(tmp_path: Path) -> None:
+    with worker_number(tmp_path) as first, worker_number(tmp_path) as second:
+        assert (first, second) == (0, 1)
+    with worker_number(tmp_path) as third:
+        assert third == 0
