@@ -1,0 +1,65 @@
+"""Lists go by an index: no filter, search or order reads or sorts the whole table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from app.domain.users import Position, Sort, SortKey, Status, UserFilter
+from app.storage.engine import sqlite_engine
+from app.storage.unit_of_work import SqlTransaction
+
+FILTERS = {
+    "everybody": UserFilter(status=Status.ALL),
+    "the active": UserFilter(),
+    "the disabled": UserFilter(status=Status.DISABLED),
+    "admins": UserFilter(admin=True),
+    "a name": UserFilter(username="demo"),
+    "an address": UserFilter(email_key="demo@example.com"),
+    "a snowflake": UserFilter(id=1),
+    "a part": UserFilter(text="dem"),
+}
+SORTS = [Sort(key, descending) for key in SortKey for descending in (False, True)]
+
+
+@pytest.fixture
+def engine(database: Path) -> Iterator[Engine]:
+    opened = sqlite_engine(database)
+    yield opened
+    opened.dispose()
+
+
+def plan(engine: Engine, wanted: UserFilter, sort: Sort, after: Position | None) -> list[str]:
+    """What SQLite says it will do for a page."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(_c: object, _k: object, sql: str, values: tuple[object, ...], *_: object) -> None:
+        asked.append((sql, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    with engine.connect() as connection:
+        SqlTransaction(connection).users.page(wanted, sort, after, 100)
+        sql, values = asked[-1]
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all()
+    event.remove(engine, "before_cursor_execute", note)
+    return [row[-1] for row in rows]
+
+
+@pytest.mark.parametrize("wanted", FILTERS.values(), ids=FILTERS.keys())
+def test_a_filter_finds_its_accounts_by_an_index(engine: Engine, wanted: UserFilter) -> None:
+    steps = plan(engine, wanted, Sort(), Position(1, 1))
+    assert not [step for step in steps if step == "SCAN users"]
+    assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize("sort", SORTS, ids=str)
+def test_a_page_in_any_order_begins_where_the_last_one_ended(engine: Engine, sort: Sort) -> None:
+    after = Position(1 if sort.key is SortKey.ID else "demo", 1)
+    (step,) = plan(engine, UserFilter(), sort, after)
+    assert step.startswith("SEARCH users USING")
+
+
+def test_a_part_of_a_name_is_looked_up_in_the_text_index(engine: Engine) -> None:
+    steps = plan(engine, UserFilter(text="dem"), Sort(), None)
+    assert any("users_text VIRTUAL TABLE INDEX" in step for step in steps)
