@@ -55,7 +55,7 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     paths["/rpc"] = {"post": _rpc()}
-    for page in PAGES:
+    for page in filter(lambda page: page.documented, PAGES):
         paths[page.path] = {"get": _page(page)}
     return {
         "openapi": "3.1.0",

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import CATALOGUE, NotFound
 from app.domain.policy import Access
+from app.rest import docs
 from app.usecases.call import Call
 from app.usecases.operator import published_keys
 from app.usecases.services import Services
@@ -53,6 +54,7 @@ class Page:
     answer: Callable[["System", Scope], Awaitable[Response]]
     media_type: str = JSON
     for_admins: bool = False
+    documented: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,22 @@ PAGES = (
         "The chat's door, described",
         "OpenRPC 1.3; `rpc.discover` answers the same.",
         System._openrpc,
+    ),
+    Page(
+        "/docs",
+        "docs",
+        "This API, to look at and to try",
+        "Swagger UI, from this server alone.",
+        lambda _, scope: docs.page(scope),
+        "text/html",
+    ),
+    Page(
+        "/docs/{asset}",
+        "docs_asset",
+        "What the page is made of",
+        "Style sheets, scripts and pictures.",
+        lambda _, scope: docs.asset(scope),
+        documented=False,
     ),
     Page(
         "/metrics",

@@ -54,7 +54,7 @@ def test_in_a_terminal_the_first_key_is_shown_once_and_not_written(tmp_path: Pat
     assert process.wait(timeout=20) == 0
     os.close(screen)
     assert "X-Access-Token" in said
-    assert "/openapi.json" in said
+    assert "/docs" in said
     assert not (tmp_path / "var" / "admin-key").exists()
 
 

@@ -1,0 +1,55 @@
+"""The page at /docs: whole by itself, with nothing inline and nothing from elsewhere."""
+
+import re
+
+import pytest
+
+from tests.gateway import Gateway
+from tests.rest.wire import problem_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def links(door: Gateway) -> list[str]:
+    page = (await door.rest("GET", "/docs")).text
+    return re.findall(r'(?:src|href)="([^"]+)"', page)
+
+
+async def test_the_page_shows_our_document_under_a_strict_policy(door: Gateway) -> None:
+    response = await door.rest("GET", "/docs")
+    policy = dict(
+        part.strip().split(" ", 1)
+        for part in response.headers["content-security-policy"].split(";")
+    )
+    assert response.headers["content-type"].startswith("text/html")
+    assert policy["default-src"] == "'none'"
+    assert (policy["script-src"], policy["style-src"]) == ("'self'", "'self'")
+    assert "unsafe" not in response.headers["content-security-policy"]
+
+
+async def test_everything_the_page_asks_for_is_here(door: Gateway) -> None:
+    for link in await links(door):
+        response = await door.rest("GET", link)
+        assert response.status_code == 200, link
+        assert response.content
+
+
+async def test_nothing_is_inline_and_nothing_comes_from_elsewhere(door: Gateway) -> None:
+    page = (await door.rest("GET", "/docs")).text
+    assert set(re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)) == {""}
+    assert "<style" not in page
+    assert " style=" not in page
+    assert all(link.startswith("/") for link in await links(door))
+
+
+async def test_scripts_and_styles_say_what_they_are(door: Gateway) -> None:
+    script = await door.rest("GET", "/docs/docs.js")
+    style = await door.rest("GET", "/docs/swagger-ui.css")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert style.headers["content-type"].startswith("text/css")
+    assert script.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2fsystem.py", "__init__.py", "docs.html"])
+async def test_no_other_file_is_to_be_had(door: Gateway, name: str) -> None:
+    assert problem_of(await door.rest("GET", f"/docs/{name}"), 404, "not-found")
