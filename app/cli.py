@@ -11,7 +11,7 @@ import typer
 from app.bootstrap import House, NoAdminError, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
 from app.doctor import examine
-from app.domain.errors import DomainError, UserNotFound
+from app.domain.errors import DomainError
 from app.domain.users import Status
 from app.logs import configure_logs
 from app.rest.openapi import openapi_document
@@ -72,12 +72,6 @@ def _in_house(work: Callable[[House], Awaitable[T]]) -> T:
             return await work(house)
 
     return asyncio.run(run())
-
-
-def _found(value: T | None) -> T:
-    if value is None:
-        raise UserNotFound
-    return value
 
 
 @app.command()
@@ -156,13 +150,13 @@ def users_list(
 @users.command("disable")
 def users_disable(username: Username) -> None:
     """Disable an account: its sessions and keys end, its servers stop."""
-    _found(_in_house(lambda house: operator.set_disabled(house.services, username, True)))
+    _in_house(lambda house: operator.set_disabled(house.services, username, True))
 
 
 @users.command("enable")
 def users_enable(username: Username) -> None:
     """Enable an account again; the servers that disabling stopped start."""
-    _found(_in_house(lambda house: operator.set_disabled(house.services, username, False)))
+    _in_house(lambda house: operator.set_disabled(house.services, username, False))
 
 
 @keys.command("create")
@@ -174,13 +168,13 @@ def keys_create(
     """Make an access key for an account and print it, this once."""
     command = CreateKey(name, expires_at)
     made = _in_house(lambda house: operator.create_key_for(house.services, username, command))
-    print(_found(made)["key"])
+    print(made["key"])
 
 
 @keys.command("list")
 def keys_list(username: Username) -> None:
     """List an account's access keys: id, name, created, expires, last used."""
-    for key in _found(_in_house(lambda house: operator.keys_of(house.services, username))):
+    for key in _in_house(lambda house: operator.keys_of(house.services, username)):
         times = [key["created_at"], key["expires_at"], key["last_used_at"]]
         shown = [time.isoformat() if time else "-" for time in times]
         print("\t".join([key["id"], key["name"], *shown]))

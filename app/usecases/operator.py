@@ -2,18 +2,20 @@
 sign with. Whoever can read the data directory needs no credential."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import Any
 
+from app.domain.errors import UserNotFound
 from app.domain.names import Username
 from app.domain.policy import THE_OPERATOR
 from app.domain.ports import PublicKey, Transaction
 from app.domain.users import OPERATOR, NewUser, User
-from app.usecases.accounts import add_user, settle
-from app.usecases.admin_users import AdminCreateUser, prepare_user
+from app.usecases.accounts import add_user
+from app.usecases.admin_users import AdminCreateUser, AdminUpdateUser, UserByUuid, prepare_user
 from app.usecases.call import Caller
 from app.usecases.credentials import CreateKey, make_key, require_revoked
+from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
-from app.usecases.views import CreatedKey, CreatedUser, KeyView, created_user, key_view
+from app.usecases.views import CreatedKey, CreatedUser, KeyView, created_user
 
 FIRST_ADMIN = "admin"
 AT_THE_COMMAND_LINE = Caller(trusted=THE_OPERATOR)
@@ -66,46 +68,42 @@ async def create_account(
     return created_user(user, generated)
 
 
-def find_by_name(tx: Transaction, raw: str) -> User | None:
-    """The account with this username."""
+def _by_name(tx: Transaction, raw: str) -> User:
+    """The account with this username. Raises UserNotFound."""
     username = Username.find(raw)
-    return None if username is None else tx.users.by_username(username.value)
+    user = None if username is None else tx.users.by_username(username.value)
+    if user is None:
+        raise UserNotFound
+    return user
 
 
-async def set_disabled(services: Services, username: str, disabled: bool) -> User | None:
-    """Disable or enable the account with this name; None where there is none. Raises LastAdmin."""
-
-    def change(tx: Transaction) -> User | None:
-        user = find_by_name(tx, username)
-        if user is None:
-            return None
-        after = replace(user, disabled=disabled)
-        settle(tx, user, after, THE_OPERATOR)
-        return after
-
-    return await services.store.write(change)
+async def _as_admin(services: Services, operation: str, command: Any) -> Any:
+    """Do what an admin can do, as the operator."""
+    return await OPERATIONS[operation].perform(services, AT_THE_COMMAND_LINE, command)
 
 
-async def create_key_for(
-    services: Services, username: str, command: CreateKey
-) -> CreatedKey | None:
-    """Make an access key for the account with this name; None where there is none."""
-
-    def make(tx: Transaction) -> CreatedKey | None:
-        user = find_by_name(tx, username)
-        return None if user is None else make_key(tx, services, user.id, command)
-
-    return await services.store.write(make)
+async def _uuid_of(services: Services, username: str) -> str:
+    return (await services.store.read(lambda tx: _by_name(tx, username))).uuid
 
 
-async def keys_of(services: Services, username: str) -> list[KeyView] | None:
-    """The access keys of the account with this name; None where there is none."""
+async def set_disabled(services: Services, username: str, disabled: bool) -> None:
+    """Disable or enable the account with this name. Raises UserNotFound, LastAdmin."""
+    uuid = await _uuid_of(services, username)
+    await _as_admin(services, "admin.users.update", AdminUpdateUser(uuid, disabled=disabled))
 
-    def read(tx: Transaction) -> list[KeyView] | None:
-        user = find_by_name(tx, username)
-        return None if user is None else [key_view(key) for key in tx.keys.of(user.id)]
 
-    return await services.store.read(read)
+async def create_key_for(services: Services, username: str, command: CreateKey) -> CreatedKey:
+    """Make an access key for the account with this name. Raises UserNotFound, InvalidInput."""
+    return await services.store.write(
+        lambda tx: make_key(tx, services, _by_name(tx, username).id, command)
+    )
+
+
+async def keys_of(services: Services, username: str) -> list[KeyView]:
+    """The access keys of the account with this name. Raises UserNotFound."""
+    uuid = await _uuid_of(services, username)
+    keys: list[KeyView] = await _as_admin(services, "admin.keys.list", UserByUuid(uuid))
+    return keys
 
 
 async def revoke_key(services: Services, key_id: str) -> None:

@@ -12,6 +12,7 @@ from app.domain.errors import (
     NotFound,
     Unauthenticated,
     UsernameTaken,
+    UserNotFound,
 )
 from app.domain.ports import PublicKey, Transaction
 from app.usecases import operator
@@ -108,12 +109,12 @@ async def test_an_account_is_disabled_and_enabled_by_name(
     services: Services, alice: Caller
 ) -> None:
     key = await with_key(services, alice)
-    assert await operator.set_disabled(services, "ＡＬＩＣＥ", True) is not None
+    await operator.set_disabled(services, "ＡＬＩＣＥ", True)
     for caller in (alice, key):
         assert not await is_alive(services, caller)
     with pytest.raises(AccountDisabled):
         await log_in(services, "alice")
-    assert await operator.set_disabled(services, "alice", False) is not None
+    await operator.set_disabled(services, "alice", False)
     assert await is_alive(services, await log_in(services, "alice"))
 
 
@@ -126,11 +127,14 @@ async def test_the_last_admin_is_not_disabled_at_the_command_line_either(
 
 
 @pytest.mark.parametrize("username", ["nobody", "a1ice", "", "no", "\x00"])
-async def test_a_name_that_nobody_has_is_none(services: Services, username: str) -> None:
+async def test_a_name_that_nobody_has_is_not_found(services: Services, username: str) -> None:
     await sign_up(services, "alice")
-    assert await operator.set_disabled(services, username, True) is None
-    assert await operator.create_key_for(services, username, CreateKey("key")) is None
-    assert await operator.keys_of(services, username) is None
+    with pytest.raises(UserNotFound):
+        await operator.set_disabled(services, username, True)
+    with pytest.raises(UserNotFound):
+        await operator.create_key_for(services, username, CreateKey("key"))
+    with pytest.raises(UserNotFound):
+        await operator.keys_of(services, username)
 
 
 async def test_the_command_line_lists_accounts_as_an_admin_does(services: Services) -> None:
@@ -145,11 +149,9 @@ async def test_the_command_line_lists_accounts_as_an_admin_does(services: Servic
 async def test_a_key_is_made_for_an_account_by_name(services: Services) -> None:
     await sign_up(services, "alice")
     created = await operator.create_key_for(services, "ALICE", CreateKey("cli"))
-    assert created is not None
     caller = Caller(credential=created["key"])
     assert (await do(services, "users.self", caller))["username"] == "alice"
     listed = await operator.keys_of(services, "alice")
-    assert listed is not None
     assert [(key["id"], key["name"]) for key in listed] == [(created["key"][:8], "cli")]
 
 
