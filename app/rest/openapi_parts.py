@@ -58,6 +58,7 @@ PROBLEM: dict[str, Any] = {
                     "detail": {"type": "string"},
                     "pointer": {"type": "string", "description": "A member, as a JSON pointer."},
                     "query": {"type": "string", "description": "A query parameter."},
+                    "path": {"type": "string", "description": "A part of the path."},
                     "header": {"type": "string", "description": "A header."},
                 },
                 "required": ["detail"],
