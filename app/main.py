@@ -66,6 +66,14 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     )
     app.openapi = lambda: documents.openapi  # type: ignore[method-assign]
     app.router.default = _not_found
+    _add_edges(app, settings, metrics)
+    if services is not None:
+        _open_doors(app, services, metrics, documents)
+    return app
+
+
+def _add_edges(app: FastAPI, settings: Settings, metrics: CollectorRegistry) -> None:
+    """What every request passes; the last added is the outermost."""
     app.add_middleware(Refusals)
     if settings.cors_origins:
         app.add_middleware(
@@ -89,9 +97,6 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         new_id=request_id,
         metrics=metrics,
     )
-    if services is not None:
-        _open_doors(app, services, metrics, documents)
-    return app
 
 
 def _open_doors(
