@@ -107,7 +107,7 @@ def _greet(settings: Settings, sock: socket.socket, admin_key: str | None) -> No
         return
     lines = [
         f"Gatehouse {version('gatehouse')} serves at {url}",
-        f"  where to look        {url}/docs",
+        f"  where to look        {url}/docs and {url}/rpc/docs",
         f"  the chat's door      POST {url}/rpc",
         f"  the panel's door     {url}/users",
         f"  accounts and keys    {data}",

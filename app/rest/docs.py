@@ -1,4 +1,5 @@
-"""`/docs`: Swagger UI from an installed package's files, with a start of our own.
+"""The pages to explore at: `/docs`, Swagger UI from an installed package's files, and `/rpc/docs`,
+a page of ours that reads the OpenRPC document.
 
 Nothing comes from elsewhere and nothing is inline, so the page's policy allows neither.
 """
@@ -12,7 +13,6 @@ from starlette.types import Scope
 from app.domain.errors import NotFound
 
 OURS, SWAGGER_UI = "app.rest.pages", "fastapi_swagger.resources"
-PAGE = "docs.html"
 MEDIA_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript", "png": "image/png"}
 # Swagger UI draws its icons from data URLs in its style sheet.
 POLICY = (
@@ -22,19 +22,26 @@ POLICY = (
 _ASSETS = {
     "docs.css": OURS,
     "docs.js": OURS,
+    "rpc.css": OURS,
+    "rpc.js": OURS,
     "favicon-32x32.png": SWAGGER_UI,
     "swagger-ui-bundle.js": SWAGGER_UI,
     "swagger-ui.css": SWAGGER_UI,
 }
 
 
-async def page(_scope: Scope) -> Response:
-    """The page itself."""
-    return _file(OURS, PAGE)
+async def rest_page(_scope: Scope) -> Response:
+    """Swagger UI on the OpenAPI document."""
+    return _file(OURS, "docs.html")
+
+
+async def rpc_page(_scope: Scope) -> Response:
+    """The OpenRPC document, to read and to try."""
+    return _file(OURS, "rpc.html")
 
 
 async def asset(scope: Scope) -> Response:
-    """One of the files that the page asks for. Raises NotFound."""
+    """One of the files that the pages ask for. Raises NotFound."""
     name = scope["path_params"]["asset"]
     if name not in _ASSETS:
         raise NotFound("There is nothing at this address.")

@@ -156,7 +156,15 @@ PAGES = (
         "docs",
         "This API, to look at and to try",
         "Swagger UI, from this server alone.",
-        lambda _, scope: docs.page(scope),
+        lambda _, scope: docs.rest_page(scope),
+        "text/html",
+    ),
+    Page(
+        "/rpc/docs",
+        "rpc_docs",
+        "The chat's door, to read and to try",
+        "Every method with its parameters, result and errors, and a form to call it with.",
+        lambda _, scope: docs.rpc_page(scope),
         "text/html",
     ),
     Page(

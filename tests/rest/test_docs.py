@@ -1,4 +1,4 @@
-"""The page at /docs: whole by itself, with nothing inline and nothing from elsewhere."""
+"""The pages to explore at: whole by themselves, with nothing inline or from elsewhere."""
 
 import re
 
@@ -10,13 +10,17 @@ from tests.rest.wire import problem_of
 pytestmark = pytest.mark.anyio
 
 
-async def links(door: Gateway) -> list[str]:
-    page = (await door.rest("GET", "/docs")).text
-    return re.findall(r'(?:src|href)="([^"]+)"', page)
+PAGES = pytest.mark.parametrize("page", ["/docs", "/rpc/docs"])
 
 
-async def test_the_page_shows_our_document_under_a_strict_policy(door: Gateway) -> None:
-    response = await door.rest("GET", "/docs")
+async def links(door: Gateway, page: str) -> list[str]:
+    text = (await door.rest("GET", page)).text
+    return re.findall(r'(?:src|href)="([^"]+)"', text)
+
+
+@PAGES
+async def test_a_page_comes_under_a_strict_policy(door: Gateway, page: str) -> None:
+    response = await door.rest("GET", page)
     policy = dict(
         part.strip().split(" ", 1)
         for part in response.headers["content-security-policy"].split(";")
@@ -27,19 +31,21 @@ async def test_the_page_shows_our_document_under_a_strict_policy(door: Gateway) 
     assert "unsafe" not in response.headers["content-security-policy"]
 
 
-async def test_everything_the_page_asks_for_is_here(door: Gateway) -> None:
-    for link in await links(door):
+@PAGES
+async def test_everything_a_page_asks_for_is_here(door: Gateway, page: str) -> None:
+    for link in await links(door, page):
         response = await door.rest("GET", link)
         assert response.status_code == 200, link
         assert response.content
 
 
-async def test_nothing_is_inline_and_nothing_comes_from_elsewhere(door: Gateway) -> None:
-    page = (await door.rest("GET", "/docs")).text
-    assert set(re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)) == {""}
-    assert "<style" not in page
-    assert " style=" not in page
-    assert all(link.startswith("/") for link in await links(door))
+@PAGES
+async def test_nothing_is_inline_and_nothing_comes_from_elsewhere(door: Gateway, page: str) -> None:
+    text = (await door.rest("GET", page)).text
+    assert set(re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)) == {""}
+    assert "<style" not in text
+    assert " style=" not in text
+    assert all(link.startswith("/") for link in await links(door, page))
 
 
 async def test_scripts_and_styles_say_what_they_are(door: Gateway) -> None:
@@ -50,6 +56,8 @@ async def test_scripts_and_styles_say_what_they_are(door: Gateway) -> None:
     assert script.headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "..%2fsystem.py", "__init__.py", "docs.html"])
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "..%2fsystem.py", "__init__.py", "docs.html", "rpc.html"]
+)
 async def test_no_other_file_is_to_be_had(door: Gateway, name: str) -> None:
     assert problem_of(await door.rest("GET", f"/docs/{name}"), 404, "not-found")
