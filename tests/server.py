@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Condition, Thread
+from typing import TextIO
 
 import httpx
 
@@ -57,7 +59,7 @@ class Server:
     process: "subprocess.Popen[str]"
     client: httpx.Client
     greeting: dict[str, str]
-    log: Path
+    log: "Log"
 
     @property
     def admin_key(self) -> str:
@@ -65,37 +67,54 @@ class Server:
         return Path(self.greeting["admin_key"].removeprefix("in ")).read_text().strip()
 
 
+class Log:
+    """What a server writes to stderr, as it comes."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._is_whole = False
+        self._changed = Condition()
+
+    def keep(self, stream: TextIO) -> None:
+        """Read `stream` to its end."""
+        with stream:
+            for line in stream:
+                with self._changed:
+                    self._text += line
+                    self._changed.notify_all()
+        with self._changed:
+            self._is_whole = True
+            self._changed.notify_all()
+
+    def until(self, part: str) -> str:
+        """All of it, as soon as a line has `part`."""
+        with self._changed:
+            self._changed.wait_for(lambda: part in self._text or self._is_whole, START_SECONDS)
+            assert part in self._text, self._text
+            return self._text
+
+
 @contextmanager
 def serving(folder: Path, **settings: str) -> Iterator[Server]:
     """A server on the store below `folder`, from its greeting until it is killed."""
-    log = folder / "log"
-    with log.open("a") as stderr:
-        start = log.stat().st_size
-        process = subprocess.Popen(
-            command("serve"),
-            cwd=folder,
-            env=environment(folder, settings),
-            stderr=stderr,
-            stdin=subprocess.DEVNULL,
-            text=True,
-        )
+    process = subprocess.Popen(
+        command("serve"),
+        cwd=folder,
+        env=environment(folder, settings),
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stderr is not None
+    log = Log()
+    reader = Thread(target=log.keep, args=[process.stderr], daemon=True)
+    reader.start()
     try:
-        greeting = _greeting(process, log, start)
+        (line,) = (line for line in log.until('"serving"').splitlines() if '"serving"' in line)
+        greeting: dict[str, str] = json.loads(line)
         with httpx.Client(base_url=greeting["url"], timeout=30, trust_env=False) as client:
             yield Server(process, client, greeting, log)
     finally:
         process.kill()
         process.wait()
-
-
-def _greeting(process: "subprocess.Popen[str]", log: Path, start: int) -> dict[str, str]:
-    """The line of log that says where the server is; the socket is open by then."""
-    with log.open() as lines:
-        lines.seek(start)
-        while True:
-            line = lines.readline()
-            if '"serving"' in line and line.endswith("\n"):
-                found: dict[str, str] = json.loads(line)
-                return found
-            if not line and process.poll() is not None:
-                raise AssertionError(log.read_text())
+        reader.join(timeout=START_SECONDS)

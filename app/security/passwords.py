@@ -34,8 +34,9 @@ _BCRYPT_BYTES = 72
 class Argon2Hasher:
     """Hashes passwords, and verifies imported bcrypt, PBKDF2 and scrypt hashes, too."""
 
-    def __init__(self) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    def __init__(self, cores: int | None = None) -> None:
+        """On `cores` threads, by default one for each that this process may use."""
+        cores = cores or len(os.sched_getaffinity(0))
         self._waiting, self._most = 0, cores * QUEUE_SECONDS * HASHES_PER_SECOND
         self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash")
         self._nobodys = _CONTEXT.hash("what is verified where there is nothing to verify")

@@ -52,11 +52,11 @@ async def test_a_refusal_is_smaller_than_what_it_refuses(door: Gateway) -> None:
 
 
 async def test_whoever_would_wait_too_long_for_a_hash_is_told_to_come_back() -> None:
-    hasher = Argon2Hasher()
-    flood = [asyncio.ensure_future(hasher.verify("a", None)) for _ in range(2_000)]
+    hasher = Argon2Hasher(cores=1)
+    flood = [asyncio.ensure_future(hasher.verify("a", None)) for _ in range(500)]
     done, waiting = await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
     refused = [task for task in done if isinstance(task.exception(), Overloaded)]
-    assert len(refused) > 1_000
+    assert len(refused) > 300
     for task in waiting:
         task.cancel()
     await asyncio.gather(*flood, return_exceptions=True)
