@@ -19,7 +19,7 @@ from app.storage.unit_of_work import SqliteStore
 from app.usecases.operator import make_first_admin, needs_first_admin
 from app.usecases.services import Services
 
-__all__ = ["House", "first_admin", "open_house", "prepare_store", "request_id"]
+__all__ = ["House", "StartError", "first_admin", "open_house", "prepare_store", "request_id"]
 
 ADMIN_KEY_FILE = "admin-key"
 
@@ -32,8 +32,8 @@ class House:
     signing: SigningKeyFile
 
 
-class NoAdminError(RuntimeError):
-    """There is no admin, and none can be made by itself."""
+class StartError(RuntimeError):
+    """The server cannot start; the sentence says why."""
 
 
 def prepare_data_dir(settings: Settings) -> None:
@@ -106,7 +106,7 @@ async def first_admin(house: House, settings: Settings, *, show: bool) -> str | 
     try:
         return told if await make_first_admin(services, key, keep) else None
     except UsernameTaken:
-        raise NoAdminError(
+        raise StartError(
             "There is no admin yet, and the name of the first is in use: make one with "
             "'gatehouse users create NAME --admin'."
         ) from None

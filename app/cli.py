@@ -8,17 +8,13 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from app.bootstrap import House, NoAdminError, open_house, prepare_store
+from app.bootstrap import House, StartError, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
 from app.doctor import examine
 from app.domain.errors import DomainError
 from app.domain.users import Status
 from app.logs import configure_logs
-from app.rest.openapi import openapi_document
-from app.rpc.openrpc import openrpc_document
 from app.security.signing import SigningKeyError
-from app.serve import ListenError
-from app.serve import serve as run_server
 from app.storage.engine import StoreError
 from app.usecases import operator
 from app.usecases.admin_users import AdminCreateUser, ListUsers
@@ -47,7 +43,7 @@ def main() -> None:
         app()
     except SettingsError as error:
         _fail(str(error), 2)
-    except (StoreError, SigningKeyError, NoAdminError, ListenError) as error:
+    except (StoreError, SigningKeyError, StartError) as error:
         _fail(str(error), 1)
     except DomainError as error:
         _fail(error.detail, 1)
@@ -77,6 +73,9 @@ def _in_house(work: Callable[[House], Awaitable[T]]) -> T:
 @app.command()
 def serve() -> None:
     """Migrate, make the first admin where there is none, and serve until SIGTERM."""
+    # Imported where it is used, here and below: no other command waits for the web framework.
+    from app.serve import serve as run_server
+
     run_server(_settings())
 
 
@@ -91,12 +90,16 @@ def migrate() -> None:
 @app.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
+    from app.rest.openapi import openapi_document
+
     print(json.dumps(openapi_document(_settings().public_url), ensure_ascii=False, indent=2))
 
 
 @app.command()
 def openrpc() -> None:
     """Print the OpenRPC document."""
+    from app.rpc.openrpc import openrpc_document
+
     print(json.dumps(openrpc_document(_settings().public_url), ensure_ascii=False, indent=2))
 
 

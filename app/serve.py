@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from app.bootstrap import first_admin, open_house, prepare_store
+from app.bootstrap import StartError, first_admin, open_house, prepare_store
 from app.config import Settings
 from app.logs import is_readable
 from app.main import create_app
@@ -22,14 +22,10 @@ BACKLOG = 2048
 _LOG = structlog.get_logger("gatehouse")
 
 
-class ListenError(RuntimeError):
-    """The address is not to be had; the sentence says why."""
-
-
 def serve(settings: Settings) -> None:
     """Prepare the store, make the first admin, greet, and serve until SIGTERM or SIGINT.
 
-    Raises ListenError, and what `prepare_store` raises; the port is taken first, so that a
+    Raises StartError, and what `prepare_store` raises; the port is taken first, so that a
     start that cannot succeed changes nothing.
     """
     # uvicorn raises the signal again when it has shut down; with this, that is a good end.
@@ -72,11 +68,11 @@ def _listening(settings: Settings) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(
+            raise StartError(
                 f"Port {settings.port} at {settings.host} is in use: set GATEHOUSE_PORT to another "
                 "one, or stop what listens there."
             ) from None
-        raise ListenError(
+        raise StartError(
             f"Cannot listen at {settings.host} port {settings.port} (GATEHOUSE_HOST, "
             f"GATEHOUSE_PORT): {error.strerror}."
         ) from None
