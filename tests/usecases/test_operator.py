@@ -1,6 +1,7 @@
 """What the command line can do: the first admin, accounts and keys by name, signing keys."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -141,6 +142,23 @@ async def test_the_command_line_lists_accounts_as_an_admin_does(services: Servic
     user = await sign_up(services, "alice")
     listed = await do(services, "admin.users.list", AT_THE_COMMAND_LINE)
     assert list(listed["users"]) == [user.uuid]
+
+
+async def test_of_two_first_starts_only_the_winners_key_is_kept(services: Services) -> None:
+    kept: list[str] = []
+    keys = [services.randomness.access_key() for _ in range(2)]
+    made = [await operator.make_first_admin(services, k, partial(kept.append, k)) for k in keys]
+    assert made == [True, False]
+    assert kept == keys[:1]
+
+
+async def test_no_first_admin_is_made_whose_key_cannot_be_kept(services: Services) -> None:
+    def fail() -> None:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        await operator.make_first_admin(services, services.randomness.access_key(), fail)
+    assert await operator.needs_first_admin(services)
 
 
 # ------------------------------------------------------------------------------------ keys
