@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from app.config import Settings
 from app.domain.errors import UsernameTaken
-from app.realtime import ProcessPresences
 from app.security.clock import SystemClock
 from app.security.ids import Snowflakes, SystemRandomness, request_id, worker_number
 from app.security.passwords import Argon2Hasher
@@ -78,7 +77,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             store=store,
             hasher=hasher,
             tokens=JoseTokens(signing, store, clock),
-            presences=ProcessPresences(),
             clock=clock,
             ids=Snowflakes(clock, worker, floor=newest),
             randomness=SystemRandomness(),

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
-from app.domain.presence import Presence
 from app.domain.registry import Guild, Server
 from app.domain.users import AccountRef, NewUser, Position, Sort, User, UserFilter
 
@@ -67,16 +66,6 @@ class Tokens(Protocol):
 
     async def read(self, token: str) -> TokenClaims | None:
         """The claims of a token of ours that has not expired; None for anything else."""
-
-
-class Presences(Protocol):
-    """The one state that may be lost in a crash."""
-
-    def get(self, user_id: int) -> Presence | None: ...
-
-    def set(self, user_id: int, presence: Presence) -> None: ...
-
-    def drop(self, user_id: int) -> None: ...
 
 
 class Users(Protocol):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from app.domain.errors import Flaw, InvalidInput, LastAdmin, PreconditionFailed, UserNotFound
 from app.domain.names import email_key
+from app.domain.presence import Presence
 
 SNOWFLAKE_MAX = 2**63 - 1
 PAGE_MAX = 1000
@@ -19,7 +20,8 @@ class User:
     """One account.
 
     `number`, `id` (the snowflake) and `uuid` never change and are never given to another account.
-    `version` counts the changes of the account and of its servers; presence is not among them.
+    `version` counts the changes of the account and of its servers; presence is not among them. It
+    is None until first set, and again once the account was disabled.
     """
 
     number: int
@@ -32,6 +34,7 @@ class User:
     admin: bool
     disabled: bool
     version: int
+    presence: Presence | None = None
 
     @property
     def is_active_admin(self) -> bool:

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, text
 from sqlmodel import Field, SQLModel
 
-from app.storage.types import Milliseconds
+from app.domain.presence import Presence
+from app.storage.types import Milliseconds, PresenceText
 
 # Every constraint has a name of our own: `constraints.py` maps it to its domain error.
 SQLModel.metadata = metadata = MetaData(
@@ -44,6 +45,7 @@ class UserRow(SQLModel, table=True):
     admin: bool
     disabled: bool
     version: int
+    presence: Presence | None = Field(sa_type=PresenceText)
 
 
 class NameClaimRow(SQLModel, table=True):

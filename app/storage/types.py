@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect
+from sqlalchemy import BigInteger, Dialect, String
 from sqlalchemy.types import TypeDecorator
+
+from app.domain.presence import Presence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,3 +22,16 @@ class Milliseconds(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else _EPOCH + timedelta(milliseconds=value)
+
+
+class PresenceText(TypeDecorator[Presence]):
+    """A presence by its name."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Presence | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Presence | None:  # noqa: ARG002
+        return None if value is None else Presence(value)

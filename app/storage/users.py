@@ -96,6 +96,7 @@ class UserTable:
             "admin": user.admin,
             "disabled": user.disabled,
             "version": user.version,
+            "presence": user.presence,
         }
         with _refusals(user.username, user.email):
             self._connection.execute(update(_USERS).where(_COLUMN.id == user.id).values(values))

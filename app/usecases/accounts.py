@@ -64,7 +64,7 @@ async def create_user(call: Call, command: CreateUser) -> ChatUser:
         password_hash=await services.hasher.hash(password),
     )
     user = await services.store.write(lambda tx: add_user(tx, services, new, held_too=False))
-    return chat_user(user, None)
+    return chat_user(user)
 
 
 def add_user(tx: Transaction, services: Services, new: NewUser, *, held_too: bool) -> User:
@@ -122,8 +122,7 @@ async def get_self(call: Call, command: Nothing) -> ChatUser:
 
     The holder of any valid credential may.
     """
-    user = (await call.actor()).user
-    return chat_user(user, call.services.presences.get(user.id))
+    return chat_user((await call.actor()).user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +153,7 @@ async def update_self(call: Call, command: UpdateSelf) -> ChatUser:
         settle(tx, before, after, actor)
         return after
 
-    user = await call.write(change)
-    return chat_user(user, services.presences.get(user.id))
+    return chat_user(await call.write(change))
 
 
 def rename(
@@ -177,12 +175,14 @@ def rename(
 def settle(tx: Transaction, before: User, after: User, actor: Principal) -> None:
     """Store what `actor` changed of an account, and all that follows from it.
 
-    Disabling ends sessions and keys (the servers stop by themselves); a changed password ends all
-    sessions but the one that acts. Raises LastAdmin, UsernameTaken, EmailTaken.
+    Disabling ends sessions, keys and presence (the servers stop by themselves); a changed password
+    ends all sessions but the one that acts. Raises LastAdmin, UsernameTaken, EmailTaken.
     """
     keep_an_admin(before, after, others=lambda: tx.users.has_other_active_admin(before.id))
     if after == before:
         return
+    if after.disabled:
+        after = replace(after, presence=None)
     tx.users.save(replace(after, version=before.version + 1))
     if after.disabled and not before.disabled:
         tx.sessions.end(before.id)
@@ -233,10 +233,15 @@ async def presence(call: Call, command: SetPresence) -> Presence | None:
     """Updates the authenticated user's presence, or reads it where none is given.
 
     The holder of any valid credential may. The answer is the presence in force, null until one
-    was first set. It is the one thing that a crash may lose.
+    was first set.
     """
-    presences = call.services.presences
-    user = (await call.actor()).user
-    if command.presence is not UNSET:
-        presences.set(user.id, Presence.parse(command.presence))
-    return presences.get(user.id)
+    if command.presence is UNSET:
+        return (await call.actor()).user.presence
+    wanted = command.presence
+
+    def set_to(tx: Transaction, actor: Principal) -> Presence:
+        presence = Presence.parse(wanted)
+        tx.users.save(replace(actor.user, presence=presence))
+        return presence
+
+    return await call.write(set_to)

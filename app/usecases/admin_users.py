@@ -240,7 +240,7 @@ async def admin_update_user(call: Call, command: AdminUpdateUser) -> bool:
     """
     hashed = await _hash_of_new_password(call, command)
 
-    def change(tx: Transaction, actor: Principal) -> User:
+    def change(tx: Transaction, actor: Principal) -> None:
         before = find_by_uuid(tx, command.uuid)
         if command.if_match is not UNSET:
             before.require_match(command.if_match)
@@ -251,11 +251,8 @@ async def admin_update_user(call: Call, command: AdminUpdateUser) -> bool:
             username = Username.parse(command.username)
             after = rename(tx, call.services, after, username, actor)
         settle(tx, before, after, actor)
-        return after
 
-    user = await call.write(change)
-    if user.disabled:
-        call.services.presences.drop(user.id)
+    await call.write(change)
     return True
 
 

@@ -6,7 +6,6 @@ from app.domain.ports import (
     Clock,
     Ids,
     PasswordHasher,
-    Presences,
     Randomness,
     Store,
     Tokens,
@@ -21,7 +20,6 @@ class Services:
     store: Store
     hasher: PasswordHasher
     tokens: Tokens
-    presences: Presences
     clock: Clock
     ids: Ids
     randomness: Randomness

@@ -144,13 +144,13 @@ def bit(value: bool) -> Bit:
     return 1 if value else 0
 
 
-def chat_user(user: User, presence: Presence | None) -> ChatUser:
+def chat_user(user: User) -> ChatUser:
     """The chat's view of `user`."""
     return {
         "id": str(user.id),
         "username": user.username,
         "display_name": user.display_name,
-        "presence": presence,
+        "presence": user.presence,
     }
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from app.domain.ports import Clock, Ids, PasswordHasher, Presences, Randomness, Store, Tokens
-from app.realtime import ProcessPresences
+from app.domain.ports import Clock, Ids, PasswordHasher, Randomness, Store, Tokens
 from app.security.clock import SystemClock
 from app.security.ids import Snowflakes, SystemRandomness
 from app.security.passwords import Argon2Hasher
@@ -23,7 +22,6 @@ from tests.fakes.ports import (
     FakeClock,
     FakeHasher,
     FakeIds,
-    FakePresences,
     FakeRandomness,
     FakeTokens,
 )
@@ -41,12 +39,6 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     sqlite = open_sqlite(request.getfixturevalue("database"))
     yield sqlite
     sqlite.close()
-
-
-@pytest.fixture(params=[FakePresences, ProcessPresences])
-def presences(request: pytest.FixtureRequest) -> Presences:
-    implementation: type[FakePresences | ProcessPresences] = request.param
-    return implementation()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 
 from app.domain.errors import EmailTaken, UsernameTaken
 from app.domain.ports import Store
+from app.domain.presence import Presence
 from app.domain.users import AccountRef, NewUser, User
 from tests.contracts.rows import UNKNOWN_ID, add, add_users, new_user, save
 
@@ -31,6 +32,15 @@ async def test_an_account_is_stored_as_it_was_added(store: Store) -> None:
         disabled=False,
         version=user.version,
     )
+
+
+@pytest.mark.parametrize("presence", [*Presence, None])
+async def test_a_presence_is_stored_as_it_was_set(store: Store, presence: Presence | None) -> None:
+    (user,) = await add_users(store, 1)
+    await save(store, await save(store, user, presence=Presence.IDLE), presence=presence)
+    found = await find(store, user.id)
+    assert found is not None
+    assert found.presence is presence
 
 
 async def test_an_account_is_found_by_each_of_its_names(store: Store) -> None:

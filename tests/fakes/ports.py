@@ -5,7 +5,6 @@ from itertools import count
 
 from app.domain.credentials import TokenClaims
 from app.domain.ports import Clock, Verdict
-from app.domain.presence import Presence
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -89,19 +88,3 @@ class FakeTokens:
     async def read(self, token: str) -> TokenClaims | None:
         claims = self._claims.get(token)
         return claims if claims is not None and self._clock.now() < claims.expires_at else None
-
-
-class FakePresences:
-    """A dictionary."""
-
-    def __init__(self) -> None:
-        self._presences: dict[int, Presence] = {}
-
-    def get(self, user_id: int) -> Presence | None:
-        return self._presences.get(user_id)
-
-    def set(self, user_id: int, presence: Presence) -> None:
-        self._presences[user_id] = presence
-
-    def drop(self, user_id: int) -> None:
-        self._presences.pop(user_id, None)

@@ -6,7 +6,6 @@ from app.domain.ports import (
     Clock,
     Ids,
     PasswordHasher,
-    Presences,
     Randomness,
     Store,
     Tokens,
@@ -23,7 +22,6 @@ from tests.fakes.ports import (
     FakeClock,
     FakeHasher,
     FakeIds,
-    FakePresences,
     FakeRandomness,
     FakeTokens,
 )
@@ -38,7 +36,6 @@ class Overrides(TypedDict, total=False):
     store: Store
     hasher: PasswordHasher
     tokens: Tokens
-    presences: Presences
     clock: Clock
     ids: Ids
     randomness: Randomness
@@ -52,7 +49,6 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
         store=overrides.get("store") or MemoryStore(),
         hasher=overrides.get("hasher") or FakeHasher(),
         tokens=overrides.get("tokens") or FakeTokens(clock),
-        presences=overrides.get("presences") or FakePresences(),
         clock=clock,
         ids=overrides.get("ids") or FakeIds(),
         randomness=overrides.get("randomness") or FakeRandomness(),
