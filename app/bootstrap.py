@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.config import Settings
@@ -14,7 +14,7 @@ from app.security.signing import SigningKeyFile, replace_file
 from app.security.tokens import JoseTokens
 from app.storage.engine import sqlite_engine
 from app.storage.migrations import SchemaError, migrate, require_current
-from app.storage.unit_of_work import SqliteStore
+from app.storage.sqlite import SqliteStore
 from app.usecases.operator import make_first_admin, needs_first_admin
 from app.usecases.services import Services
 
@@ -61,12 +61,12 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             "or set GATEHOUSE_DATA_DIR to where it is."
         )
     clock = SystemClock()
-    with ExitStack() as closing:
+    async with AsyncExitStack() as closing:
         engine = sqlite_engine(settings.sqlite_path)
         closing.callback(engine.dispose)
         require_current(engine)
         store = SqliteStore(engine)
-        closing.callback(store.close)
+        closing.push_async_callback(store.close)
         hasher = Argon2Hasher()
         closing.callback(hasher.close)
         worker = closing.enter_context(worker_number(settings.data_dir))

@@ -13,7 +13,7 @@ from app.main import create_app
 from app.security.signing import SigningKeyFile
 from app.security.tokens import JoseTokens
 from app.storage.engine import sqlite_engine
-from app.storage.unit_of_work import SqliteStore
+from app.storage.sqlite import SqliteStore
 from app.usecases.operator import make_first_admin
 from app.usecases.services import Services
 from tests.fakes.ports import FakeClock
@@ -99,4 +99,4 @@ async def open_gateway(
     transport = httpx.ASGITransport(app, client=CLIENT)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield Gateway(services, client, clock, admin_key)
-    store.close()
+    await store.close()

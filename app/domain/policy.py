@@ -22,6 +22,12 @@ class Principal:
         """The session that acts, where one does."""
         return None if self.session is None else self.session.id
 
+    @property
+    def acts_with(self) -> str:
+        """The id of the session or key that acts; '' for the operator."""
+        credential = self.session or self.key
+        return "" if credential is None else credential.id
+
 
 THE_OPERATOR = Principal(OPERATOR)
 

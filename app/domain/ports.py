@@ -232,10 +232,13 @@ class Store(Protocol):
     """Runs transactions, one as if after the other. `work` may be run more than once."""
 
     def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        """Run `work` in one consistent view."""
+        """Run `work`, which touches few rows, in one consistent view."""
+
+    def scan(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run `work`, which may go through many rows, in one consistent view."""
 
     def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run `work`; its changes are on disk when this returns, and an error undoes them all."""
 
-    def note(self, work: Callable[[Transaction], None]) -> Awaitable[None]:
-        """Run `work` where that keeps nobody waiting, else leave it: for what may be lost."""
+    def note(self, about: str, work: Callable[[Transaction], None]) -> None:
+        """Run `work` soon, for what may be lost; a later one about the same takes its place."""

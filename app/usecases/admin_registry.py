@@ -25,7 +25,7 @@ async def list_servers(call: Call, command: Nothing) -> dict[str, ServerView]:
 
     Admins may.
     """
-    servers = await call.read(lambda tx, _: tx.servers.all())
+    servers = await call.scan(lambda tx, _: tx.servers.all())
     return {server.uuid: server_view(server) for server in servers}
 
 
@@ -105,7 +105,7 @@ async def list_all_guilds(call: Call, command: Nothing) -> list[GuildView]:
 
     Admins may.
     """
-    return [guild_view(guild) for guild in await call.read(lambda tx, _: tx.guilds.all())]
+    return [guild_view(guild) for guild in await call.scan(lambda tx, _: tx.guilds.all())]
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ async def list_users(call: Call, command: ListUsers) -> UserPage:
             "next": cursor_after(page[-1], wanted, sort) if more else None,
         }
 
-    return await call.read(read)
+    return await call.scan(read)
 
 
 async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str, PanelUser]]:
@@ -117,7 +117,7 @@ async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str
         return tx.users.page(wanted, sort, after, PAGE_MAX)
 
     while True:
-        users = await call.read(piece)
+        users = await call.scan(piece)
         yield {user.uuid: panel_user(user) for user in users if user.number not in shown}
         if len(users) < PAGE_MAX:
             return

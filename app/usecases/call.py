@@ -4,7 +4,7 @@ The credential is resolved and the permission decided inside the very transactio
 work, so nothing that was revoked a moment before gets in.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -16,6 +16,7 @@ from app.domain.ports import Transaction
 from app.usecases.services import Services
 
 T = TypeVar("T")
+Seen = tuple[T, Principal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,26 @@ class Call:
 
     async def read(self, work: Callable[[Transaction, Principal], T]) -> T:
         """Do `work` in one consistent view. Raises Unauthenticated or Forbidden before it."""
+        return await self._view(self.services.store.read, work)
+
+    async def scan(self, work: Callable[[Transaction, Principal], T]) -> T:
+        """The same for `work` that may go through many rows."""
+        return await self._view(self.services.store.scan, work)
+
+    async def _view(
+        self,
+        look: Callable[[Callable[[Transaction], Seen[T]]], Awaitable[Seen[T]]],
+        work: Callable[[Transaction, Principal], T],
+    ) -> T:
         presented, now = await self._present(), self.services.clock.now()
 
-        def admitted(tx: Transaction) -> tuple[T, Principal]:
+        def admitted(tx: Transaction) -> Seen[T]:
             actor = self._admit(tx, presented, now)
             return work(tx, actor), actor
 
-        result, actor = await self.services.store.read(admitted)
+        result, actor = await look(admitted)
         if _is_due(actor, now):
-            await self.services.store.note(lambda tx: _note_use(tx, actor, now))
+            self.services.store.note(actor.acts_with, lambda tx: _note_use(tx, actor, now))
         return result
 
     async def write(self, work: Callable[[Transaction, Principal], T]) -> T:

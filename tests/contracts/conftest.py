@@ -3,7 +3,7 @@
 A new implementation is a new parameter here, and nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import anyio
@@ -16,7 +16,7 @@ from app.security.passwords import Argon2Hasher
 from app.security.signing import SigningKeyFile
 from app.security.tokens import JoseTokens
 from app.storage.engine import sqlite_engine
-from app.storage.unit_of_work import SqliteStore
+from app.storage.sqlite import SqliteStore
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (
     FakeClock,
@@ -32,13 +32,13 @@ def open_sqlite(path: Path) -> SqliteStore:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
     sqlite = open_sqlite(request.getfixturevalue("database"))
     yield sqlite
-    sqlite.close()
+    await sqlite.close()
 
 
 @pytest.fixture(scope="module")

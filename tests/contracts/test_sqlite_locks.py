@@ -1,6 +1,6 @@
 """What the store on SQLite does while somebody else writes, and with mistakes of ours."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pysqlite3
@@ -11,17 +11,18 @@ from sqlalchemy.exc import OperationalError
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
 from app.storage.engine import sqlite_engine
-from app.storage.unit_of_work import SqliteStore, SqlTransaction
+from app.storage.sqlite import SqliteStore
+from app.storage.unit_of_work import SqlTransaction
 from tests.fakes.ports import START
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def sqlite(database: Path) -> Iterator[SqliteStore]:
+async def sqlite(database: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(sqlite_engine(database))
     yield store
-    store.close()
+    await store.close()
 
 
 def hold(tx: Transaction) -> None:
@@ -29,19 +30,23 @@ def hold(tx: Transaction) -> None:
     tx.signing_keys.retire("nobody", START)
 
 
-async def test_a_note_is_left_while_somebody_else_writes_and_reads_go_on(
-    sqlite: SqliteStore, database: Path
-) -> None:
-    ran: list[bool] = []
+async def test_notes_are_left_while_somebody_else_writes_and_reads_go_on(database: Path) -> None:
+    ran: list[str] = []
     other = pysqlite3.connect(str(database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    await sqlite.note(lambda tx: ran.append(True))
-    assert await sqlite.read(lambda tx: tx.users.newest_id()) == 0
+    blocked = SqliteStore(sqlite_engine(database))
+    blocked.note("a session", lambda tx: ran.append("while locked"))
+    assert await blocked.read(lambda tx: tx.users.newest_id()) == 0
+    await blocked.close()
     assert ran == []
     other.execute("COMMIT")
     other.close()
-    await sqlite.note(lambda tx: ran.append(True))
-    assert ran == [True]
+    free = SqliteStore(sqlite_engine(database))
+    free.note("a session", lambda tx: ran.append("replaced"))
+    free.note("a session", lambda tx: ran.append("last"))
+    free.note("a key", lambda tx: ran.append("another"))
+    await free.close()
+    assert ran == ["last", "another"]
 
 
 async def test_a_mistake_of_ours_is_not_taken_for_a_busy_store(sqlite: SqliteStore) -> None:

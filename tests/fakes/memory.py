@@ -90,10 +90,13 @@ class MemoryStore:
             self._state = state
             return result
 
-    async def note(self, work: Callable[[Transaction], None]) -> None:
+    async def scan(self, work: Callable[[Transaction], T]) -> T:
+        return await self.read(work)
+
+    def note(self, about: str, work: Callable[[Transaction], None]) -> None:
         """Here nobody is ever kept waiting."""
-        with suppress(Overloaded):
-            await self.write(work)
+        with self._lock, suppress(Overloaded):
+            work(MemoryTransaction(self._state))
 
 
 class MemoryTransaction:

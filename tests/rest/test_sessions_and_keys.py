@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.gateway import CLIENT, Gateway
@@ -144,6 +145,12 @@ async def test_a_key_opens_its_owners_account_and_says_when(gateway: Gateway, to
     key = (await create_key(gateway, token)).json()["key"]
     gateway.clock.turn(timedelta(hours=1))
     assert await status_of(gateway, key) == 200
+    with anyio.fail_after(10):
+        # Notes of use are written together; nothing tells when.
+        while (  # noqa: ASYNC110
+            await gateway.rest("GET", KEYS, token)
+        ).json()[0]["last_used_at"] is None:
+            await anyio.sleep(0.05)
     (shown,) = (await gateway.rest("GET", KEYS, token)).json()
     assert shown["last_used_at"] == "2026-01-01T13:00:00Z"
 

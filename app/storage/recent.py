@@ -1,0 +1,76 @@
+"""What was read lately of credentials and their owners, for as long as the store has not changed.
+
+A request that brings a credential of the last moments needs no query: that nothing has changed
+since is known from a number which the store itself moves at every commit, whoever makes it. So
+no use case has to remember what it makes stale.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from app.domain.credentials import AccessKey, Session
+from app.domain.users import User
+from app.storage.credentials import KeyTable, SessionTable
+
+T = TypeVar("T")
+
+# About a kilobyte each.
+RECENT_MAX = 20_000
+
+
+class Recent:
+    """Answers of queries, all of them true in one version of the store."""
+
+    def __init__(self, most: int = RECENT_MAX) -> None:
+        self._most = most
+        self._answers: dict[Hashable, Any] = {}
+        self._version: object = None
+        self.used = False
+
+    def is_of(self, version: object) -> bool:
+        """Go on with `version` of the store; False where that made all answers void."""
+        if version == self._version:
+            return True
+        self._answers.clear()
+        self._version = version
+        return False
+
+    def answer(self, question: Hashable, ask: Callable[[], T | None]) -> T | None:
+        """The answer that is at hand, else that of `ask`, which is kept if it is one."""
+        found: T | None = self._answers.get(question)
+        if found is not None:
+            self.used = True
+            return found
+        found = ask()
+        if found is not None:
+            if len(self._answers) >= self._most:
+                # The oldest goes; what is still in use is back after one query.
+                del self._answers[next(iter(self._answers))]
+            self._answers[question] = found
+        return found
+
+
+class RecentSessions(SessionTable):
+    """Sessions, with those of the last moments at hand."""
+
+    def __init__(self, connection: Connection, recent: Recent) -> None:
+        super().__init__(connection)
+        self._recent = recent
+
+    def with_owner(self, session_id: str) -> tuple[Session, User] | None:
+        ask = super().with_owner
+        return self._recent.answer(("session", session_id), lambda: ask(session_id))
+
+
+class RecentKeys(KeyTable):
+    """Access keys, with those of the last moments at hand."""
+
+    def __init__(self, connection: Connection, recent: Recent) -> None:
+        super().__init__(connection)
+        self._recent = recent
+
+    def with_owner(self, key_id: str) -> tuple[AccessKey, User] | None:
+        ask = super().with_owner
+        return self._recent.answer(("key", key_id), lambda: ask(key_id))

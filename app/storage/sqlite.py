@@ -1,0 +1,164 @@
+"""The store on one SQLite file: short reads on the event loop, writes in a thread of their own."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, TypeVar
+
+import pysqlite3
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
+
+from app.domain.errors import Overloaded
+from app.domain.ports import Transaction
+from app.storage.constraints import is_passing
+from app.storage.engine import BUSY_TIMEOUT, READERS
+from app.storage.notes import Notes
+from app.storage.recent import Recent
+from app.storage.unit_of_work import RecentTransaction, SqlTransaction
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("gatehouse.store")
+
+
+class SqliteStore:
+    """The store on one SQLite file.
+
+    A write is on disk when it returns (WAL, synchronous FULL). A store that stays locked longer
+    than the busy timeout, or has no room left, is Overloaded; nothing of the work is kept then.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._here = LoopReader(engine)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        # Writers would only wait for each other inside SQLite, by polling.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._notes = Notes(self._write_notes)
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on a snapshot, at once: a change of threads costs more than a few rows.
+
+        A reader in WAL mode waits for no writer; in the rare cases where it has to wait for
+        something else, it does so in a thread.
+        """
+        try:
+            return self._here.read(work)
+        except OperationalError as error:
+            if not is_passing(error):
+                raise
+        return await self.scan(work)
+
+    async def scan(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on a snapshot, in a thread."""
+        return await self._run(self._readers, "DEFERRED", work)
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` as the only writer, and commit."""
+        return await self._run(self._writer, "IMMEDIATE", work)
+
+    def note(self, about: str, work: Callable[[Transaction], None]) -> None:
+        """Run `work` within a second or so, where the store is not locked then."""
+        self._notes.add(about, work)
+
+    async def _write_notes(self, work: Callable[[Transaction], None]) -> None:
+        await self._run(self._writer, "IMMEDIATE", work, patience=0)
+
+    async def _run(
+        self,
+        threads: ThreadPoolExecutor,
+        mode: str,
+        work: Callable[[Transaction], T],
+        patience: float = BUSY_TIMEOUT,
+    ) -> T:
+        # What has waited in the queue as long as it would wait for a lock is not begun any more.
+        latest = monotonic() + max(patience, 1.0)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, self._transact, mode, work, patience, latest)
+
+    def _transact(
+        self, mode: str, work: Callable[[Transaction], T], patience: float, latest: float
+    ) -> T:
+        if monotonic() > latest:
+            raise Overloaded
+        try:
+            with self._engine.connect().execution_options(begin=mode) as connection:
+                milliseconds = int(patience * 1000)
+                raw = connection.connection.driver_connection
+                assert raw is not None
+                raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
+                with connection.begin():
+                    return work(SqlTransaction(connection))
+        except OperationalError as error:
+            if not is_passing(error):
+                raise
+            _LOG.warning("The store refuses: %s", error.orig)
+            raise Overloaded from error
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the file."""
+        await self._notes.flush()
+        self._here.close()
+        self._readers.shutdown()
+        self._writer.shutdown()
+        self._engine.dispose()
+
+
+class LoopReader:
+    """Reads on a connection of the event loop's thread, with what was read lately at hand.
+
+    `PRAGMA data_version` moves at every commit of any other connection, those of other processes
+    among them (sqlite.org/pragma.html#pragma_data_version), and this one never writes.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._recent = Recent()
+        self._connection: Connection | None = None
+        self._raw: Any = None
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on a snapshot; what is at hand is of that snapshot, too."""
+        connection = self._connection or self._connect()
+        while True:
+            self._recent.is_of(self._version())
+            self._recent.used = False
+            try:
+                return work(RecentTransaction(connection, self._recent))
+            except _Moved:
+                continue
+            finally:
+                if connection.in_transaction():
+                    connection.rollback()
+
+    def _connect(self) -> Connection:
+        connection = self._connection = self._engine.connect()
+        self._raw = connection.connection.driver_connection
+        self._raw.execute("PRAGMA busy_timeout = 0")
+        event.listen(connection, "begin", self._begin)
+        return connection
+
+    def _begin(self, _connection: Connection) -> None:
+        """The snapshot is taken with the first query; was what is at hand and used older?"""
+        if not self._recent.is_of(self._version()) and self._recent.used:
+            raise _Moved
+
+    def _version(self) -> int:
+        pragma = "PRAGMA data_version"
+        try:
+            (version,) = self._raw.execute(pragma).fetchone()
+        except pysqlite3.OperationalError as error:
+            raise OperationalError(pragma, None, error) from error
+        return int(version)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+class _Moved(Exception):
+    """Somebody committed in the middle of a read: it is begun again."""

@@ -1,0 +1,155 @@
+"""What the store on SQLite has at hand of credentials is never older than the file."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pysqlite3
+import pytest
+from sqlalchemy import Engine, event
+
+from app.domain.credentials import Session
+from app.domain.ports import Transaction
+from app.domain.users import AccountRef, User
+from app.storage.engine import sqlite_engine
+from app.storage.recent import Recent
+from app.storage.sqlite import SqliteStore
+from tests.contracts.rows import access_key, add_users, save, session
+
+pytestmark = pytest.mark.anyio
+
+Found = tuple[Session, User] | None
+
+
+@pytest.fixture
+def engine(database: Path) -> Engine:
+    return sqlite_engine(database)
+
+
+@pytest.fixture
+async def sqlite(engine: Engine) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(engine)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def user(sqlite: SqliteStore) -> User:
+    (user,) = await add_users(sqlite, 1)
+
+    def give_credentials(tx: Transaction) -> None:
+        tx.sessions.add(session("s1", user))
+        tx.keys.add(access_key("KEY00001", user))
+
+    await sqlite.write(give_credentials)
+    return user
+
+
+@pytest.fixture
+def queries(engine: Engine) -> list[str]:
+    """Every statement the store runs from now on."""
+    ran: list[str] = []
+
+    def note(_c: object, _k: object, statement: str, *_: object) -> None:
+        ran.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    return ran
+
+
+def execute(database: Path, statement: str) -> None:
+    """As another process would: on a connection that the store knows nothing of."""
+    other = pysqlite3.connect(str(database))
+    other.execute(statement)
+    other.commit()
+    other.close()
+
+
+def with_session(tx: Transaction) -> Found:
+    return tx.sessions.with_owner("s1")
+
+
+async def test_a_credential_of_the_last_moments_needs_no_query(
+    sqlite: SqliteStore, user: User, queries: list[str]
+) -> None:
+    first = await sqlite.read(with_session)
+    assert len(queries) == 2, "BEGIN and one SELECT"
+    assert await sqlite.read(with_session) == first == (session("s1", user), user)
+    assert len(queries) == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("DELETE FROM sessions", None),
+        ("UPDATE users SET disabled = 1", True),
+        ("UPDATE users SET presence = 'DND'", "DND"),
+    ],
+)
+async def test_what_another_process_changed_is_seen_at_the_next_read(
+    sqlite: SqliteStore, user: User, database: Path, statement: str, expected: object
+) -> None:
+    assert await sqlite.read(with_session) is not None
+    execute(database, statement)
+    found = await sqlite.read(with_session)
+    seen = None if found is None else (found[1].disabled or found[1].presence)
+    assert seen == expected
+
+
+async def test_what_the_store_itself_wrote_is_seen_at_the_next_read(
+    sqlite: SqliteStore, user: User
+) -> None:
+    def with_key(tx: Transaction) -> object:
+        return tx.keys.with_owner("KEY00001")
+
+    assert await sqlite.read(with_key) is not None
+    await save(sqlite, user, admin=True)
+    found = await sqlite.read(with_session)
+    assert found is not None
+    assert found[1].admin
+    await sqlite.write(lambda tx: tx.keys.revoke(user.id))
+    assert await sqlite.read(with_key) is None
+
+
+async def test_a_change_in_the_middle_of_a_read_makes_it_begin_again(
+    sqlite: SqliteStore, user: User, database: Path
+) -> None:
+    """Else it would join an old session with a new account: a view of no moment at all."""
+    await sqlite.read(with_session)
+    seen: list[tuple[bool, bool]] = []
+
+    def look(tx: Transaction) -> None:
+        found = tx.sessions.with_owner("s1")
+        if not seen:
+            execute(database, "UPDATE users SET admin = 1")
+            seen.append((False, False))
+        now = tx.users.find(AccountRef(id=user.id))
+        assert found is not None
+        assert now is not None
+        seen.append((found[1].admin, now.admin))
+
+    await sqlite.read(look)
+    assert seen == [(False, False), (True, True)]
+
+
+def test_no_more_is_kept_than_the_bound() -> None:
+    few = Recent(most=3)
+    asked: list[int] = []
+
+    def ask(number: int) -> Callable[[], str]:
+        def answer() -> str:
+            asked.append(number)
+            return f"answer {number}"
+
+        return answer
+
+    for number in (*range(10), 9, 8, 7, 6):
+        assert few.answer(number, ask(number)) == f"answer {number}"
+    assert asked == [*range(10), 6], "the three newest are at hand"
+
+
+def test_nothing_is_kept_of_what_was_not_found() -> None:
+    """So nobody can fill the memory with inventions."""
+    one = Recent(most=1)
+    one.answer("known", lambda: "answer")
+    assert one.answer("invented", lambda: None) is None
+    assert one.answer("known", lambda: "asked again") == "answer"
