@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -9,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.bootstrap import first_admin, open_house, prepare_store, request_id
 from app.config import Settings, load_settings
@@ -20,6 +21,7 @@ from app.rest.system import Documents, System
 from app.rpc.endpoint import PATH, RpcEndpoint
 from app.rpc.openrpc import openrpc_document
 from app.usecases.services import Services
+from app.wire.crossroads import Crossroads
 from app.wire.edge import Edge, EdgeRules, Refusals
 
 
@@ -32,6 +34,68 @@ class QuietCors(CORSMiddleware):
         return allowed if allowed.status_code < 400 else refused
 
 
+class Application(FastAPI):
+    """FastAPI's application with our layers around its router in the place of its own.
+
+    Whatever those do, `Edge` and `Refusals` do as well, and a layer costs each request its share.
+    """
+
+    def __init__(self, settings: Settings, lifespan: Lifespan["Application"]) -> None:
+        super().__init__(
+            title="Gatehouse",
+            lifespan=lifespan,
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
+        self.router.default = _not_found
+        self._settings = settings
+        self._metrics = CollectorRegistry()
+        self._documents = Documents(
+            openapi=openapi_document(settings.public_url),
+            openrpc=openrpc_document(settings.public_url),
+        )
+        self._crossroads = Crossroads(self.router)
+
+    def openapi(self) -> dict[str, Any]:
+        """The document that is made from the rows of the door."""
+        return self._documents.openapi
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What every request passes, the innermost first."""
+        settings = self._settings
+        inner: ASGIApp = Refusals(self._crossroads)
+        if settings.cors_origins:
+            inner = QuietCors(
+                inner,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+                allow_headers=[
+                    "Authorization",
+                    "X-Access-Token",
+                    "Content-Type",
+                    "If-Match",
+                    "If-None-Match",
+                    "Prefer",
+                ],
+                expose_headers=["ETag", "Location", "Link", "X-Request-ID", "Retry-After"],
+            )
+        https = (settings.public_url or "").startswith("https:")
+        rules = EdgeRules(settings.trusted_proxies, https=https)
+        return Edge(inner, rules=rules, new_id=request_id, metrics=self._metrics)
+
+    def open_doors(self, services: Services) -> None:
+        """Answer from these services."""
+        self._crossroads.open(
+            [
+                *System(services, self._metrics, self._documents).routes(),
+                Route(PATH, RpcEndpoint(services, self._documents.openrpc)),
+                *mount(services, ROUTES),
+            ]
+        )
+
+
 def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
     """The ASGI application.
 
@@ -40,73 +104,22 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     for as long as it runs.
     """
     settings = settings or load_settings()
-    documents = Documents(
-        openapi=openapi_document(settings.public_url), openrpc=openrpc_document(settings.public_url)
-    )
-    metrics = CollectorRegistry()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Application) -> AsyncIterator[None]:
         if services is not None:
             yield
             return
         prepare_store(settings)
         async with open_house(settings) as house:
             await first_admin(house, settings, show=False)
-            _open_doors(app, house.services, metrics, documents)
+            app.open_doors(house.services)
             yield
 
-    app = FastAPI(
-        title="Gatehouse",
-        lifespan=lifespan,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    app.openapi = lambda: documents.openapi  # type: ignore[method-assign]
-    app.router.default = _not_found
-    _add_edges(app, settings, metrics)
+    app = Application(settings, lifespan)
     if services is not None:
-        _open_doors(app, services, metrics, documents)
+        app.open_doors(services)
     return app
-
-
-def _add_edges(app: FastAPI, settings: Settings, metrics: CollectorRegistry) -> None:
-    """What every request passes; the last added is the outermost."""
-    app.add_middleware(Refusals)
-    if settings.cors_origins:
-        app.add_middleware(
-            QuietCors,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "X-Access-Token",
-                "Content-Type",
-                "If-Match",
-                "If-None-Match",
-                "Prefer",
-            ],
-            expose_headers=["ETag", "Location", "Link", "X-Request-ID", "Retry-After"],
-        )
-    https = (settings.public_url or "").startswith("https:")
-    app.add_middleware(
-        Edge,
-        rules=EdgeRules(settings.trusted_proxies, https=https),
-        new_id=request_id,
-        metrics=metrics,
-    )
-
-
-def _open_doors(
-    app: FastAPI, services: Services, metrics: CollectorRegistry, documents: Documents
-) -> None:
-    app.router.routes[:] = [
-        *System(services, metrics, documents).routes(),
-        Route(PATH, RpcEndpoint(services, documents.openrpc)),
-        *mount(services, ROUTES),
-    ]
 
 
 async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -19,6 +19,7 @@ from app.wire import json
 from app.wire.http import (
     JSON,
     caller_of,
+    context_of,
     method_not_allowed,
     read_body,
     refuse_query,
@@ -112,7 +113,7 @@ class Ask:
                 yield piece
 
     def _caller(self) -> Caller:
-        return caller_of(self.scope, self.headers)
+        return caller_of(self.scope)
 
     @contextmanager
     def _placing_flaws(self) -> Iterator[None]:
@@ -271,7 +272,7 @@ class PathEndpoint:
         route = self._routes.get(scope["method"])
         if route is None:
             raise method_not_allowed(set(self._routes))
-        scope["gatehouse.route"] = route.path
+        context_of(scope).route = route.path
         response = await route.endpoint(Ask(self._services, route, scope, receive))
         await response(scope, receive, send)
 

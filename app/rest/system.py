@@ -101,8 +101,7 @@ class System:
     async def _metrics(self, scope: Scope) -> Response:
         """For whoever asks from this machine, and for admins."""
         if not _is_from_here(scope):
-            caller = caller_of(scope, Headers(scope=scope))
-            await Call(self._services, Access.ADMIN, caller).actor()
+            await Call(self._services, Access.ADMIN, caller_of(scope)).actor()
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _error_page(self, scope: Scope) -> Response:
@@ -205,7 +204,7 @@ class _Get:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             raise method_not_allowed({"GET"})
-        scope["gatehouse.route"] = self._page.path
+        context_of(scope).route = self._page.path
         refuse_query(QueryParams(scope["query_string"]))
         response = await self._page.answer(self._system, scope)
         await response(scope, receive, send)

@@ -27,7 +27,6 @@ from app.usecases.accounts import Nothing
 from app.usecases.call import Caller
 from app.usecases.services import Services
 from app.wire import json
-from app.wire.edge import note
 from app.wire.http import (
     JSON,
     caller_of,
@@ -58,18 +57,19 @@ class RpcEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             raise method_not_allowed({"POST"})
-        scope["gatehouse.route"] = PATH
+        context = context_of(scope)
+        context.route = PATH
         headers = Headers(scope=scope)
         require_media_type(headers, *CONTENT_TYPES)
         exchange = Exchange(
             self._services,
             self._document,
-            caller_of(scope, headers),
+            caller_of(scope),
             _dialect(QueryParams(scope["query_string"])),
-            context_of(scope).request_id,
+            context.request_id,
         )
         reply = await exchange.answer(await read_body(headers, receive))
-        note(scope, methods=exchange.methods)
+        context.noted["methods"] = exchange.methods
         response = Response(status_code=204)
         if reply is not None:
             response = Response(reply, media_type=JSON)

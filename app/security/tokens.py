@@ -24,6 +24,8 @@ ISSUER = AUDIENCE = "gatehouse"
 TOKEN_MAX = 4096
 # How soon a server notices that a key's time is over.
 REREAD_KEYS_EVERY = timedelta(minutes=1)
+# A signature that was right stays right; about a kilobyte each.
+VERIFIED_MAX = 10_000
 
 _SEGMENT = "([A-Za-z0-9_-]+)"
 # An ES256 signature has 64 octets (RFC 7518 section 3.4): 86 characters.
@@ -41,6 +43,7 @@ class JoseTokens:
         self._store = store
         self._clock = clock
         self._verifying: dict[str, tuple[Key, PublicKey, datetime]] = {}
+        self._verified: dict[str, tuple[str, TokenClaims]] = {}
 
     def issue(self, claims: TokenClaims) -> str:
         """A signed token with these claims."""
@@ -61,6 +64,20 @@ class JoseTokens:
 
     async def read(self, token: str) -> TokenClaims | None:
         """The claims of a token of ours that has not expired, else None."""
+        verified = self._verified.get(token)
+        if verified is None:
+            verified = await self._verify(token)
+            if verified is None:
+                return None
+            if len(self._verified) >= VERIFIED_MAX:
+                del self._verified[next(iter(self._verified))]
+            self._verified[token] = verified
+        kid, claims = verified
+        # Time may have ended the token, or the trust in its key, since it was verified.
+        is_valid = self._clock.now() < claims.expires_at and await self._key(kid) is not None
+        return claims if is_valid else None
+
+    async def _verify(self, token: str) -> tuple[str, TokenClaims] | None:
         if len(token) > TOKEN_MAX or (parts := _TOKEN.fullmatch(token)) is None:
             return None
         try:
@@ -68,12 +85,13 @@ class JoseTokens:
             payload = _json_object(parts[2])
             _decode(parts[3])
             key = None if kid is None else await self._key(kid)
-            if key is None:
+            if kid is None or key is None:
                 return None
             jws.verify(token, key, [ALGORITHM])
         except (ValueError, KeyError, JOSEError):
             return None
-        return self._claims(payload)
+        claims = _claims(payload)
+        return None if claims is None else (kid, claims)
 
     async def _key(self, kid: str) -> Key | None:
         now = self._clock.now()
@@ -86,26 +104,27 @@ class JoseTokens:
             kept = self._verifying[kid] = (key, public, now)
         return kept[0] if kept[1].is_trusted(now) else None
 
-    def _claims(self, payload: dict[str, Any]) -> TokenClaims | None:
-        if payload.keys() != _CLAIMS or payload["iss"] != ISSUER or payload["aud"] != AUDIENCE:
-            return None
-        texts = [payload[name] for name in ("sub", "sid", "jti")]
-        times = [payload[name] for name in ("iat", "exp")]
-        if not all(type(text) is str for text in texts):
-            return None
-        if not all(type(time) is int and 0 <= time <= _TIME_MAX for time in times):
-            return None
-        user_id, session_id, token_id = (
-            parse_snowflake(texts[0]),
-            parse_uuid(texts[1]),
-            parse_uuid(texts[2]),
-        )
-        issued_at, expires_at = (datetime.fromtimestamp(time, UTC) for time in times)
-        if user_id is None or session_id is None or token_id is None:
-            return None
-        if not issued_at < expires_at or expires_at <= self._clock.now():
-            return None
-        return TokenClaims(user_id, session_id, issued_at, expires_at, token_id)
+
+def _claims(payload: dict[str, Any]) -> TokenClaims | None:
+    if payload.keys() != _CLAIMS or payload["iss"] != ISSUER or payload["aud"] != AUDIENCE:
+        return None
+    texts = [payload[name] for name in ("sub", "sid", "jti")]
+    times = [payload[name] for name in ("iat", "exp")]
+    if not all(type(text) is str for text in texts):
+        return None
+    if not all(type(time) is int and 0 <= time <= _TIME_MAX for time in times):
+        return None
+    user_id, session_id, token_id = (
+        parse_snowflake(texts[0]),
+        parse_uuid(texts[1]),
+        parse_uuid(texts[2]),
+    )
+    issued_at, expires_at = (datetime.fromtimestamp(time, UTC) for time in times)
+    if user_id is None or session_id is None or token_id is None:
+        return None
+    if not issued_at < expires_at:
+        return None
+    return TokenClaims(user_id, session_id, issued_at, expires_at, token_id)
 
 
 def _kid(header: dict[str, Any]) -> str | None:

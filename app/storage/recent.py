@@ -17,7 +17,7 @@ from app.storage.credentials import KeyTable, SessionTable
 T = TypeVar("T")
 
 # About a kilobyte each.
-RECENT_MAX = 20_000
+RECENT_MAX = 10_000
 
 
 class Recent:

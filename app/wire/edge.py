@@ -7,15 +7,14 @@ carries the headers that protect it, and writes one line of log and one observat
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from time import perf_counter
-from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,10 +23,15 @@ from app.wire.http import (
     NO_STORE,
     Context,
     context_of,
+    header_credential,
     problem_response,
-    require_one_credential,
 )
 
+_ALWAYS = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer"}
+_OTHERWISE = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", NO_STORE.encode()),
+)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 # An access key or a token that somebody put into a path.
 _SECRETS = re.compile(
@@ -59,12 +63,17 @@ class Edge:
         self._app = app
         self._rules = rules
         self._new_id = new_id
+        self._always = dict(_ALWAYS)
+        if rules.https:
+            self._always[b"strict-transport-security"] = b"max-age=31536000"
         self._seconds = Histogram(
             "gatehouse_http_request_seconds",
             "Time to answer a request.",
             ["method", "route", "status"],
             registry=metrics,
         )
+        # Finding a series by its labels costs more than adding to it.
+        self._series: dict[tuple[str, str, int], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,35 +81,33 @@ class Edge:
             return
         started = perf_counter()
         context = scope["gatehouse"] = self._context(scope)
-        status = 0
 
-        async def send_protected(message: Message) -> None:
-            nonlocal status
+        def send_protected(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                status = message["status"]
-                self._protect(MutableHeaders(scope=message), context)
-            await send(message)
+                context.status = message["status"]
+                message["headers"] = self._protected(message["headers"], context)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_protected)
         finally:
-            self._note(scope, context, status, perf_counter() - started)
+            self._note(scope, context, perf_counter() - started)
 
-    def _protect(self, headers: MutableHeaders, context: Context) -> None:
-        headers["X-Request-ID"] = context.request_id
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-        headers.setdefault("Cache-Control", NO_STORE)
-        if self._rules.https:
-            headers["Strict-Transport-Security"] = "max-age=31536000"
+    def _protected(
+        self, headers: Iterable[tuple[bytes, bytes]], context: Context
+    ) -> list[tuple[bytes, bytes]]:
+        """The answer's own headers, which win over what it would have without them, and ours."""
+        always = {**self._always, b"x-request-id": context.request_id.encode()}
+        own = [header for header in headers if header[0] not in always]
+        names = {name for name, _ in own}
+        return [*own, *(h for h in _OTHERWISE if h[0] not in names), *always.items()]
 
     def _context(self, scope: Scope) -> Context:
-        headers = Headers(scope=scope)
         client = scope.get("client")
         address = client[0] if client else None
         if not self._trusts(address):
             return Context(self._new_id(), address)
+        headers = Headers(scope=scope)
         sent = headers.get("x-request-id", "")
         request_id = sent if _REQUEST_ID.fullmatch(sent) else self._new_id()
         return Context(request_id, self._forwarded(headers, address))
@@ -121,19 +128,23 @@ class Edge:
             return False
         return any(ip_address(address) in network for network in self._rules.trusted_proxies)
 
-    def _note(self, scope: Scope, context: Context, status: int, seconds: float) -> None:
-        route = scope.get("gatehouse.route", "none")
-        method = scope["method"] if route != "none" else "any"
-        self._seconds.labels(method, route, status).observe(seconds)
+    def _note(self, scope: Scope, context: Context, seconds: float) -> None:
+        # Invented methods and paths are one series, or strangers could make any number of them.
+        method = "any" if context.route is None else scope["method"]
+        labels = (method, context.route or "none", context.status)
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = self._seconds.labels(*labels)
+        series.observe(seconds)
         _LOG.info(
             "request",
             method=scope["method"],
             path=_SECRETS.sub("…", scope.get("raw_path", b"").decode("ascii", "backslashreplace")),
-            status=status,
+            status=context.status,
             ms=round(seconds * 1000, 2),
             request_id=context.request_id,
             address=context.address,
-            **scope.get("gatehouse.noted", {}),
+            **context.noted,
         )
 
 
@@ -147,21 +158,17 @@ class Refusals:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
-
-        async def send_noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        refusal = await self._refusal(scope, receive, send_noting)
+        context = context_of(scope)
+        refusal = await self._refusal(scope, receive, send, context)
         # An answer that has begun is left unfinished, so that its connection is cut.
-        if refusal is not None and not begun:
-            await problem_response(refusal, context_of(scope).request_id)(scope, receive, send)
+        if refusal is not None and not context.status:
+            await problem_response(refusal, context.request_id)(scope, receive, send)
 
-    async def _refusal(self, scope: Scope, receive: Receive, send: Send) -> DomainError | None:
+    async def _refusal(
+        self, scope: Scope, receive: Receive, send: Send, context: Context
+    ) -> DomainError | None:
         try:
-            require_one_credential(Headers(scope=scope))
+            context.credential = header_credential(scope)
             await self._app(scope, receive, send)
         except ClientDisconnect:
             return None
@@ -171,15 +178,9 @@ class Refusals:
             # The server stops and waits no longer; whoever still waits may ask another.
             return Overloaded()
         except Exception:
-            request_id = context_of(scope).request_id
-            _LOG.exception("fault", request_id=request_id)
-            return Internal(request_id)
+            _LOG.exception("fault", request_id=context.request_id)
+            return Internal(context.request_id)
         return None
-
-
-def note(scope: Scope, **values: Any) -> None:
-    """Add to the request's line of log; never a secret."""
-    scope.setdefault("gatehouse.noted", {}).update(values)
 
 
 def _is_address(text: str) -> bool:

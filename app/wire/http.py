@@ -1,7 +1,7 @@
 """One HTTP request as both doors read it, and the small parts of answering it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -33,12 +33,21 @@ NO_STORE = "no-store"
 _BEARER = re.compile(r"bearer +(.*)", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """What the edge found out about a request: its id, and the client's address."""
+    """What is known of a request beside its bytes, and what became of it.
+
+    The edge finds its id and the client's address, and the credential in its headers; the door
+    says which route it took and what else belongs into the log; `status` is 0 until the answer
+    has begun.
+    """
 
     request_id: str
     address: str | None
+    credential: str | None = None
+    route: str | None = None
+    status: int = 0
+    noted: dict[str, Any] = field(default_factory=dict)
 
 
 def context_of(scope: Scope) -> Context:
@@ -48,29 +57,33 @@ def context_of(scope: Scope) -> Context:
     return context
 
 
-def header_credentials(headers: Headers) -> set[str]:
-    """Every credential in the two headers. Other Authorization schemes do not count."""
-    found = set(headers.getlist("x-access-token"))
-    for value in headers.getlist("authorization"):
-        bearer = _BEARER.fullmatch(value)
-        if bearer is not None or value.lower() == "bearer":
-            found.add("" if bearer is None else bearer[1].strip())
-    return found
+def header_credential(scope: Scope) -> str | None:
+    """The credential in the two headers, unchecked. Other Authorization schemes do not count.
 
-
-def require_one_credential(headers: Headers) -> None:
-    """Raise InvalidInput where the headers carry two different credentials."""
-    if len(header_credentials(headers)) > 1:
+    Raises InvalidInput where there are two different ones.
+    """
+    found = set()
+    for name, value in scope["headers"]:
+        if name == b"x-access-token":
+            found.add(value.decode("latin-1"))
+        elif name == b"authorization":
+            text = value.decode("latin-1")
+            bearer = _BEARER.fullmatch(text)
+            if bearer is not None or text.lower() == "bearer":
+                found.add("" if bearer is None else bearer[1].strip())
+    if len(found) > 1:
         reason = "carries another credential than Authorization, or there are several"
         raise InvalidInput.of(Flaw("X-Access-Token", reason, "header"))
+    return next(iter(found), None)
 
 
-def caller_of(scope: Scope, headers: Headers) -> Caller:
+def caller_of(scope: Scope) -> Caller:
     """Who asks: the credential of the headers, unchecked, and where it comes from."""
-    credentials = header_credentials(headers)
+    context = context_of(scope)
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
     return Caller(
-        credential=next(iter(credentials), None),
-        origin=Origin(context_of(scope).address, headers.get("user-agent")),
+        credential=context.credential,
+        origin=Origin(context.address, None if agent is None else agent.decode("latin-1")),
     )
 
 
