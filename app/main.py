@@ -23,6 +23,7 @@ from app.rpc.openrpc import openrpc_document
 from app.usecases.services import Services
 from app.wire.crossroads import Crossroads
 from app.wire.edge import Edge, EdgeRules, Refusals
+from app.wire.ready import Ready
 
 
 class QuietCors(CORSMiddleware):
@@ -87,11 +88,12 @@ class Application(FastAPI):
 
     def open_doors(self, services: Services) -> None:
         """Answer from these services."""
+        ready = Ready(services)
         self._crossroads.open(
             [
                 *System(services, self._metrics, self._documents).routes(),
-                Route(PATH, RpcEndpoint(services, self._documents.openrpc)),
-                *mount(services, ROUTES),
+                Route(PATH, RpcEndpoint(ready, self._documents.openrpc)),
+                *mount(services, ready, ROUTES),
             ]
         )
 

@@ -240,5 +240,11 @@ class Store(Protocol):
     def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run `work`; its changes are on disk when this returns, and an error undoes them all."""
 
+    def version(self) -> object | None:
+        """Something that is another one after every commit, whoever made it.
+
+        None where the store cannot tell at once, and without waiting.
+        """
+
     def note(self, about: str, work: Callable[[Transaction], None]) -> None:
         """Run `work` soon, for what may be lost; a later one about the same takes its place."""

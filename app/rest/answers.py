@@ -9,7 +9,7 @@ from app.domain.errors import NotFound
 from app.rest.door import Answer, Ask, Door
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
-from app.wire.http import JsonResponse
+from app.wire.http import JSON, JsonResponse
 from app.wire.inputs import result_type
 
 NO_CONTENT = {204: Answer("Done; there is nothing to show.")}
@@ -35,9 +35,17 @@ def shows(
     """A route that answers with the operation's view."""
     answers = {status: the_view(operation, description)}
 
-    @door.route(method, path, operation, answers, id=id, left_out=left_out)
+    @door.route(
+        method,
+        path,
+        operation,
+        answers,
+        id=id,
+        left_out=left_out,
+        shows_as_is=method == "GET" and status == 200,
+    )
     async def show(ask: Ask) -> Response:
-        return JsonResponse(await ask.view(), status)
+        return Response(await ask.json(), status, media_type=JSON)
 
 
 def does(

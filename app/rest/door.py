@@ -24,8 +24,10 @@ from app.wire.http import (
     read_body,
     refuse_query,
     require_media_type,
+    send_json,
 )
 from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
+from app.wire.ready import Ready
 
 ALIAS = "/api"
 
@@ -56,6 +58,7 @@ class Route:
     heeds: Mapping[str, str]
     body: Mapping[str, Any] | None
     left_out: frozenset[str]
+    shows_as_is: bool
 
     @property
     def path_names(self) -> list[str]:
@@ -82,7 +85,9 @@ class Route:
 class Ask:
     """One request at a route: what was sent, and the way to the operation."""
 
-    def __init__(self, services: Services, route: Route, scope: Scope, receive: Receive) -> None:
+    def __init__(
+        self, services: Services, ready: Ready, route: Route, scope: Scope, receive: Receive
+    ) -> None:
         self.services = services
         self.route = route
         self.headers = Headers(scope=scope)
@@ -90,11 +95,18 @@ class Ask:
         self.path: dict[str, str] = scope["path_params"]
         self.prefix = ALIAS if scope["path"].startswith(f"{ALIAS}/") else ""
         self.scope = scope
+        self._ready = ready
         self._receive = receive
 
     async def do(self) -> Any:
         """Do the route's operation with what was sent."""
         return await self.perform(await self.command())
+
+    async def json(self) -> bytes:
+        """Do it and give what the answer shows as JSON."""
+        command = await self.command()
+        with self._placing_flaws():
+            return await self._ready.perform(self.route.operation, self._caller(), command)
 
     async def view(self) -> Any:
         """Do it and give what the answer shows."""
@@ -230,12 +242,14 @@ class Door:
         heeds: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         left_out: Iterable[str] = (),
+        shows_as_is: bool = False,
     ) -> Callable[[Endpoint], Endpoint]:
         """Register the decorated endpoint.
 
         `also` names an operation that shares the path and method, told apart by the endpoint;
         `headers` maps request headers to members; `heeds` and `body` document headers and a body
-        that the endpoint reads by itself; `left_out` names members that the route does not take.
+        that the endpoint reads by itself; `left_out` names members that the route does not take;
+        `shows_as_is`: the answer is 200 with the operation's view and nothing else.
         """
 
         def register(endpoint: Endpoint) -> Endpoint:
@@ -252,6 +266,7 @@ class Door:
                     heeds=heeds or {},
                     body=body,
                     left_out=frozenset(left_out),
+                    shows_as_is=shows_as_is,
                 )
             )
             return endpoint
@@ -262,8 +277,9 @@ class Door:
 class PathEndpoint:
     """An ASGI application for one path: the right route for each method."""
 
-    def __init__(self, services: Services, routes: Iterable[Route]) -> None:
+    def __init__(self, services: Services, ready: Ready, routes: Iterable[Route]) -> None:
         self._services = services
+        self._ready = ready
         self._routes = {route.method: route for route in routes}
         if "GET" in self._routes:
             self._routes.setdefault("HEAD", self._routes["GET"])
@@ -272,12 +288,18 @@ class PathEndpoint:
         route = self._routes.get(scope["method"])
         if route is None:
             raise method_not_allowed(set(self._routes))
-        context_of(scope).route = route.path
-        response = await route.endpoint(Ask(self._services, route, scope, receive))
+        context = context_of(scope)
+        context.route = route.path
+        if route.shows_as_is and not scope["query_string"]:
+            body = self._ready.find(route.operation, context.credential)
+            if body is not None:
+                await send_json(send, body)
+                return
+        response = await route.endpoint(Ask(self._services, self._ready, route, scope, receive))
         await response(scope, receive, send)
 
 
-def mount(services: Services, routes: Iterable[Route]) -> list[StarletteRoute]:
+def mount(services: Services, ready: Ready, routes: Iterable[Route]) -> list[StarletteRoute]:
     """The routes as the application takes them, at `/…` and under the alias.
 
     A path without parameters comes before one that would swallow it.
@@ -289,6 +311,6 @@ def mount(services: Services, routes: Iterable[Route]) -> list[StarletteRoute]:
     for path in sorted(
         by_path, key=lambda path: [part.startswith("{") for part in path.split("/")]
     ):
-        endpoint = PathEndpoint(services, by_path[path])
+        endpoint = PathEndpoint(services, ready, by_path[path])
         mounted += [StarletteRoute(prefix + path, endpoint) for prefix in ("", ALIAS)]
     return mounted

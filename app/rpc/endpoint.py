@@ -13,6 +13,7 @@ from app.domain.errors import DomainError, Flaw, Internal, InvalidInput
 from app.rpc.envelope import (
     Request,
     RpcError,
+    batch,
     failure,
     invalid_request,
     method_not_found,
@@ -25,7 +26,6 @@ from app.rpc.methods import METHODS, read_params
 from app.rpc.openrpc import DISCOVER
 from app.usecases.accounts import Nothing
 from app.usecases.call import Caller
-from app.usecases.services import Services
 from app.wire import json
 from app.wire.http import (
     JSON,
@@ -34,8 +34,10 @@ from app.wire.http import (
     method_not_allowed,
     read_body,
     require_media_type,
+    send_json,
 )
-from app.wire.inputs import input_form, view_of
+from app.wire.inputs import input_form
+from app.wire.ready import Ready
 
 PATH = "/rpc"
 CONTENT_TYPES = (JSON, "application/json-rpc", "application/jsonrequest")
@@ -50,9 +52,9 @@ _LOG = structlog.get_logger("gatehouse.rpc")
 class RpcEndpoint:
     """The ASGI application at `/rpc`."""
 
-    def __init__(self, services: Services, document: dict[str, Any]) -> None:
-        self._services = services
-        self._document = document
+    def __init__(self, ready: Ready, document: dict[str, Any]) -> None:
+        self._ready = ready
+        self._document = json.dump(document)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -62,7 +64,7 @@ class RpcEndpoint:
         headers = Headers(scope=scope)
         require_media_type(headers, *CONTENT_TYPES)
         exchange = Exchange(
-            self._services,
+            self._ready,
             self._document,
             caller_of(scope),
             _dialect(QueryParams(scope["query_string"])),
@@ -70,10 +72,10 @@ class RpcEndpoint:
         )
         reply = await exchange.answer(await read_body(headers, receive))
         context.noted["methods"] = exchange.methods
-        response = Response(status_code=204)
-        if reply is not None:
-            response = Response(reply, media_type=JSON)
-        await response(scope, receive, send)
+        if reply is None:
+            await Response(status_code=204)(scope, receive, send)
+        else:
+            await send_json(send, reply)
 
 
 class Exchange:
@@ -81,13 +83,13 @@ class Exchange:
 
     def __init__(
         self,
-        services: Services,
-        document: dict[str, Any],
+        ready: Ready,
+        document: bytes,
         caller: Caller,
         dialect: Dialect,
         request_id: str,
     ) -> None:
-        self._services = services
+        self._ready = ready
         self._document = document
         self._caller = caller
         self._dialect = dialect
@@ -99,21 +101,20 @@ class Exchange:
         try:
             value = json.parse(body)
         except ValueError:
-            return json.dump(failure(None, parse_error()))
+            return failure(None, parse_error())
         if type(value) is not list:
-            reply = await self._answer_one(value)
-            return None if reply is None else json.dump(reply)
+            return await self._answer_one(value)
         if (error := _refused_batch(value)) is not None:
-            return json.dump(failure(None, error))
+            return failure(None, error)
         replies = []
         for item in value:
             # A call that waits for nothing would keep everybody else waiting.
             await asyncio.sleep(0)
             if (reply := await self._answer_one(item)) is not None:
                 replies.append(reply)
-        return json.dump(replies) if replies else None
+        return batch(replies) if replies else None
 
-    async def _answer_one(self, value: Any) -> dict[str, Any] | None:
+    async def _answer_one(self, value: Any) -> bytes | None:
         try:
             request = read_request(value)
         except RpcError as error:
@@ -124,7 +125,7 @@ class Exchange:
             reply = failure(request.id, error)
         return None if request.is_notification else reply
 
-    async def _result(self, request: Request) -> Any:
+    async def _result(self, request: Request) -> bytes:
         if request.method == DISCOVER:
             read_params(_NO_PARAMETERS, request.params)
             return self._document
@@ -132,12 +133,13 @@ class Exchange:
         if method is None:
             raise method_not_found()
         self.methods.append(request.method)
+        credential = self._caller.credential if request.auth is None else request.auth
+        if not request.params and (ready := self._ready.find(method.operation, credential)):
+            return ready
         command = method.read(request.params)
-        caller = self._caller
-        if request.auth is not None:
-            caller = replace(caller, credential=request.auth)
+        caller = replace(self._caller, credential=credential)
         try:
-            return view_of(await method.operation.perform(self._services, caller, command))
+            return await self._ready.perform(method.operation, caller, command)
         except DomainError as error:
             raise self._dialect(error, self._request_id) from error
         except Exception as error:

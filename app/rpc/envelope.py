@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
@@ -78,14 +80,19 @@ def read_request(value: Any) -> Request:
     )
 
 
-def success(request_id: Id, result: Any) -> dict[str, Any]:
-    """A response object with a result (section 5)."""
-    return {"jsonrpc": "2.0", "id": request_id, "result": result}
+def success(request_id: Id, result: bytes) -> bytes:
+    """A response object (section 5) with a result that is JSON already."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (to_json(request_id), result)
 
 
-def failure(request_id: Id, error: RpcError) -> dict[str, Any]:
+def failure(request_id: Id, error: RpcError) -> bytes:
     """A response object with an error (section 5)."""
     members: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
         members["data"] = error.data
-    return {"jsonrpc": "2.0", "id": request_id, "error": members}
+    return to_json({"jsonrpc": "2.0", "id": request_id, "error": members})
+
+
+def batch(replies: Sequence[bytes]) -> bytes:
+    """The array of response objects (section 6)."""
+    return b"[%b]" % b",".join(replies)

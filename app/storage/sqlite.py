@@ -60,6 +60,13 @@ class SqliteStore:
         """Run `work` as the only writer, and commit."""
         return await self._run(self._writer, "IMMEDIATE", work)
 
+    def version(self) -> object | None:
+        """What SQLite itself counts of the commits of all others on this file."""
+        try:
+            return self._here.version()
+        except OperationalError:
+            return None
+
     def note(self, about: str, work: Callable[[Transaction], None]) -> None:
         """Run `work` within a second or so, where the store is not locked then."""
         self._notes.add(about, work)
@@ -107,6 +114,9 @@ class SqliteStore:
         self._engine.dispose()
 
 
+_DATA_VERSION = "PRAGMA data_version"
+
+
 class LoopReader:
     """Reads on a connection of the event loop's thread, with what was read lately at hand.
 
@@ -124,7 +134,7 @@ class LoopReader:
         """Run `work` on a snapshot; what is at hand is of that snapshot, too."""
         connection = self._connection or self._connect()
         while True:
-            self._recent.is_of(self._version())
+            self._recent.is_of(self.version())
             self._recent.used = False
             try:
                 return work(RecentTransaction(connection, self._recent))
@@ -133,6 +143,16 @@ class LoopReader:
             finally:
                 if connection.in_transaction():
                     connection.rollback()
+
+    def version(self) -> int:
+        """Another number after every commit of others. Raises OperationalError."""
+        if self._connection is None:
+            self._connect()
+        try:
+            (version,) = self._raw.execute(_DATA_VERSION).fetchone()
+        except pysqlite3.OperationalError as error:
+            raise OperationalError(_DATA_VERSION, None, error) from error
+        return int(version)
 
     def _connect(self) -> Connection:
         connection = self._connection = self._engine.connect()
@@ -143,16 +163,8 @@ class LoopReader:
 
     def _begin(self, _connection: Connection) -> None:
         """The snapshot is taken with the first query; was what is at hand and used older?"""
-        if not self._recent.is_of(self._version()) and self._recent.used:
+        if not self._recent.is_of(self.version()) and self._recent.used:
             raise _Moved
-
-    def _version(self) -> int:
-        pragma = "PRAGMA data_version"
-        try:
-            (version,) = self._raw.execute(pragma).fetchone()
-        except pysqlite3.OperationalError as error:
-            raise OperationalError(pragma, None, error) from error
-        return int(version)
 
     def close(self) -> None:
         """Let go of the connection."""

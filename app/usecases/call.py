@@ -6,7 +6,7 @@ work, so nothing that was revoked a moment before gets in.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from app.domain.credentials import SEEN_EVERY, KeyText, Origin, Presented, TokenClaims
@@ -17,6 +17,8 @@ from app.usecases.services import Services
 
 T = TypeVar("T")
 Seen = tuple[T, Principal]
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Call:
         self._access = access
         self._caller = caller
         self._presented: Presented | None = None
+        self._actor: Principal | None = None
 
     async def actor(self) -> Principal:
         """Who acts. Raises Unauthenticated or Forbidden."""
@@ -65,6 +68,7 @@ class Call:
             return work(tx, actor), actor
 
         result, actor = await look(admitted)
+        self._actor = actor
         if _is_due(actor, now):
             self.services.store.note(actor.acts_with, lambda tx: _note_use(tx, actor, now))
         return result
@@ -80,6 +84,12 @@ class Call:
             return work(tx, actor)
 
         return await self.services.store.write(admitted)
+
+    @property
+    def stands_until(self) -> datetime:
+        """After a read: when time alone ends the credential, or its use is to be noted again."""
+        assert self._actor is not None
+        return _stands_until(self._actor, self._presented)
 
     async def _present(self) -> Presented | None:
         credential = self._caller.credential
@@ -113,14 +123,28 @@ def _resolve(tx: Transaction, presented: Presented | None, now: datetime) -> Pri
     raise Unauthenticated
 
 
+def _stands_until(actor: Principal, presented: Presented | None) -> datetime:
+    ends = [_due_at(actor)]
+    if isinstance(presented, TokenClaims):
+        ends.append(presented.expires_at)
+    for credential in (actor.session, actor.key):
+        if credential is not None and credential.expires_at is not None:
+            ends.append(credential.expires_at)
+    return min(ends)
+
+
 def _is_due(actor: Principal, now: datetime) -> bool:
-    """Whether the last use on record is old enough to be written again (at most once a minute)."""
+    return _due_at(actor) <= now
+
+
+def _due_at(actor: Principal) -> datetime:
+    """When the last use on record is old enough to be written again (at most once a minute)."""
     if actor.session is not None:
-        return now - actor.session.last_seen_at >= SEEN_EVERY
-    if actor.key is not None:
-        used = actor.key.last_used_at
-        return used is None or now - used >= SEEN_EVERY
-    return False
+        return actor.session.last_seen_at + SEEN_EVERY
+    if actor.key is None:
+        return _NEVER
+    used = actor.key.last_used_at
+    return _AT_ONCE if used is None else used + SEEN_EVERY
 
 
 def _note_use(tx: Transaction, actor: Principal, now: datetime) -> None:

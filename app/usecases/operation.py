@@ -47,7 +47,9 @@ class Operation:
 
     `errors` lists what the function itself refuses with; what follows from `access` or from the
     form of the request is known without it. `hashes`: it computes password hashes, so a batch
-    may hold few of it. `run_in_pieces`: the same for an answer too large for one piece.
+    may hold few of it. `lasting`: it takes nothing, and what it answers follows from the store and
+    the credential alone, so that it may be answered again while neither has changed.
+    `run_in_pieces`: the same for an answer too large for one piece.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Operation:
     group: Group
     errors: tuple[type[DomainError], ...] = ()
     hashes: bool = False
+    lasting: bool = False
     run_in_pieces: Callable[[Call, Any], AsyncIterator[Any]] | None = None
 
     @cached_property

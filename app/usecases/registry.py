@@ -35,8 +35,8 @@ _OPERATIONS = (
         hashes=True,
     ),
     Operation("users.check", accounts.check_username, Access.ANYONE, _ANYONE),
-    Operation("users.self", accounts.get_self, Access.HOLDER, _CHAT),
-    Operation("users.guilds", accounts.list_guilds, Access.HOLDER, _CHAT),
+    Operation("users.self", accounts.get_self, Access.HOLDER, _CHAT, lasting=True),
+    Operation("users.guilds", accounts.list_guilds, Access.HOLDER, _CHAT, lasting=True),
     Operation("users.presence", accounts.presence, Access.HOLDER, _CHAT, (e.InvalidPresence,)),
     Operation("users.update", accounts.update_self, Access.HOLDER, _CHAT, (*_NAME, e.InvalidInput)),
     Operation(

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope
+from starlette.types import Receive, Scope, Send
 
 from app.domain.credentials import Origin
 from app.domain.errors import (
@@ -120,6 +120,13 @@ async def read_body(headers: Headers, receive: Receive) -> bytes:
             raise PayloadTooLarge(BODY_MAX)
         more = message.get("more_body", False)
     return bytes(body)
+
+
+async def send_json(send: Send, body: bytes) -> None:
+    """Answer 200 with a JSON text."""
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", JSON.encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class JsonResponse(Response):

@@ -77,6 +77,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._state = State()
+        self._commits = 0
         self._lock = Lock()
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
@@ -88,15 +89,20 @@ class MemoryStore:
             state = self._state.snapshot()
             result = work(MemoryTransaction(state))
             self._state = state
+            self._commits += 1
             return result
 
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         return await self.read(work)
 
+    def version(self) -> object | None:
+        return self._commits
+
     def note(self, about: str, work: Callable[[Transaction], None]) -> None:
         """Here nobody is ever kept waiting."""
         with self._lock, suppress(Overloaded):
             work(MemoryTransaction(self._state))
+            self._commits += 1
 
 
 class MemoryTransaction:
