@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -85,6 +86,10 @@ class Application(FastAPI):
         https = (settings.public_url or "").startswith("https:")
         rules = EdgeRules(settings.trusted_proxies, https=https)
         return Edge(inner, rules=rules, new_id=request_id, metrics=self._metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Like Starlette's; FastAPI's own asks the environment of every request."""
+        await Starlette.__call__(self, scope, receive, send)
 
     def open_doors(self, services: Services) -> None:
         """Answer from these services."""

@@ -20,6 +20,7 @@ ALWAYS_RESERVED = frozenset({"admin", "auth", "self", "root", "system", "support
 _USERNAME = get_profile("UsernameCaseMapped")
 # RFC 8266 maps case only to compare nicknames; what is shown keeps its case.
 _NICKNAME = get_profile("NicknameCasePreserved")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,14}[A-Za-z0-9]", re.ASCII)
 _SPACES = re.compile(" +")
 _EMAIL_MAX = 1024
 
@@ -39,6 +40,9 @@ class Username:
     @classmethod
     def parse(cls, raw: str) -> Self:
         """Map and check `raw`; raise InvalidUsername saying which rule it breaks."""
+        if raw.isascii() and _PLAIN.fullmatch(raw):
+            # All the rules below say yes to these, and map no more than their case.
+            return cls(value := raw.lower(), skeleton(value))
         value = _mapped(raw)
         if not USERNAME_MIN <= len(value) <= USERNAME_MAX:
             raise InvalidUsername(

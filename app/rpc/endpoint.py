@@ -67,7 +67,7 @@ class RpcEndpoint:
             self._ready,
             self._document,
             caller_of(scope),
-            _dialect(QueryParams(scope["query_string"])),
+            _dialect(scope["query_string"]),
             context.request_id,
         )
         reply = await exchange.answer(await read_body(headers, receive))
@@ -133,11 +133,12 @@ class Exchange:
         if method is None:
             raise method_not_found()
         self.methods.append(request.method)
-        credential = self._caller.credential if request.auth is None else request.auth
-        if not request.params and (ready := self._ready.find(method.operation, credential)):
+        caller = self._caller
+        if request.auth is not None:
+            caller = replace(caller, credential=request.auth)
+        if not request.params and (ready := self._ready.find(method.operation, caller.credential)):
             return ready
         command = method.read(request.params)
-        caller = replace(self._caller, credential=credential)
         try:
             return await self._ready.perform(method.operation, caller, command)
         except DomainError as error:
@@ -159,9 +160,9 @@ def _refused_batch(values: list[Any]) -> RpcError | None:
     return None
 
 
-def _dialect(query: QueryParams) -> Dialect:
+def _dialect(query: bytes) -> Dialect:
     if not query:
         return chat_dialect
-    if query.multi_items() == [("errors", "problem")]:
+    if QueryParams(query).multi_items() == [("errors", "problem")]:
         return problem_dialect
     raise InvalidInput.of(Flaw("errors", f"{PATH} takes no query but errors=problem", "query"))

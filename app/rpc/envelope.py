@@ -1,8 +1,7 @@
 """JSON-RPC 2.0 (https://www.jsonrpc.org/specification), with one more request member: `auth`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -45,8 +44,7 @@ def invalid_params(reason: str) -> RpcError:
     return RpcError(INVALID_PARAMS, "Invalid params", reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request object (section 4); a notification is one that was sent without an id."""
 
     method: str

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, delete, insert, select, update
 
 from app.domain.credentials import AccessKey, Session
 from app.domain.ports import PublicKey
@@ -18,6 +18,19 @@ _KEYS = metadata.tables[AccessKeyRow.__tablename__]
 _SIGNING_KEYS = metadata.tables[SigningKeyRow.__tablename__]
 
 
+def _with_owner(table: Table) -> Select[Any]:
+    return (
+        select(*table.c, *USER_COLUMNS)
+        .join(_USERS, _USERS.c.id == table.c.user_id)
+        .where(table.c.id == bindparam("key"))
+    )
+
+
+# Made once: making a query costs SQLAlchemy more than running it.
+_SESSION_WITH_OWNER = _with_owner(_SESSIONS)
+_KEY_WITH_OWNER = _with_owner(_KEYS)
+
+
 class SessionTable:
     """Sessions on SQL."""
 
@@ -28,7 +41,7 @@ class SessionTable:
         self._connection.execute(insert(_SESSIONS).values(_values(_SESSIONS, session)))
 
     def with_owner(self, session_id: str) -> tuple[Session, User] | None:
-        row = self._connection.execute(_with_owner(_SESSIONS, session_id)).one_or_none()
+        row = self._connection.execute(_SESSION_WITH_OWNER, {"key": session_id}).one_or_none()
         return None if row is None else (Session(*row[: len(_SESSIONS.c)]), user_of(row))
 
     def of(self, user_id: int) -> Sequence[Session]:
@@ -74,7 +87,7 @@ class KeyTable:
         self._connection.execute(insert(_KEYS).values(_values(_KEYS, key)))
 
     def with_owner(self, key_id: str) -> tuple[AccessKey, User] | None:
-        row = self._connection.execute(_with_owner(_KEYS, key_id)).one_or_none()
+        row = self._connection.execute(_KEY_WITH_OWNER, {"key": key_id}).one_or_none()
         return None if row is None else (AccessKey(*row[: len(_KEYS.c)]), user_of(row))
 
     def of(self, user_id: int) -> Sequence[AccessKey]:
@@ -123,11 +136,3 @@ class SigningKeyTable:
 def _values(table: Table, entity: object) -> dict[str, Any]:
     """The columns' values: the entity's members have their names."""
     return {column.name: getattr(entity, column.name) for column in table.c}
-
-
-def _with_owner(table: Table, key: str) -> Any:
-    return (
-        select(*table.c, *USER_COLUMNS)
-        .join(_USERS, _USERS.c.id == table.c.user_id)
-        .where(table.c.id == key)
-    )

@@ -42,7 +42,8 @@ def sqlite_engine(
     """An engine on the file at `path`, which is made (0600) where it is not there yet.
 
     A transaction begins as the connection's `begin` option says: IMMEDIATE takes the one place
-    for a writer at once, so that nothing read in it can have changed when it writes.
+    for a writer at once, so that nothing read in it can have changed when it writes; with None each
+    statement stands for itself.
     """
     require_sound_sqlite()
     # A file that is there is not opened: to close it again would drop SQLite's locks on it
@@ -71,6 +72,7 @@ def sqlite_engine(
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         mode = connection.get_execution_options().get("begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        if mode is not None:
+            connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine

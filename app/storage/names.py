@@ -2,13 +2,16 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from app.storage.prepared import Prepared
 from app.storage.tables import NameClaimRow, metadata
+from app.storage.types import milliseconds
 
 _CLAIMS = metadata.tables[NameClaimRow.__tablename__]
 _COLUMN = _CLAIMS.c
+_HELD_UNTIL = Prepared(select(_COLUMN.held_until).where(_COLUMN.skeleton == bindparam("skeleton")))
 
 
 class NameTable:
@@ -35,7 +38,5 @@ class NameTable:
         )
 
     def is_taken(self, skeleton: str, now: datetime) -> bool:
-        stands = or_(_COLUMN.held_until.is_(None), _COLUMN.held_until > now)
-        return bool(
-            self._connection.scalar(select(exists().where(_COLUMN.skeleton == skeleton, stands)))
-        )
+        claim = _HELD_UNTIL.first(self._connection, skeleton=skeleton)
+        return claim is not None and (claim[0] is None or claim[0] > milliseconds(now))

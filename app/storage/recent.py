@@ -27,21 +27,17 @@ class Recent:
         self._most = most
         self._answers: dict[Hashable, Any] = {}
         self._version: object = None
-        self.used = False
 
-    def is_of(self, version: object) -> bool:
-        """Go on with `version` of the store; False where that made all answers void."""
-        if version == self._version:
-            return True
-        self._answers.clear()
-        self._version = version
-        return False
+    def is_of(self, version: object) -> None:
+        """Go on with `version` of the store; another one makes all answers void."""
+        if version != self._version:
+            self._answers.clear()
+            self._version = version
 
     def answer(self, question: Hashable, ask: Callable[[], T | None]) -> T | None:
         """The answer that is at hand, else that of `ask`, which is kept if it is one."""
         found: T | None = self._answers.get(question)
         if found is not None:
-            self.used = True
             return found
         found = ask()
         if found is not None:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import pysqlite3
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from app.domain.errors import Overloaded
@@ -47,6 +47,8 @@ class SqliteStore:
         """
         try:
             return self._here.read(work)
+        except Unsteady:
+            pass
         except OperationalError as error:
             if not is_passing(error):
                 raise
@@ -115,56 +117,59 @@ class SqliteStore:
 
 
 _DATA_VERSION = "PRAGMA data_version"
+# A read that others' commits keep disturbing takes a transaction after so many attempts.
+ATTEMPTS = 3
 
 
 class LoopReader:
     """Reads on a connection of the event loop's thread, with what was read lately at hand.
 
     `PRAGMA data_version` moves at every commit of any other connection, those of other processes
-    among them (sqlite.org/pragma.html#pragma_data_version), and this one never writes.
+    among them (sqlite.org/pragma.html#pragma_data_version), and this one never writes. Where it
+    stands still, all that was read in between is of one moment: that takes no transaction.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._recent = Recent()
         self._connection: Connection | None = None
-        self._raw: Any = None
+        self._cursor: Any = None
 
     def read(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` on a snapshot; what is at hand is of that snapshot, too."""
+        """Run `work` in one consistent view. Raises Unsteady, OperationalError."""
         connection = self._connection or self._connect()
-        while True:
-            self._recent.is_of(self.version())
-            self._recent.used = False
+        for _ in range(ATTEMPTS):
+            version = self.version()
+            self._recent.is_of(version)
             try:
-                return work(RecentTransaction(connection, self._recent))
-            except _Moved:
-                continue
-            finally:
-                if connection.in_transaction():
-                    connection.rollback()
+                result = work(RecentTransaction(connection, self._recent))
+            except OperationalError:
+                raise
+            except Exception:
+                if self.version() == version:
+                    raise
+            else:
+                if self.version() == version:
+                    return result
+        raise Unsteady
 
     def version(self) -> int:
         """Another number after every commit of others. Raises OperationalError."""
         if self._connection is None:
             self._connect()
         try:
-            (version,) = self._raw.execute(_DATA_VERSION).fetchone()
+            (version,) = self._cursor.execute(_DATA_VERSION).fetchone()
         except pysqlite3.OperationalError as error:
             raise OperationalError(_DATA_VERSION, None, error) from error
         return int(version)
 
     def _connect(self) -> Connection:
-        connection = self._connection = self._engine.connect()
-        self._raw = connection.connection.driver_connection
-        self._raw.execute("PRAGMA busy_timeout = 0")
-        event.listen(connection, "begin", self._begin)
+        connection = self._connection = self._engine.connect().execution_options(begin=None)
+        self._cursor = connection.connection.cursor()
+        self._cursor.execute("PRAGMA busy_timeout = 0")
+        # SQLAlchemy's idea of a transaction lasts as long as the connection; SQLite knows of none.
+        connection.begin()
         return connection
-
-    def _begin(self, _connection: Connection) -> None:
-        """The snapshot is taken with the first query; was what is at hand and used older?"""
-        if not self._recent.is_of(self.version()) and self._recent.used:
-            raise _Moved
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -172,5 +177,5 @@ class LoopReader:
             self._connection.close()
 
 
-class _Moved(Exception):
-    """Somebody committed in the middle of a read: it is begun again."""
+class Unsteady(Exception):
+    """Others committed in the middle of each attempt."""

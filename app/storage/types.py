@@ -11,6 +11,11 @@ from app.domain.presence import Presence
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def milliseconds(time: datetime) -> int:
+    """What stands in a column for a time."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)
+
+
 class Milliseconds(TypeDecorator[datetime]):
     """A time in UTC as milliseconds since 1970: the same on every engine, and never naive."""
 
@@ -18,7 +23,7 @@ class Milliseconds(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else (value - _EPOCH) // timedelta(milliseconds=1)
+        return None if value is None else milliseconds(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else _EPOCH + timedelta(milliseconds=value)

@@ -27,11 +27,12 @@ from app.wire.http import (
     problem_response,
 )
 
-_ALWAYS = {b"x-content-type-options": b"nosniff", b"referrer-policy": b"no-referrer"}
-_OTHERWISE = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", NO_STORE.encode()),
-)
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+# An answer may choose these itself.
+_CHOSEN = {
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": NO_STORE.encode(),
+}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 # An access key or a token that somebody put into a path.
 _SECRETS = re.compile(
@@ -63,9 +64,9 @@ class Edge:
         self._app = app
         self._rules = rules
         self._new_id = new_id
-        self._always = dict(_ALWAYS)
+        self._ours = [*_CHOSEN.items(), *_ALWAYS]
         if rules.https:
-            self._always[b"strict-transport-security"] = b"max-age=31536000"
+            self._ours.append((b"strict-transport-security", b"max-age=31536000"))
         self._seconds = Histogram(
             "gatehouse_http_request_seconds",
             "Time to answer a request.",
@@ -96,11 +97,12 @@ class Edge:
     def _protected(
         self, headers: Iterable[tuple[bytes, bytes]], context: Context
     ) -> list[tuple[bytes, bytes]]:
-        """The answer's own headers, which win over what it would have without them, and ours."""
-        always = {**self._always, b"x-request-id": context.request_id.encode()}
-        own = [header for header in headers if header[0] not in always]
-        names = {name for name, _ in own}
-        return [*own, *(h for h in _OTHERWISE if h[0] not in names), *always.items()]
+        """The answer's own headers, and ours but for those that it chose itself."""
+        own = {name for name, _ in headers}
+        ours = self._ours
+        if not own.isdisjoint(_CHOSEN):
+            ours = [header for header in ours if header[0] not in own]
+        return [*headers, *ours, (b"x-request-id", context.request_id.encode())]
 
     def _context(self, scope: Scope) -> Context:
         client = scope.get("client")
@@ -159,28 +161,24 @@ class Refusals:
             await self._app(scope, receive, send)
             return
         context = context_of(scope)
-        refusal = await self._refusal(scope, receive, send, context)
-        # An answer that has begun is left unfinished, so that its connection is cut.
-        if refusal is not None and not context.status:
-            await problem_response(refusal, context.request_id)(scope, receive, send)
-
-    async def _refusal(
-        self, scope: Scope, receive: Receive, send: Send, context: Context
-    ) -> DomainError | None:
+        refusal: DomainError
         try:
             context.credential = header_credential(scope)
             await self._app(scope, receive, send)
+            return
         except ClientDisconnect:
-            return None
+            return
         except DomainError as error:
-            return error
+            refusal = error
         except asyncio.CancelledError:
             # The server stops and waits no longer; whoever still waits may ask another.
-            return Overloaded()
+            refusal = Overloaded()
         except Exception:
             _LOG.exception("fault", request_id=context.request_id)
-            return Internal(context.request_id)
-        return None
+            refusal = Internal(context.request_id)
+        # An answer that has begun is left unfinished, so that its connection is cut.
+        if not context.status:
+            await problem_response(refusal, context.request_id)(scope, receive, send)
 
 
 def _is_address(text: str) -> bool:
