@@ -1,0 +1,139 @@
+"""An answer that is ready is never older than the store, and outlives no credential."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pysqlite3
+import pytest
+
+from app.storage.sqlite import SqliteStore
+from tests.gateway import Gateway
+
+pytestmark = pytest.mark.anyio
+
+Ask = Callable[[], Awaitable[Any]]
+DAY = timedelta(days=1)
+
+
+def by_rest(gateway: Gateway, credential: str) -> Ask:
+    async def ask() -> Any:
+        response = await gateway.rest("GET", "/users/@self", credential)
+        return response.json() if response.status_code == 200 else response.status_code
+
+    return ask
+
+
+def by_rpc(gateway: Gateway, credential: str) -> Ask:
+    async def ask() -> Any:
+        reply = await gateway.rpc("users.self", auth=credential, query="?errors=problem")
+        return reply["result"] if "result" in reply else reply["error"]["data"]["status"]
+
+    return ask
+
+
+@pytest.fixture
+async def token(gateway: Gateway) -> str:
+    return await gateway.user("alice")
+
+
+@pytest.fixture(params=[by_rest, by_rpc])
+async def ask(request: pytest.FixtureRequest, gateway: Gateway, token: str) -> Ask:
+    """Alice asks who she is; once she has, the answer is ready."""
+    ask: Ask = request.param(gateway, token)
+    for _ in range(3):
+        assert (await ask())["username"] == "alice"
+    return ask
+
+
+def elsewhere(database: Path, *statements: str) -> None:
+    """What another process commits."""
+    other = pysqlite3.connect(str(database))
+    for statement in statements:
+        other.execute(statement)
+    other.commit()
+    other.close()
+
+
+async def test_it_is_given_without_a_look_into_the_store(
+    gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unasked(*_: object) -> None:
+        raise AssertionError("the store was read")
+
+    monkeypatch.setattr(SqliteStore, "read", unasked)
+    assert (await ask())["username"] == "alice"
+
+
+async def test_what_the_account_changes_is_in_the_next_answer(
+    gateway: Gateway, token: str, ask: Ask
+) -> None:
+    await gateway.rpc("users.presence", ["DND"], token)
+    assert (await ask())["presence"] == "DND"
+    await gateway.rest("PATCH", "/users/@self", token, json={"display_name": "Other"})
+    assert (await ask())["display_name"] == "Other"
+
+
+async def test_a_session_that_ended_gets_none(gateway: Gateway, token: str, ask: Ask) -> None:
+    await gateway.rpc("users.logout", auth=token)
+    assert await ask() == 401
+
+
+async def test_an_account_that_was_disabled_gets_none(gateway: Gateway, ask: Ask) -> None:
+    await gateway.rest("DELETE", f"/users/{await gateway.uuid_of('alice')}", gateway.admin_key)
+    assert await ask() == 401
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM sessions", "UPDATE users SET disabled = 1 WHERE username = 'alice'"]
+)
+async def test_what_another_process_commits_ends_it(
+    database: Path, ask: Ask, statement: str
+) -> None:
+    elsewhere(database, statement)
+    assert await ask() == 401
+
+
+async def test_it_ends_with_the_token_to_the_second(gateway: Gateway, ask: Ask) -> None:
+    for _ in range(6):
+        gateway.clock.turn(DAY)
+        assert (await ask())["username"] == "alice"
+        await ask()
+    gateway.clock.turn(DAY - timedelta(seconds=1))
+    assert (await ask())["username"] == "alice"
+    gateway.clock.turn(timedelta(seconds=1))
+    assert await ask() == 401
+
+
+async def test_it_ends_with_the_access_key(gateway: Gateway, token: str) -> None:
+    ends = gateway.clock.now() + timedelta(seconds=90)
+    created = await gateway.rest(
+        "POST", "/users/@self/keys", token, json={"name": "k", "expires_at": ends.isoformat()}
+    )
+    ask = by_rest(gateway, created.json()["key"])
+    for _ in range(3):
+        assert (await ask())["username"] == "alice"
+    gateway.clock.turn(timedelta(seconds=89))
+    assert (await ask())["username"] == "alice"
+    gateway.clock.turn(timedelta(seconds=1))
+    assert await ask() == 401
+
+
+async def test_each_credential_has_its_own(gateway: Gateway, ask: Ask) -> None:
+    bobby = by_rest(gateway, await gateway.user("bobby"))
+    for _ in range(3):
+        assert (await bobby())["username"] == "bobby"
+        assert (await ask())["username"] == "alice"
+    assert await by_rest(gateway, "")() == 401
+    assert (await gateway.client.get("/users/@self")).status_code == 401
+
+
+async def test_it_takes_no_more_than_the_operation_does(gateway: Gateway, token: str) -> None:
+    await by_rest(gateway, token)()
+    assert (await gateway.rest("GET", "/users/@self?x=1", token)).status_code == 400
+    reply = await gateway.rpc("users.self", [1], token)
+    assert reply["error"]["code"] == -32602
+    assert (await gateway.rest("PUT", "/users/@self", token)).status_code == 405
+    head = await gateway.rest("HEAD", "/users/@self", token)
+    assert (head.status_code, head.headers["cache-control"]) == (200, "no-store")
