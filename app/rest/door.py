@@ -59,6 +59,7 @@ class Route:
     body: Mapping[str, Any] | None
     left_out: frozenset[str]
     shows_as_is: bool
+    no_default: frozenset[str]
 
     @property
     def path_names(self) -> list[str]:
@@ -243,12 +244,14 @@ class Door:
         body: Mapping[str, Any] | None = None,
         left_out: Iterable[str] = (),
         shows_as_is: bool = False,
+        no_default: Iterable[str] = (),
     ) -> Callable[[Endpoint], Endpoint]:
         """Register the decorated endpoint.
 
         `also` names an operation that shares the path and method, told apart by the endpoint;
         `headers` maps request headers to members; `heeds` and `body` document headers and a body
-        that the endpoint reads by itself; `left_out` names members that the route does not take;
+        that the endpoint reads by itself; `left_out` names members that the route does not take,
+        `no_default` those whose absence says more here than their default would;
         `shows_as_is`: the answer is 200 with the operation's view and nothing else.
         """
 
@@ -267,6 +270,7 @@ class Door:
                     body=body,
                     left_out=frozenset(left_out),
                     shows_as_is=shows_as_is,
+                    no_default=frozenset(no_default),
                 )
             )
             return endpoint

@@ -90,7 +90,7 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
         },
     }
     if (body := _body(route)) is not None:
-        document["requestBody"] = {"required": True, "content": body}
+        document["requestBody"] = {"required": not _takes_basic(route), "content": body}
     return document
 
 
@@ -102,12 +102,17 @@ def _description(route: Route) -> str:
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
-    if route.operation.name == "users.auth":
+    if _takes_basic(route):
         return [{}, {"basic": []}]
     if route.operation.access is Access.ANYONE:
         return []
     is_open_too = route.also is not None and route.also.access is Access.ANYONE
     return [{}, *_SECURITY] if is_open_too else _SECURITY
+
+
+def _takes_basic(route: Route) -> bool:
+    """Whether HTTP Basic may stand in the place of a body."""
+    return route.operation.name == "users.auth"
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
@@ -118,14 +123,17 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         schema = UUID_OR_NAME if is_shared else params[name].schema
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for header, name in route.headers.items():
-        found.append({"name": header.title(), "in": "header", "schema": params[name].schema})
+        found.append({"name": header.title(), "in": "header", "schema": params[name].text_schema})
     for header, text in route.heeds.items():
         schema = {"type": "string", "description": text}
         found.append({"name": header, "in": "header", "schema": schema})
     if route.method in {"GET", "DELETE"}:
         for name in route.form.names:
             if name not in route.elsewhere:
-                found.append({"name": name, "in": "query", "schema": params[name].schema})
+                schema = params[name].text_schema
+                if name in route.no_default:
+                    del schema["default"]
+                found.append({"name": name, "in": "query", "schema": schema})
     for parameter in found:
         # Beside the schema is where most tools look for it.
         parameter["description"] = parameter["schema"].get("description", "")

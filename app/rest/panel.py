@@ -35,6 +35,7 @@ _ETAG = "The strong entity tag of this version of the account."
             headers={"Link": _LINK},
         )
     },
+    no_default=["limit"],
 )
 async def list_users(ask: Ask) -> Response:
     command = ask.read_query()

@@ -121,7 +121,18 @@ class InputParam:
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the member."""
-        schema = TypeAdapter(_read_as(self._type)).json_schema()
+        return self._described(self._type)
+
+    @property
+    def text_schema(self) -> dict[str, Any]:
+        """The same where the member travels as a text, which cannot be null."""
+        plain = self._type
+        if self.takes_null:
+            (plain,) = [part for part in get_args(plain) if part is not NoneType]
+        return self._described(plain)
+
+    def _described(self, plain: Any) -> dict[str, Any]:
+        schema = TypeAdapter(_read_as(plain)).json_schema()
         schema["description"] = self.doc.description
         if self.doc.example is not None:
             schema["examples"] = [self.doc.example]

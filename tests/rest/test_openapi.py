@@ -179,6 +179,26 @@ def test_every_parameter_is_described(operation: dict[str, Any]) -> None:
         assert described, parameter["name"]
 
 
+def test_no_text_is_said_to_be_null() -> None:
+    texts = [p for o in OPERATION_OBJECTS for p in o.get("parameters", [])]
+    assert texts
+    for parameter in texts:
+        assert "null" not in repr(parameter["schema"]), parameter["name"]
+
+
+def test_the_list_has_no_default_limit_as_without_one_it_shows_everybody() -> None:
+    parameters = DOCUMENT["paths"]["/users"]["get"]["parameters"]
+    defaults = {p["name"]: p["schema"]["default"] for p in parameters if "default" in p["schema"]}
+    assert defaults == {"status": "active", "sort": "id"}
+
+
+def test_a_login_needs_a_body_only_where_it_is_not_http_basic() -> None:
+    bodies = {o["operationId"]: o["requestBody"] for o in OPERATION_OBJECTS if "requestBody" in o}
+    optional = [operation for operation, body in bodies.items() if not body["required"]]
+    assert optional == ["users_auth"]
+    assert {"basic": []} in DOCUMENT["paths"]["/users/auth"]["post"]["security"]
+
+
 @pytest.mark.parametrize(("public_url", "server"), [("https://gate.example", None), (None, "/")])
 def test_the_document_says_where_the_gateway_is(public_url: str | None, server: str | None) -> None:
     document = create_app(Settings(public_url=public_url), make_services()).openapi()
