@@ -1,16 +1,19 @@
 """The chat users' routes: signing up and in, and one's own account."""
 
 import re
+from typing import Any
 
 from starlette.responses import Response
 
 from app.domain.presence import Presence
 from app.rest.answers import does, ends, shows, the_view
 from app.rest.door import Answer, Ask, Door, parse_json
-from app.rest.login import LOGIN_BODIES, FormLogin, read_login
+from app.rest.login import IssuedToken, login_bodies, read_login
+from app.usecases.accounts import SetPresence
 from app.usecases.examples import RESULT_EXAMPLES
-from app.usecases.views import Login
-from app.wire.http import JsonResponse
+from app.wire.http import JSON, JsonResponse
+from app.wire.inputs import input_form
+from app.wire.schemas import Schemas
 
 door = Door()
 
@@ -19,8 +22,8 @@ door = Door()
     "POST",
     "/users/auth",
     "users.auth",
-    {200: Answer("A token.", Login | FormLogin, RESULT_EXAMPLES["users.auth"])},
-    body=LOGIN_BODIES,
+    {200: Answer("A token.", IssuedToken, RESULT_EXAMPLES["users.auth"])},
+    body=login_bodies,
 )
 async def log_in(ask: Ask) -> Response:
     members, is_form = await read_login(ask)
@@ -74,28 +77,19 @@ shows(
 _NAME_IN_BRACES = re.compile(rb'\s*\{\s*("[^"]*")\s*\}\s*')
 
 
+def _presence_bodies(schemas: Schemas) -> dict[str, Any]:
+    wrapped = {**input_form(SetPresence).schema(schemas), "required": ["presence"]}
+    either = [schemas.of(Presence), schemas.named("SetPresence", wrapped)]
+    return {JSON: {"schema": {"oneOf": either}, "example": "ONLINE"}}
+
+
 @door.route(
     "PATCH",
     "/users/@self/presence",
     "users.presence",
     {200: the_view("users.presence", "The updated presence.")},
     id="users_presence_set",
-    body={
-        "application/json": {
-            "schema": {
-                "oneOf": [
-                    {"type": "string", "enum": list(Presence)},
-                    {
-                        "type": "object",
-                        "properties": {"presence": {"type": "string", "enum": list(Presence)}},
-                        "required": ["presence"],
-                        "additionalProperties": False,
-                    },
-                ]
-            },
-            "example": "ONLINE",
-        }
-    },
+    body=_presence_bodies,
 )
 async def set_presence(ask: Ask) -> Response:
     ask.refuse_query()

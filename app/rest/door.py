@@ -28,6 +28,7 @@ from app.wire.http import (
 )
 from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
 from app.wire.ready import Ready
+from app.wire.schemas import Schemas
 
 ALIAS = "/api"
 
@@ -56,7 +57,7 @@ class Route:
     id: str
     headers: Mapping[str, str]
     heeds: Mapping[str, str]
-    body: Mapping[str, Any] | None
+    body: "Body | None"
     left_out: frozenset[str]
     shows_as_is: bool
     no_default: frozenset[str]
@@ -214,6 +215,7 @@ class Ask:
 
 
 Endpoint = Callable[[Ask], Awaitable[Response]]
+Body = Callable[[Schemas], dict[str, Any]]
 
 
 def parse_json(body: bytes) -> Any:
@@ -241,7 +243,7 @@ class Door:
         also: str | None = None,
         headers: Mapping[str, str] | None = None,
         heeds: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: "Body | None" = None,
         left_out: Iterable[str] = (),
         shows_as_is: bool = False,
         no_default: Iterable[str] = (),

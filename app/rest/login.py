@@ -3,16 +3,16 @@
 import re
 from base64 import b64decode
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal, NotRequired
 from urllib.parse import parse_qsl
-
-from typing_extensions import TypedDict
 
 from app.domain.errors import Flaw, InvalidInput
 from app.rest.door import Ask, parse_json
 from app.usecases.login import Authenticate
+from app.usecases.views import Login
 from app.wire.http import JSON, media_type, require_media_type
 from app.wire.inputs import input_form
+from app.wire.schemas import Schemas
 
 FORM = "application/x-www-form-urlencoded"
 # RFC 6749 section 4.3.2, and what clients add to it; only two of them matter here.
@@ -20,35 +20,38 @@ _FORM_NAMES = {"grant_type", "username", "password", "scope", "client_id", "clie
 _BASIC = re.compile(r"basic(?: +(.*))?", re.IGNORECASE | re.DOTALL)
 
 
-class FormLogin(TypedDict):
-    """A token as OAuth2 clients read it (RFC 6749 section 5.1), beside our own names."""
+class IssuedToken(Login):
+    """A token and whose it is; to a form also as OAuth2 clients read it (RFC 6749 section 5.1)."""
 
-    user_id: str
-    token: str
-    access_token: str
-    token_type: str
-    expires_in: int
+    access_token: NotRequired[str]
+    token_type: NotRequired[Literal["bearer"]]
+    expires_in: NotRequired[int]
 
 
-_FORM = input_form(Authenticate)
-LOGIN_BODIES: dict[str, Any] = {
-    JSON: {"schema": _FORM.schema(), "example": _FORM.example()},
-    FORM: {
-        "schema": {
-            "type": "object",
-            "properties": {
-                "grant_type": {"type": "string", "enum": ["password"]},
-                "username": {"type": "string"},
-                "password": {"type": "string", "format": "password"},
-                "scope": {"type": "string"},
-                "client_id": {"type": "string"},
-                "client_secret": {"type": "string"},
-            },
-            "required": ["username", "password"],
-            "additionalProperties": False,
-        }
+_LOGIN_FORM = {
+    "type": "object",
+    "description": "What logging in takes, as OAuth2 clients send it (RFC 6749 section 4.3.2).",
+    "properties": {
+        "grant_type": {"const": "password"},
+        "username": {"type": "string"},
+        "password": {"type": "string", "format": "password"},
+        "scope": {"type": "string"},
+        "client_id": {"type": "string"},
+        "client_secret": {"type": "string"},
     },
+    "required": ["username", "password"],
+    "additionalProperties": False,
 }
+
+
+def login_bodies(schemas: Schemas) -> dict[str, Any]:
+    """What the documents say of the two forms that have a body."""
+    form = input_form(Authenticate)
+    authenticate = schemas.named("Authenticate", form.schema(schemas))
+    return {
+        JSON: {"schema": authenticate, "example": form.example()},
+        FORM: {"schema": schemas.named("LoginForm", _LOGIN_FORM)},
+    }
 
 
 async def read_login(ask: Ask) -> tuple[dict[str, Any], bool]:

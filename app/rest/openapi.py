@@ -9,7 +9,7 @@ from app.domain import errors as e
 from app.domain.policy import Access
 from app.rest import chat, panel, registry
 from app.rest.door import Answer, Route
-from app.rest.openapi_parts import CALL, PROBLEM, REPLY, SECURITY_SCHEMES, UUID_OR_NAME
+from app.rest.openapi_parts import PARTS, SECURITY_SCHEMES, UUID_OR_NAME
 from app.rest.system import PAGES, Page
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.operation import Group
@@ -17,7 +17,7 @@ from app.usecases.registry import OPERATIONS
 from app.wire.http import JSON, PROBLEM_JSON
 from app.wire.inputs import input_form
 from app.wire.problem import STATUS
-from app.wire.schemas import SCHEMAS, Schemas
+from app.wire.schemas import Schemas, reference
 
 ROUTES: tuple[Route, ...] = (*chat.door.routes, *panel.door.routes, *registry.door.routes)
 
@@ -69,7 +69,7 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": {**schemas.definitions, "Problem": PROBLEM},
+            "schemas": {**schemas.definitions, **PARTS},
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
@@ -83,13 +83,13 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
         "description": _description(route),
         "tags": [operation.group],
         "security": _security(route),
-        "parameters": _parameters(route),
+        "parameters": _parameters(route, schemas),
         "responses": {
             **{str(status): _answer(answer, schemas) for status, answer in route.answers.items()},
             **_failures(_possible_errors(route)),
         },
     }
-    if (body := _body(route)) is not None:
+    if (body := _body(route, schemas)) is not None:
         document["requestBody"] = {"required": not _takes_basic(route), "content": body}
     return document
 
@@ -115,22 +115,23 @@ def _takes_basic(route: Route) -> bool:
     return route.operation.name == "users.auth"
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
     params = route.form.params
     found: list[dict[str, Any]] = []
     for name in route.path_names:
         is_shared = route.also is not None or name not in params
-        schema = UUID_OR_NAME if is_shared else params[name].schema
+        schema = UUID_OR_NAME if is_shared else params[name].text_schema(schemas)
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     for header, name in route.headers.items():
-        found.append({"name": header.title(), "in": "header", "schema": params[name].text_schema})
+        schema = params[name].text_schema(schemas)
+        found.append({"name": header.title(), "in": "header", "schema": schema})
     for header, text in route.heeds.items():
         schema = {"type": "string", "description": text}
         found.append({"name": header, "in": "header", "schema": schema})
     if route.method in {"GET", "DELETE"}:
         for name in route.form.names:
             if name not in route.elsewhere:
-                schema = params[name].text_schema
+                schema = params[name].text_schema(schemas)
                 if name in route.no_default:
                     del schema["default"]
                 found.append({"name": name, "in": "query", "schema": schema})
@@ -140,13 +141,14 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     return found
 
 
-def _body(route: Route) -> dict[str, Any] | None:
+def _body(route: Route, schemas: Schemas) -> dict[str, Any] | None:
     if route.body is not None:
-        return dict(route.body)
+        return route.body(schemas)
     if not route.takes_body:
         return None
-    schema, example = route.form.schema(route.elsewhere), route.form.example(route.elsewhere)
-    return {JSON: {"schema": schema, "example": example}}
+    form, name = route.form, route.operation.input.__name__
+    schema = schemas.named(name, form.schema(schemas, route.elsewhere))
+    return {JSON: {"schema": schema, "example": form.example(route.elsewhere)}}
 
 
 def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
@@ -185,7 +187,7 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "; ".join(f"`{slug}`" for slug in slugs),
-            "content": {PROBLEM_JSON: {"schema": {"$ref": f"{SCHEMAS}Problem"}}},
+            "content": {PROBLEM_JSON: {"schema": reference("Problem")}},
         }
         for status, slugs in sorted(by_status.items())
     }
@@ -207,11 +209,8 @@ def _page(page: Page) -> dict[str, Any]:
         },
     }
     if "{" in page.path:
-        slugs = [error.slug for error in e.CATALOGUE]
-        schema = {"type": "string", "enum": slugs}
-        document["parameters"] = [
-            {"name": "slug", "in": "path", "required": True, "schema": schema}
-        ]
+        slug = {"name": "slug", "in": "path", "required": True, "schema": reference("ProblemCode")}
+        document["parameters"] = [{**slug, "description": "The `code` of a problem."}]
     return document
 
 
@@ -241,12 +240,14 @@ def _rpc() -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": _one_or_many(CALL), "examples": requests}},
+            "content": {JSON: {"schema": _one_or_many(reference("RpcCall")), "examples": requests}},
         },
         "responses": {
             "200": {
                 "description": "The reply, or an array of replies to a batch.",
-                "content": {JSON: {"schema": _one_or_many(REPLY), "examples": replies}},
+                "content": {
+                    JSON: {"schema": _one_or_many(reference("RpcReply")), "examples": replies}
+                },
             },
             "204": {"description": "Nothing but notifications were sent."},
             **_failures(failures),

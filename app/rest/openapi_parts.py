@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.domain import errors as e
+from app.wire.schemas import reference
 
 UUID_OR_NAME = {
     "type": "string",
@@ -10,36 +11,41 @@ UUID_OR_NAME = {
     "examples": ["demoaccount"],
 }
 _ID = {"type": ["string", "number", "null"]}
-CALL: dict[str, Any] = {
+_CALL: dict[str, Any] = {
     "type": "object",
+    "description": "A request, or without `id` a notification.",
     "properties": {
         "jsonrpc": {"const": "2.0"},
         "method": {"type": "string", "examples": ["users.create"]},
         "auth": {"type": ["string", "null"], "description": "A token or an access key."},
-        "params": {"type": ["object", "array", "null"]},
+        "params": {
+            "type": ["object", "array", "null"],
+            "description": "By name or by position.",
+            "additionalProperties": True,
+            "items": {},
+        },
         "id": _ID,
     },
     "required": ["jsonrpc", "method"],
 }
-REPLY: dict[str, Any] = {
+_REPLY: dict[str, Any] = {
     "type": "object",
+    "description": "Either a result or an error.",
     "properties": {
         "jsonrpc": {"const": "2.0"},
         "id": _ID,
         "result": {},
-        "error": {
-            "type": "object",
-            "properties": {
-                "code": {"type": "integer"},
-                "message": {"type": "string"},
-                "data": {},
-            },
-            "required": ["code", "message"],
-        },
+        "error": reference("RpcError"),
     },
     "required": ["jsonrpc", "id"],
 }
-PROBLEM: dict[str, Any] = {
+_RPC_ERROR: dict[str, Any] = {
+    "type": "object",
+    "description": "Why a call was refused.",
+    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}, "data": {}},
+    "required": ["code", "message"],
+}
+_PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "Why a request was refused (RFC 9457).",
     "properties": {
@@ -47,22 +53,12 @@ PROBLEM: dict[str, Any] = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "code": {"type": "string", "enum": [error.slug for error in e.CATALOGUE]},
+        "code": reference("ProblemCode"),
         "request_id": {"type": "string"},
         "errors": {
             "type": "array",
             "description": "What is wrong where, for `invalid-input`.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "detail": {"type": "string"},
-                    "pointer": {"type": "string", "description": "A member, as a JSON pointer."},
-                    "query": {"type": "string", "description": "A query parameter."},
-                    "path": {"type": "string", "description": "A part of the path."},
-                    "header": {"type": "string", "description": "A header."},
-                },
-                "required": ["detail"],
-            },
+            "items": reference("Flaw"),
         },
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],
@@ -76,6 +72,31 @@ PROBLEM: dict[str, Any] = {
             "request_id": "9f0c2b8e6d3a4c51",
         }
     ],
+}
+_PROBLEM_CODE = {
+    "type": "string",
+    "description": "Which error it is; never used again for another.",
+    "enum": [error.slug for error in e.CATALOGUE],
+}
+_FLAW: dict[str, Any] = {
+    "type": "object",
+    "description": "What is wrong, and one of the places where.",
+    "properties": {
+        "detail": {"type": "string"},
+        "pointer": {"type": "string", "description": "A member, as a JSON pointer."},
+        "query": {"type": "string", "description": "A query parameter."},
+        "path": {"type": "string", "description": "A part of the path."},
+        "header": {"type": "string", "description": "A header."},
+    },
+    "required": ["detail"],
+}
+PARTS = {
+    "Problem": _PROBLEM,
+    "ProblemCode": _PROBLEM_CODE,
+    "Flaw": _FLAW,
+    "RpcCall": _CALL,
+    "RpcReply": _REPLY,
+    "RpcError": _RPC_ERROR,
 }
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {

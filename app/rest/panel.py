@@ -13,7 +13,7 @@ from app.usecases.accounts import CheckUsername
 from app.usecases.admin_users import LIMIT_DEFAULT
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
-from app.usecases.views import PanelUser, UserPage
+from app.usecases.views import PanelUser, PanelUsers, UserPage
 from app.wire import json
 from app.wire.http import JSON, JsonResponse
 
@@ -30,7 +30,7 @@ _ETAG = "The strong entity tag of this version of the account."
     {
         200: Answer(
             "The accounts by uuid: all of them, or one page where `limit` or `cursor` is given.",
-            dict[str, PanelUser],
+            PanelUsers,
             RESULT_EXAMPLES["admin.users.list"]["users"],
             headers={"Link": _LINK},
         )

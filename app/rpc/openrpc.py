@@ -65,7 +65,7 @@ def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "description": operation.description,
         "tags": [{"name": operation.group, "description": _TAGS[operation.group]}],
         "paramStructure": "either",
-        "params": [_param(form, name) for name in form.names],
+        "params": [_param(form, name, schemas) for name in form.names],
         "result": result,
         "errors": _errors(operation),
         "examples": [_example(operation, form)],
@@ -73,13 +73,13 @@ def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     }
 
 
-def _param(form: InputForm, name: str) -> dict[str, Any]:
+def _param(form: InputForm, name: str, schemas: Schemas) -> dict[str, Any]:
     param = form.params[name]
     return {
         "name": name,
         "description": param.doc.description,
         "required": param.required,
-        "schema": param.schema,
+        "schema": param.schema(schemas),
     }
 
 

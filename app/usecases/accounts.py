@@ -222,11 +222,11 @@ async def list_guilds(call: Call, command: Nothing) -> list[GuildView]:
 
 @dataclass(frozen=True, slots=True)
 class SetPresence:
-    """A presence to set; without one it is only read."""
+    """The presence to set."""
 
-    presence: (
-        Annotated[str, Param("The presence to set.", "ONLINE", choices=tuple(Presence))] | Unset
-    ) = UNSET
+    presence: Annotated[str, Param("The presence to set.", "ONLINE", shown=Presence)] | Unset = (
+        UNSET
+    )
 
 
 async def presence(call: Call, command: SetPresence) -> Presence | None:

@@ -11,7 +11,7 @@ from app.domain.users import User
 from app.usecases.accounts import Nothing, find_user
 from app.usecases.call import Call
 from app.usecases.operation import UNSET, Param, Unset
-from app.usecases.views import GuildView, Put, ServerView, guild_view, server_view
+from app.usecases.views import GuildView, Put, Servers, ServerView, guild_view, server_view
 
 ServerUuid = Annotated[str, Param("The server's uuid.", "7c9e6679-7425-40de-944b-e07fc1f90ae7")]
 GuildId = Annotated[str, Param("The guild's snowflake.", "71395574100676610")]
@@ -20,7 +20,7 @@ AccountParam = Annotated[
 ]
 
 
-async def list_servers(call: Call, command: Nothing) -> dict[str, ServerView]:
+async def list_servers(call: Call, command: Nothing) -> Servers:
     """Returns all servers, keyed by uuid.
 
     Admins may.

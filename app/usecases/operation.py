@@ -24,10 +24,14 @@ UNSET = Unset.UNSET
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """What the documents say of one member of an input; stands in its `Annotated` type."""
+    """What the documents say of one member of an input; stands in its `Annotated` type.
+
+    `shown` is the type they show where the function itself reads a plainer one.
+    """
 
     description: str
     example: Any = None
+    shown: type | None = None
     choices: tuple[str, ...] = ()
     minimum: int | None = None
     maximum: int | None = None

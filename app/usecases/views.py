@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, NotRequired, TypeVar
 
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.credentials import AccessKey, Session
 from app.domain.ports import Transaction
@@ -13,7 +13,8 @@ from app.domain.registry import Guild, Server
 from app.domain.users import User
 
 T = TypeVar("T")
-Bit = Literal[0, 1]
+# A type that is to have a name in the documents is an alias that knows its name.
+Bit = TypeAliasType("Bit", Literal[0, 1])
 
 
 class ChatUser(TypedDict):
@@ -35,6 +36,9 @@ class PanelUser(TypedDict):
     disabled: NotRequired[Literal[1]]
 
 
+PanelUsers = TypeAliasType("PanelUsers", dict[str, PanelUser])
+
+
 class PanelUserDetail(PanelUser):
     """An account as the panel shows it: the list's members and its servers' uuids."""
 
@@ -54,7 +58,7 @@ class CreatedUser(PanelUser, _Names):
 class UserPage(TypedDict):
     """A page of a list, by uuid; `next` is the cursor of the page after it, null on the last."""
 
-    users: dict[str, PanelUser]
+    users: PanelUsers
     next: str | None
 
 
@@ -109,6 +113,9 @@ class ServerView(TypedDict):
     owner: str
     name: str
     active: Bit
+
+
+Servers = TypeAliasType("Servers", dict[str, ServerView])
 
 
 @dataclass(frozen=True, slots=True)

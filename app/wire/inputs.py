@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from functools import cache
+from inspect import getdoc
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -15,16 +16,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    TypeAdapter,
     ValidationError,
-    WithJsonSchema,
     create_model,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from app.domain.errors import FLAWS_MAX, Flaw, InvalidInput
 from app.usecases.operation import Param, Unset
-from app.usecases.views import Result
+from app.usecases.views import Bit, Result
+from app.wire.schemas import Schemas
 
 _TEXT_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -86,12 +87,13 @@ class InputForm:
         }
         return self.read(values, place="query")
 
-    def schema(self, without: Collection[str] = ()) -> dict[str, Any]:
+    def schema(self, schemas: Schemas, without: Collection[str] = ()) -> dict[str, Any]:
         """The JSON Schema of the members, but for some that travel elsewhere."""
         shown = [param for param in self.params.values() if param.name not in without]
         return {
             "type": "object",
-            "properties": {param.name: param.schema for param in shown},
+            "description": getdoc(self._input_type),
+            "properties": {param.name: param.schema(schemas) for param in shown},
             "required": [param.name for param in shown if param.required],
             "additionalProperties": False,
         }
@@ -118,21 +120,19 @@ class InputParam:
         default = ... if self.required else None
         return (_read_as(self._type), default)
 
-    @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self, schemas: Schemas) -> dict[str, Any]:
         """The JSON Schema of the member."""
-        return self._described(self._type)
+        return self._described(self._type, schemas)
 
-    @property
-    def text_schema(self) -> dict[str, Any]:
+    def text_schema(self, schemas: Schemas) -> dict[str, Any]:
         """The same where the member travels as a text, which cannot be null."""
         plain = self._type
         if self.takes_null:
             (plain,) = [part for part in get_args(plain) if part is not NoneType]
-        return self._described(plain)
+        return self._described(plain, schemas)
 
-    def _described(self, plain: Any) -> dict[str, Any]:
-        schema = TypeAdapter(_read_as(plain)).json_schema()
+    def _described(self, plain: Any, schemas: Schemas) -> dict[str, Any]:
+        schema = schemas.of(self.doc.shown or _read_as(plain), "validation")
         schema["description"] = self.doc.description
         if self.doc.example is not None:
             schema["examples"] = [self.doc.example]
@@ -199,15 +199,13 @@ def _flag(value: Any) -> bool:
     raise PydanticCustomError("flag", "must be 0, 1, true or false")
 
 
-_Flag = Annotated[
-    bool,
-    BeforeValidator(_flag),
-    WithJsonSchema({"oneOf": [{"type": "integer", "enum": [0, 1]}, {"type": "boolean"}]}),
-]
+Flag = TypeAliasType(
+    "Flag", Annotated[bool, BeforeValidator(_flag, json_schema_input_type=Bit | bool)]
+)
 
 
 def _read_as(plain: Any) -> Any:
-    return _Flag if plain is bool else plain
+    return Flag if plain is bool else plain
 
 
 def _flaw(error: ErrorDetails, place: str) -> Flaw:

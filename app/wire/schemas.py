@@ -1,10 +1,13 @@
-"""JSON Schemas of what the answers show, for both documents."""
+"""JSON Schemas of what is sent and shown, for both documents."""
 
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 SCHEMAS = "#/components/schemas/"
+_Mode = Literal["validation", "serialization"]
 
 
 class Schemas:
@@ -13,18 +16,39 @@ class Schemas:
     def __init__(self) -> None:
         self.definitions: dict[str, Any] = {}
 
-    def of(self, annotation: Any) -> dict[str, Any]:
-        """The schema of a type; a named one by reference."""
-        adapter = TypeAdapter(annotation)
-        schema = adapter.json_schema(mode="serialization", ref_template=f"{SCHEMAS}{{model}}")
-        self.definitions.update(_untitled(schema.pop("$defs", {})))
-        if "title" in schema and schema.get("type") == "object":
-            name = schema["title"]
-            self.definitions[name] = _untitled(schema)
-            return {"$ref": f"{SCHEMAS}{name}"}
-        named = _untitled(schema)
-        assert isinstance(named, dict)
-        return named
+    def of(self, annotation: Any, mode: _Mode = "serialization") -> dict[str, Any]:
+        """The schema of a type; of one that has a name, a reference."""
+        schema, definitions = _schema(annotation, mode)
+        self.definitions.update(definitions)
+        return {**schema}
+
+    def named(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+        """A reference to `schema`, which gets this name."""
+        self.definitions[name] = schema
+        return reference(name)
+
+
+class _Named(GenerateJsonSchema):
+    """A view's suffix tells it from the domain's entity; no document shows the entity."""
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(name).removesuffix("View")
+
+
+def reference(name: str) -> dict[str, Any]:
+    """A reference to the schema of this name."""
+    return {"$ref": f"{SCHEMAS}{name}"}
+
+
+@cache
+def _schema(annotation: Any, mode: _Mode) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of a type, and those that it refers to."""
+    schemas, whole = TypeAdapter.json_schemas(
+        [("it", mode, TypeAdapter(annotation))],
+        ref_template=f"{SCHEMAS}{{model}}",
+        schema_generator=_Named,
+    )
+    return _untitled(schemas["it", mode]), _untitled(whole.get("$defs", {}))
 
 
 def _untitled(schema: Any) -> Any:

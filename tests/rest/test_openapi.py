@@ -109,6 +109,13 @@ def test_an_operation_is_described_and_has_its_place(operation: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("operation", CALLS)
+def test_what_an_operation_takes_and_shows_has_a_name_for_generated_clients(
+    operation: dict[str, Any],
+) -> None:
+    assert "'properties'" not in repr(operation)
+
+
+@pytest.mark.parametrize("operation", CALLS)
 def test_every_refusal_of_an_operation_is_a_problem(operation: dict[str, Any]) -> None:
     failures = {status: r for status, r in operation["responses"].items() if status >= "400"}
     assert {"400", "500", "503"} <= set(failures)
@@ -162,8 +169,9 @@ def test_every_view_that_is_answered_has_an_example() -> None:
 
 
 def test_the_codes_of_a_problem_are_the_catalogue() -> None:
-    codes = DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
-    assert codes == [error.slug for error in CATALOGUE]
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["Problem"]["properties"]["code"] == {"$ref": "#/components/schemas/ProblemCode"}
+    assert schemas["ProblemCode"]["enum"] == [error.slug for error in CATALOGUE]
 
 
 def test_the_chat_door_has_an_example_of_every_method() -> None:
@@ -177,6 +185,13 @@ def test_every_parameter_is_described(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", []):
         described = parameter.get("description") or parameter["schema"].get("enum")
         assert described, parameter["name"]
+
+
+def test_every_name_of_a_schema_is_used_and_none_speaks_of_the_code() -> None:
+    names = set(DOCUMENT["components"]["schemas"])
+    used = set(re.findall(r"'#/components/schemas/(\w+)'", repr(DOCUMENT)))
+    assert used == names
+    assert not [name for name in names if name.endswith("View")]
 
 
 def test_no_text_is_said_to_be_null() -> None:

@@ -52,8 +52,8 @@ def path_of(route: Route) -> str:
 
 def body_of(route: Route) -> dict[str, Any]:
     """A body with every member that the route takes; None where it takes none."""
-    form, taken = route.form, set(route.form.names) - route.elsewhere
-    return {name: form.params[name].schema.get("examples", ["x"])[0] for name in taken}
+    docs = {name: route.form.params[name].doc for name in set(route.form.names) - route.elsewhere}
+    return {name: "x" if doc.example is None else doc.example for name, doc in docs.items()}
 
 
 def named(routes: Any) -> Any:

@@ -57,8 +57,8 @@ FLAGS = [("users.password", "revoke_keys"), ("admin.users.create", "admin")]
 
 def example(method: str) -> dict[str, Any]:
     """A well-typed value for every parameter, in the order of positions."""
-    params = METHODS[method].form.params
-    return {name: param.schema.get("examples", ["x"])[0] for name, param in params.items()}
+    docs = {name: param.doc for name, param in METHODS[method].form.params.items()}
+    return {name: "x" if doc.example is None else doc.example for name, doc in docs.items()}
 
 
 async def error_of(door: Gateway, method: str, params: object) -> dict[str, Any]:

@@ -22,8 +22,14 @@ const prose = (text) =>
 const pretty = (value) => JSON.stringify(value, null, 2);
 const block = (text, label) => h("pre", { tabindex: "0", "aria-label": label }, h("code", {}, text));
 
+const nameIn = (schema) => schema.$ref.split("/").pop();
+
+// A name where there are members to look up, else what stands behind the name.
 function typeOf(schema, schemas) {
-  if (schema.$ref) return schema.$ref.split("/").pop();
+  if (schema.$ref) {
+    const target = schemas[nameIn(schema)];
+    return target.properties ? nameIn(schema) : typeOf(target, schemas);
+  }
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   for (const kind of ["anyOf", "oneOf"]) {
@@ -36,10 +42,11 @@ function typeOf(schema, schemas) {
   return [schema.type ?? "anything", schema.format].flat().filter(Boolean).join(", ");
 }
 
-// The named schema that a result is made of, if there is one.
+// The schema with members that a result is made of, if there is one.
 function named(schema, schemas) {
-  const inner = schema.$ref ? schema : schema.items ?? schema.additionalProperties ?? {};
-  return inner.$ref ? schemas[inner.$ref.split("/").pop()] : undefined;
+  const target = schema.$ref ? schemas[nameIn(schema)] : schema;
+  const inner = target.items ?? target.additionalProperties;
+  return target.properties || !inner?.$ref ? target : named(inner, schemas);
 }
 
 function members(rows, schemas, caption) {
@@ -53,7 +60,7 @@ function members(rows, schemas, caption) {
 function resultView(result, schemas) {
   const schema = named(result.schema, schemas);
   const shown = [h("p", {}, h("code", {}, typeOf(result.schema, schemas)))];
-  if (schema?.properties) {
+  if (schema.properties) {
     const required = new Set(schema.required ?? []);
     const rows = Object.entries(schema.properties).map(([name, part]) => ({ name, schema: part, required: required.has(name) }));
     shown.push(members(rows, schemas, "Its members"));
