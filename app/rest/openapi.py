@@ -56,7 +56,7 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     paths["/rpc"] = {"post": _rpc()}
     for page in filter(lambda page: page.documented, PAGES):
-        paths[page.path] = {"get": _page(page)}
+        paths[page.path] = {"get": _page(page, schemas)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -154,7 +154,9 @@ def _body(route: Route, schemas: Schemas) -> dict[str, Any] | None:
 def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
     document: dict[str, Any] = {"description": answer.description}
     if answer.body is not None:
-        content = {"schema": schemas.of(answer.body), "example": answer.example}
+        content = {"schema": schemas.of(answer.body)}
+        if answer.example is not None:
+            content["example"] = answer.example
         document["content"] = {answer.media_type: content}
     if answer.headers:
         document["headers"] = {
@@ -193,10 +195,11 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     }
 
 
-def _page(page: Page) -> dict[str, Any]:
+def _page(page: Page, schemas: Schemas) -> dict[str, Any]:
     errors: list[_Error] = [e.InvalidInput]
     if page.for_admins:
         errors += [e.Unauthenticated, e.Forbidden]
+    answer = Answer(f"{page.summary}.", page.body, media_type=page.media_type)
     document: dict[str, Any] = {
         "operationId": page.id,
         "summary": page.summary,
@@ -204,7 +207,7 @@ def _page(page: Page) -> dict[str, Any]:
         "tags": [_OPERATOR],
         "security": [{}, *_SECURITY] if page.for_admins else [],
         "responses": {
-            "200": {"description": page.summary + ".", "content": {page.media_type: {}}},
+            "200": _answer(answer, schemas),
             **_failures([*errors, e.NotFound] if "{" in page.path else errors),
         },
     }

@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from html import escape
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
+from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.errors import CATALOGUE, NotFound
 from app.domain.policy import Access
@@ -43,6 +44,33 @@ _PAGE = """<!doctype html>
 """
 
 
+class Health(TypedDict):
+    """What a healthy gateway says."""
+
+    status: Literal["ok"]
+
+
+class Jwk(TypedDict):
+    """A public key on the curve P-256 (RFC 7517)."""
+
+    kty: Literal["EC"]
+    crv: Literal["P-256"]
+    x: str
+    y: str
+    kid: str
+    use: Literal["sig"]
+    alg: Literal["ES256"]
+
+
+class JwkSet(TypedDict):
+    """The keys that are trusted, and those whose last tokens have not expired yet."""
+
+    keys: list[Jwk]
+
+
+Document = TypeAliasType("Document", dict[str, Any])
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One row: a path that takes GET and HEAD, for the application and for the documents."""
@@ -53,6 +81,7 @@ class Page:
     description: str
     answer: Callable[["System", Scope], Awaitable[Response]]
     media_type: str = JSON
+    body: Any = str
     for_admins: bool = False
     documented: bool = True
 
@@ -125,6 +154,7 @@ PAGES = (
         "Whether the process answers",
         "For a supervisor: a failure means that the process should be started again.",
         System._live,
+        body=Health,
     ),
     Page(
         "/health/ready",
@@ -132,6 +162,7 @@ PAGES = (
         "Whether requests can be served",
         "For a load balancer: the store answers. Else 503.",
         System._ready,
+        body=Health,
     ),
     Page(
         "/.well-known/jwks.json",
@@ -141,14 +172,23 @@ PAGES = (
         "when the token expires.",
         System._jwks,
         JWK_SET,
+        body=JwkSet,
     ),
-    Page("/openapi.json", "openapi", "This document", "OpenAPI 3.1.", System._openapi),
+    Page(
+        "/openapi.json",
+        "openapi",
+        "This document",
+        "OpenAPI 3.1.",
+        System._openapi,
+        body=Document,
+    ),
     Page(
         "/rpc/openrpc.json",
         "openrpc",
         "The chat's door, described",
         "OpenRPC 1.3; `rpc.discover` answers the same.",
         System._openrpc,
+        body=Document,
     ),
     Page(
         "/docs",
