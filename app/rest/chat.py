@@ -34,8 +34,8 @@ async def log_in(ask: Ask) -> Response:
     return JsonResponse({**issued.view, **oauth2, "expires_in": issued.expires_in})
 
 
-shows(door, "POST", "/users/@self", "users.create", status=201, description="Registered.")
 shows(door, "GET", "/users/@self", "users.self")
+shows(door, "POST", "/users/@self", "users.create", status=201, description="Registered.")
 shows(door, "PATCH", "/users/@self", "users.update", description="As it is now.")
 shows(door, "POST", "/users/@self/token", "users.refresh")
 shows(door, "GET", "/users/@self/guilds", "users.guilds")

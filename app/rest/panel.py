@@ -107,6 +107,7 @@ def _prefers_representation(ask: Ask) -> bool:
 _EXISTS = Answer("For a username: somebody has it, or it is held back.")
 
 
+@door.route("HEAD", "/users/{uuid}", "users.check", {204: _EXISTS})
 @door.route(
     "GET",
     "/users/{uuid}",
@@ -124,7 +125,6 @@ _EXISTS = Answer("For a username: somebody has it, or it is held back.")
     also="users.check",
     heeds={"If-None-Match": "Only if the account has another entity tag by now."},
 )
-@door.route("HEAD", "/users/{uuid}", "users.check", {204: _EXISTS})
 async def get_user(ask: Ask) -> Response:
     if parse_uuid(ask.path["uuid"]) is None:
         return await _check_username(ask)
