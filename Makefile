@@ -30,6 +30,10 @@ serve: .venv/.app  ## start the service
 test: .venv/.dev  ## run every test
 	@$(BIN)/pytest
 
+.PHONY: clients
+clients: .venv/.dev  ## let generated clients use a server, and show what they do
+	@REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/clients
+
 .PHONY: format
 format: .venv/.dev  ## put the code into its one form
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -59,16 +63,20 @@ check-imports: .venv/.dev
 
 # ------------------------------------------------------------------------------ lock
 
-COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --quiet \
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --quiet \
 	--custom-compile-command "make lock"
-RUNTIME := --group install
-DEV := --group dev --constraint requirements/runtime.txt
+RUNTIME := pyproject.toml --group install
+DEV := pyproject.toml --group dev --constraint requirements/runtime.txt
+CLIENTS := --group clients
 
 # uv keeps the pins it finds in its output file; `make lock UPGRADE=1` moves them all.
 .PHONY: lock
 lock: | $(BIN)/uv  ## pin what pyproject.toml asks for in requirements/ (UPGRADE=1: to the newest)
 	@$(COMPILE) $(RUNTIME) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/runtime.txt
 	@$(COMPILE) $(DEV) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/dev.txt
+	@$(COMPILE) $(CLIENTS) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/clients.txt
+	@if command -v npm >/dev/null; then cd tests/clients && npm install --package-lock-only --loglevel=error >/dev/null; \
+		else echo "There is no npm, so tests/clients/package-lock.json stays as it was." >&2; fi
 
 $(BIN)/uv:
 	@$(MAKE) --no-print-directory .venv/.dev
@@ -78,18 +86,21 @@ $(BIN)/uv:
 # index cannot be reached: then .venv, which holds exactly the pins, is held against pyproject.toml.
 check-lock: .venv/.dev
 	@echo "== lock"
+	@! grep -Hn '"resolved"' tests/clients/package-lock.json || { \
+		echo "A lock names no registry; 'make lock' leaves that out (tests/clients/.npmrc)." >&2; exit 1; }
 	@now=$$(mktemp -d); trap 'rm -rf "$$now"' EXIT; \
 	bare() { sed -e '/^ *--hash/d' -e 's/ \\$$//' "$$1"; }; \
 	cp requirements/*.txt "$$now"; \
 	status=0; \
-	{ $(COMPILE) $(RUNTIME) -o "$$now/runtime.txt" && $(COMPILE) $(DEV) -o "$$now/dev.txt"; } \
+	{ $(COMPILE) $(RUNTIME) -o "$$now/runtime.txt" && $(COMPILE) $(DEV) -o "$$now/dev.txt" \
+		&& $(COMPILE) $(CLIENTS) -o "$$now/clients.txt"; } \
 		>/dev/null 2>"$$now/said" || status=$$?; \
 	if [ $$status = 2 ]; then \
 		echo "The package index cannot be reached, so only this is checked: whether the pins satisfy pyproject.toml."; \
 		$(BIN)/uv pip install --python $(BIN)/python --offline --dry-run -r pyproject.toml --group dev 2>&1 \
 			| tee "$$now/said" | grep -q 'no changes' && exit 0; \
 	elif [ $$status = 0 ]; then \
-		for name in runtime dev; do \
+		for name in runtime dev clients; do \
 			diff -u --label "requirements/$$name.txt" <(bare "requirements/$$name.txt") \
 				--label "make lock" <(bare "$$now/$$name.txt") || status=1; \
 		done; \
@@ -137,3 +148,21 @@ endef
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@rm .venv/.adding
 	@touch .venv/.dev
+
+# --------------------------------------------------------------------------- clients
+#
+# What makes clients of the OpenAPI document and lints it, built when tests/clients/ first needs it.
+
+.PHONY: generators
+generators: tests/clients/.venv/.done tests/clients/node_modules/.done
+
+tests/clients/.venv/.done: requirements/clients.txt
+	@echo "Building $(@D) …"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/clients.txt
+	@touch $@
+
+tests/clients/node_modules/.done: tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc
+	@echo "Building $(@D) …"
+	@cd tests/clients && npm ci --loglevel=error >/dev/null
+	@touch $@
