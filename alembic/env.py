@@ -5,18 +5,19 @@ configured database, so that an engineer can draft a migration against it.
 """
 
 from alembic import context
+from alembic.config import Config
 
+from app.bootstrap import database_of
 from app.config import Settings
-from app.storage.migrations import migration
 from app.storage.tables import metadata
 
-# Kept by triggers, not by SQLModel: the full-text index over users and its shadow tables.
+# Not SQLModel's: the index over pieces of names, on SQLite a table with shadow tables.
 TEXT_INDEX = "users_text"
 
 
 def is_ours(name: str | None, kind: str, _parents: object) -> bool:
     """Whether autogenerate compares this object with the models."""
-    return kind != "table" or not (name or "").startswith(TEXT_INDEX)
+    return kind not in {"table", "index"} or not (name or "").startswith(TEXT_INDEX)
 
 
 def run() -> None:
@@ -32,9 +33,13 @@ def run() -> None:
     context.run_migrations()
 
 
+def run_by_itself(config: Config) -> None:
+    """The same on the connection of the configured database."""
+    context.config.attributes.update(config.attributes)
+    run()
+
+
 if context.config.attributes.get("connection") is None:
-    with migration(Settings().sqlite_path) as opened:
-        context.config.attributes.update(opened.attributes)
-        run()
+    database_of(Settings()).migrate(run_by_itself)
 else:
     run()

@@ -1,20 +1,20 @@
 """The only place that joins a port to an implementation."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from app.config import Settings
 from app.domain.errors import UsernameTaken
 from app.security.clock import SystemClock
-from app.security.ids import Snowflakes, SystemRandomness, request_id, worker_number
+from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_id, worker_number
 from app.security.passwords import Argon2Hasher
 from app.security.signing import SigningKeyFile, replace_file
 from app.security.tokens import JoseTokens
-from app.storage.engine import sqlite_engine
-from app.storage.migrations import SchemaError, migrate, require_current
-from app.storage.sqlite import SqliteStore
+from app.storage.postgres import PostgresServer, PostgresStore
+from app.storage.sqlite import SqliteFile, SqliteStore
+from app.storage.workers import WorkerLease
 from app.usecases.operator import make_first_admin, needs_first_admin
 from app.usecases.services import Services
 
@@ -35,18 +35,33 @@ class StartError(RuntimeError):
     """The server cannot start; the sentence says why."""
 
 
+def database_of(settings: Settings) -> SqliteFile | PostgresServer:
+    """Where the accounts are."""
+    path = settings.sqlite_path
+    if path is not None:
+        return SqliteFile(path)
+    assert settings.database_url is not None
+    return PostgresServer(settings.database_url)
+
+
 def prepare_data_dir(settings: Settings) -> None:
     """Make `DATA_DIR` (0700) and the database's folder where they are missing. Raises OSError."""
-    for folder in (settings.data_dir, settings.sqlite_path.parent):
+    folders = [settings.data_dir]
+    if settings.sqlite_path is not None:
+        folders.append(settings.sqlite_path.parent)
+    for folder in folders:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(settings.data_dir, os.W_OK | os.X_OK):
         raise PermissionError(13, "Permission denied", str(settings.data_dir))
 
 
 def prepare_store(settings: Settings) -> None:
-    """Bring the database to the present schema. Raises SchemaError, UnsoundSqliteError."""
+    """Bring the database to the present schema. Raises StoreError.
+
+    Where an event loop runs already, call this in a thread.
+    """
     prepare_data_dir(settings)
-    migrate(settings.sqlite_path)
+    database_of(settings).migrate()
 
 
 @asynccontextmanager
@@ -55,21 +70,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
 
     Raises SchemaError where the store is not prepared, StoreError where it cannot be read.
     """
-    if not settings.sqlite_path.exists():
-        raise SchemaError(
-            f"There is no database at {settings.sqlite_path.resolve()}: run 'gatehouse migrate', "
-            "or set GATEHOUSE_DATA_DIR to where it is."
-        )
     clock = SystemClock()
     async with AsyncExitStack() as closing:
-        engine = sqlite_engine(settings.sqlite_path)
-        closing.callback(engine.dispose)
-        require_current(engine)
-        store = SqliteStore(engine)
-        closing.push_async_callback(store.close)
+        database = database_of(settings)
+        opened: AbstractAsyncContextManager[SqliteStore | PostgresStore] = database.open()
+        store = await closing.enter_async_context(opened)
         hasher = Argon2Hasher()
         closing.callback(hasher.close)
-        worker = closing.enter_context(worker_number(settings.data_dir))
+        worker = await closing.enter_async_context(_worker(store, settings))
         newest = await store.read(lambda tx: tx.users.newest_id())
         signing = SigningKeyFile(settings.data_dir, clock)
         await signing.ensure(store)
@@ -85,14 +93,31 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         yield House(services, signing)
 
 
+@asynccontextmanager
+async def _worker(
+    store: SqliteStore | PostgresStore, settings: Settings
+) -> AsyncIterator[Callable[[], int]]:
+    """A snowflake worker number that no other live process on the store has."""
+    if isinstance(store, SqliteStore):
+        with worker_number(settings.data_dir) as number:
+            yield lambda: number
+    else:
+        async with WorkerLease(store, request_id(), WORKERS) as lease:
+            yield lease.number
+
+
 async def first_admin(house: House, settings: Settings, *, show: bool) -> str | None:
     """Where there never was an admin, make him; what to tell the operator of his key.
 
     The key is the configured one; else a new one, to be shown, or else kept in `DATA_DIR` (0600).
     """
-    services = house.services
-    if not await needs_first_admin(services):
+    if not await needs_first_admin(house.services):
         return None
+    async with database_of(settings).one_at_a_time():
+        return await _first_admin(house.services, settings, show=show)
+
+
+async def _first_admin(services: Services, settings: Settings, *, show: bool) -> str | None:
     key, told, keep = services.randomness.access_key(), "", None
     path = settings.data_dir.resolve() / ADMIN_KEY_FILE
     if settings.bootstrap_admin_key is not None:

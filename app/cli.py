@@ -8,14 +8,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from app.bootstrap import House, StartError, open_house, prepare_store
+from app.bootstrap import House, StartError, database_of, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
 from app.doctor import examine
 from app.domain.errors import DomainError
 from app.domain.users import Status
 from app.logs import configure_logs
 from app.security.signing import SigningKeyError
-from app.storage.engine import StoreError
+from app.storage.errors import StoreError
 from app.usecases import operator
 from app.usecases.admin_users import AdminCreateUser, ListUsers
 from app.usecases.credentials import CreateKey
@@ -84,7 +84,7 @@ def migrate() -> None:
     """Bring the database to the schema of this release."""
     settings = _settings()
     prepare_store(settings)
-    print(f"{settings.sqlite_path} is at the present schema.")
+    print(f"{database_of(settings)} is at the present schema.")
 
 
 @app.command()

@@ -5,6 +5,7 @@ Read where the process is put together and run; the other rooms get what they ne
 
 import os
 import re
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -69,7 +70,8 @@ class Settings(BaseSettings):
     )
 
     database_url: Annotated[
-        str | None, Field(description="`sqlite:///…`; by default a file in `DATA_DIR`.")
+        str | None,
+        Field(description="`sqlite:///…` or `postgresql://…`; by default a file in `DATA_DIR`."),
     ] = None
     data_dir: Annotated[
         Path, Field(description="Where the database and the signing key are; made with mode 0700.")
@@ -141,8 +143,8 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _sqlite(cls, value: str | None) -> str | None:
-        if value is not None:
+    def _database(cls, value: str | None) -> str | None:
+        if value is not None and not _is_postgresql(value):
             _sqlite_file(value)
         return value
 
@@ -170,11 +172,11 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def sqlite_path(self) -> Path:
-        """The database file."""
+    def sqlite_path(self) -> Path | None:
+        """The database file; None where the accounts are in PostgreSQL."""
         if self.database_url is None:
             return self.data_dir / DATABASE_NAME
-        return _sqlite_file(self.database_url)
+        return None if _is_postgresql(self.database_url) else _sqlite_file(self.database_url)
 
     @property
     def rules(self) -> Rules:
@@ -208,11 +210,24 @@ def _sentence(error: dict[str, Any]) -> str:
     return f"{name}: {re.sub('^Value error, ', '', error['msg'])}."
 
 
+def _is_postgresql(url: str) -> bool:
+    """Whether the URL names a PostgreSQL database; ValueError where it does so badly."""
+    if not url.startswith(("postgresql:", "postgres:")):
+        return False
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        named = parts.hostname and parts.path.strip("/") and parts.port != 0
+        if named and not (parts.query or parts.fragment):
+            return True
+    raise ValueError("a PostgreSQL database is named by postgresql://USER:PASSWORD@HOST/NAME")
+
+
 def _sqlite_file(url: str) -> Path:
     scheme, _, path = url.partition("://")
-    if scheme in {"postgresql", "postgres"}:
-        raise ValueError("this release keeps its accounts in SQLite: sqlite:///…")
     is_path = path.startswith("/") and path not in {"/", "/:memory:"} and "?" not in path
     if scheme != "sqlite" or not is_path:
-        raise ValueError("a database is named by sqlite:///PATH or sqlite:////ABSOLUTE/PATH")
+        raise ValueError(
+            "a database is named by sqlite:///PATH, sqlite:////ABSOLUTE/PATH or "
+            "postgresql://USER:PASSWORD@HOST/NAME"
+        )
     return Path(unquote(path[1:]))

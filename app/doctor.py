@@ -10,7 +10,8 @@ import pysqlite3
 from app.bootstrap import open_house
 from app.config import Settings
 from app.security.signing import KEY_FILE, SigningKeyError
-from app.storage.engine import StoreError, UnsoundSqliteError, require_sound_sqlite
+from app.storage.engine import UnsoundSqliteError, require_sound_sqlite
+from app.storage.errors import StoreError
 from app.usecases.operator import needs_first_admin
 
 
@@ -37,11 +38,9 @@ def _sqlite() -> Finding:
 
 
 def _modes(settings: Settings) -> Iterator[Finding]:
-    private = {
-        settings.data_dir: 0o700,
-        settings.sqlite_path: 0o600,
-        settings.data_dir / KEY_FILE: 0o600,
-    }
+    private = {settings.data_dir: 0o700, settings.data_dir / KEY_FILE: 0o600}
+    if settings.sqlite_path is not None:
+        private[settings.sqlite_path] = 0o600
     for path, wanted in private.items():
         yield _mode(path, wanted)
 

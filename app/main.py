@@ -1,5 +1,6 @@
 """The application: `create_app()` puts both doors on one set of services."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -117,7 +118,7 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
         if services is not None:
             yield
             return
-        prepare_store(settings)
+        await asyncio.to_thread(prepare_store, settings)
         async with open_house(settings) as house:
             await first_admin(house, settings, show=False)
             app.open_doors(house.services)

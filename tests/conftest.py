@@ -7,7 +7,7 @@ from shutil import copyfile
 import pytest
 from hypothesis import settings
 
-from app.storage.migrations import migrate
+from app.storage.sqlite import SqliteFile
 from tests.gateway import Gateway, open_gateway
 
 settings.register_profile("gatehouse", deadline=None, database=None, max_examples=100)
@@ -24,7 +24,7 @@ def anyio_backend() -> str:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database without rows; to copy it is faster than to migrate."""
     path = tmp_path_factory.mktemp("migrated") / "gatehouse.sqlite3"
-    migrate(path)
+    SqliteFile(path).migrate()
     return path
 
 

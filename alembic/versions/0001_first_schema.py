@@ -13,6 +13,8 @@ down_revision = None
 
 # A copy that later changes of the tables do not touch: times are milliseconds since 1970.
 _TIME = sa.BigInteger
+# Compared and sorted by code points on every engine.
+_TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -31,10 +33,11 @@ def downgrade() -> None:
         "access_keys",
         "sessions",
         "name_claims",
-        "users_text",
-        "users",
     ):
         op.drop_table(name)
+    if op.get_bind().dialect.name == "sqlite":
+        op.drop_table("users_text")
+    op.drop_table("users")
 
 
 def _create_accounts() -> None:
@@ -42,11 +45,11 @@ def _create_accounts() -> None:
         "users",
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("id", sa.BigInteger, nullable=False),
-        sa.Column("uuid", sa.String, nullable=False),
-        sa.Column("username", sa.String, nullable=False),
+        sa.Column("uuid", _TEXT, nullable=False),
+        sa.Column("username", _TEXT, nullable=False),
         sa.Column("display_name", sa.String, nullable=False),
         sa.Column("email", sa.String),
-        sa.Column("email_key", sa.String, nullable=False),
+        sa.Column("email_key", _TEXT, nullable=False),
         sa.Column("password_hash", sa.String),
         sa.Column("admin", sa.Boolean, nullable=False),
         sa.Column("disabled", sa.Boolean, nullable=False),
@@ -63,13 +66,20 @@ def _create_accounts() -> None:
         ["email_key"],
         unique=True,
         sqlite_where=sa.text("email_key <> ''"),
+        postgresql_where=sa.text("email_key <> ''"),
     )
     op.create_index("ix_users_email_key_number", "users", ["email_key", "number"])
-    for name, condition in (("admins", "admin IS 1"), ("disabled", "disabled IS 1")):
-        op.create_index(f"ix_users_{name}", "users", ["number"], sqlite_where=sa.text(condition))
+    for name, column in (("admins", "admin"), ("disabled", "disabled")):
+        op.create_index(
+            f"ix_users_{name}",
+            "users",
+            ["number"],
+            sqlite_where=sa.text(f"{column} IS 1"),
+            postgresql_where=sa.text(f"{column} IS TRUE"),
+        )
     op.create_table(
         "name_claims",
-        sa.Column("skeleton", sa.String, nullable=False),
+        sa.Column("skeleton", _TEXT, nullable=False),
         _user_id("name_claims"),
         sa.Column("held_until", _TIME),
         sa.PrimaryKeyConstraint("skeleton", name="pk_name_claims"),
@@ -78,7 +88,30 @@ def _create_accounts() -> None:
 
 
 def _create_text_index() -> None:
-    """Trigrams of names and addresses (sqlite.org/fts5.html), kept by triggers on `users`."""
+    """Trigrams of names and addresses, to find parts of them."""
+    if op.get_bind().dialect.name == "postgresql":
+        _create_trigram_index()
+    else:
+        _create_full_text_index()
+
+
+def _create_trigram_index() -> None:
+    """postgresql.org/docs/current/pgtrgm.html; where the server lacks it, a search is slower."""
+    op.execute(
+        """
+        DO $$ BEGIN
+            CREATE EXTENSION IF NOT EXISTS pg_trgm;
+            CREATE INDEX users_text ON users USING gin
+                (username gin_trgm_ops, email_key gin_trgm_ops);
+        EXCEPTION WHEN undefined_file OR insufficient_privilege OR feature_not_supported THEN
+            RAISE WARNING 'pg_trgm cannot be had: searching for a part of a name reads every row';
+        END $$
+        """
+    )
+
+
+def _create_full_text_index() -> None:
+    """sqlite.org/fts5.html, kept by triggers on `users`."""
     op.execute(
         "CREATE VIRTUAL TABLE users_text USING fts5("
         "username, email_key, content='users', content_rowid='number', tokenize='trigram')"
@@ -104,7 +137,7 @@ def _create_text_index() -> None:
 def _create_credentials() -> None:
     op.create_table(
         "sessions",
-        sa.Column("id", sa.String, nullable=False),
+        sa.Column("id", _TEXT, nullable=False),
         _user_id("sessions"),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=False),
@@ -116,7 +149,7 @@ def _create_credentials() -> None:
     op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
     op.create_table(
         "access_keys",
-        sa.Column("id", sa.String, nullable=False),
+        sa.Column("id", _TEXT, nullable=False),
         _user_id("access_keys"),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("secret_hash", sa.LargeBinary, nullable=False),
@@ -128,7 +161,7 @@ def _create_credentials() -> None:
     op.create_index("ix_access_keys_user_id", "access_keys", ["user_id"])
     op.create_table(
         "signing_keys",
-        sa.Column("kid", sa.String, nullable=False),
+        sa.Column("kid", _TEXT, nullable=False),
         sa.Column("jwk", sa.String, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("retired_at", _TIME),
@@ -161,7 +194,7 @@ def _create_registry() -> None:
     op.create_table(
         "servers",
         sa.Column("number", sa.Integer, nullable=False),
-        sa.Column("uuid", sa.String, nullable=False),
+        sa.Column("uuid", _TEXT, nullable=False),
         _user_id("servers", "owner_id"),
         sa.Column("name", sa.String, nullable=False),
         sa.Column("enabled", sa.Boolean, nullable=False),

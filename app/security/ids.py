@@ -7,7 +7,7 @@ import secrets
 import string
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,8 @@ class Snowflakes:
     newest id known at the start, and of every id given since.
     """
 
-    def __init__(self, clock: Clock, worker: int, floor: int = 0) -> None:
+    def __init__(self, clock: Clock, worker: Callable[[], int], floor: int = 0) -> None:
+        """`worker` gives the number that is this process's own, or raises Overloaded."""
         self._clock = clock
         self._worker = worker
         # One after the floor's: another worker may have used up the same millisecond.
@@ -49,7 +50,7 @@ class Snowflakes:
             if now > self._time or self._sequence == _SEQUENCE_END:
                 self._time, self._sequence = max(now, self._time + 1), 0
             time = self._time << (WORKER_BITS + SEQUENCE_BITS)
-            return time | self._worker << SEQUENCE_BITS | self._sequence
+            return time | self._worker() << SEQUENCE_BITS | self._sequence
 
     def uuid(self) -> str:
         """A new random UUID (RFC 9562 section 5.4)."""

@@ -8,6 +8,8 @@ from typing import Any
 import pysqlite3
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from app.storage.errors import StoreError
+
 # https://sqlite.org/wal.html, section "The WAL-Reset Bug": two connections that write may corrupt
 # the file with a library before 3.51.3, but for the releases it was mended in afterwards.
 SOUND_SINCE = (3, 51, 3)
@@ -16,10 +18,6 @@ BUSY_TIMEOUT = 5.0
 READERS = 4
 # A connection for each reader and one for the writer.
 POOL_SIZE = READERS + 1
-
-
-class StoreError(RuntimeError):
-    """The store cannot be worked with; the sentence says why."""
 
 
 class UnsoundSqliteError(StoreError):

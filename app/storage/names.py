@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
 
+from app.storage.inserts import insert_new
 from app.storage.prepared import Prepared
 from app.storage.tables import NameClaimRow, metadata
 from app.storage.types import milliseconds
@@ -26,9 +26,8 @@ class NameTable:
             is_held = and_(is_held, _COLUMN.held_until <= now)
         in_the_way = or_(_COLUMN.user_id == user_id, is_held)
         self._connection.execute(delete(_CLAIMS).where(_COLUMN.skeleton == skeleton, in_the_way))
-        claim = insert(_CLAIMS).values(skeleton=skeleton, user_id=user_id, held_until=None)
-        claim = claim.on_conflict_do_nothing(index_elements=[_COLUMN.skeleton])
-        return bool(self._connection.execute(claim).rowcount)
+        claim = {"skeleton": skeleton, "user_id": user_id, "held_until": None}
+        return insert_new(self._connection, _CLAIMS, claim)
 
     def release(self, user_id: int, held_until: datetime) -> None:
         self._connection.execute(

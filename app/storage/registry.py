@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from app.domain.registry import Guild, Server
+from app.storage.inserts import insert_new
 from app.storage.tables import GuildMemberRow, GuildRow, ServerRow, UserRow, metadata
 
 _USERS = metadata.tables[UserRow.__tablename__]
@@ -45,8 +45,7 @@ class GuildTable:
         return self._where(or_(_GUILDS.c.owner_id == user_id, _GUILDS.c.id.in_(joined)))
 
     def add_member(self, guild_id: int, user_id: int) -> bool:
-        query = upsert(_MEMBERS).values(guild_id=guild_id, user_id=user_id)
-        return bool(self._connection.execute(query.on_conflict_do_nothing()).rowcount)
+        return insert_new(self._connection, _MEMBERS, {"guild_id": guild_id, "user_id": user_id})
 
     def remove_member(self, guild_id: int, user_id: int) -> bool:
         query = delete(_MEMBERS).where(

@@ -2,19 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
 import pysqlite3
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
 from app.storage.constraints import is_passing
-from app.storage.engine import BUSY_TIMEOUT, READERS
+from app.storage.engine import BUSY_TIMEOUT, READERS, sqlite_engine
+from app.storage.errors import StoreError
+from app.storage.migrations import (
+    MIGRATION_TIMEOUT,
+    SchemaError,
+    Steps,
+    alembic_config,
+    require_current,
+    require_known,
+    to_head,
+)
 from app.storage.notes import Notes
 from app.storage.recent import Recent
 from app.storage.unit_of_work import RecentTransaction, SqlTransaction
@@ -22,6 +35,66 @@ from app.storage.unit_of_work import RecentTransaction, SqlTransaction
 T = TypeVar("T")
 
 _LOG = logging.getLogger("gatehouse.store")
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteFile:
+    """The database in one file."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def migrate(self, steps: Steps = to_head) -> None:
+        """Do `steps`, all of them or nothing. Raises StoreError, SchemaError.
+
+        BEGIN IMMEDIATE is the lock: of two that migrate at once, the second waits, then finds
+        nothing left to do. Foreign keys are checked at the end, since a table may be rebuilt.
+        """
+        engine = sqlite_engine(self.path, foreign_keys=False, timeout=MIGRATION_TIMEOUT)
+        try:
+            with (
+                engine.connect().execution_options(begin="IMMEDIATE") as connection,
+                connection.begin(),
+            ):
+                require_known(connection)
+                steps(alembic_config(connection))
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                    raise SchemaError("The migration would leave rows that refer to nothing.")
+        except DBAPIError as error:
+            raise StoreError(f"{self.path}: {error.orig}.") from error
+        finally:
+            engine.dispose()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["SqliteStore"]:
+        """The store. Raises SchemaError where it is not prepared, StoreError where it is unfit."""
+        if not self.path.exists():
+            raise SchemaError(
+                f"There is no database at {self.path.resolve()}: run 'gatehouse migrate', "
+                "or set GATEHOUSE_DATA_DIR to where it is."
+            )
+        engine = sqlite_engine(self.path)
+        try:
+            with engine.connect() as connection:
+                require_current(connection)
+        except DBAPIError as error:
+            engine.dispose()
+            raise StoreError(f"{self.path}: {error.orig}.") from error
+        except SchemaError:
+            engine.dispose()
+            raise
+        store = SqliteStore(engine)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    @asynccontextmanager
+    async def one_at_a_time(self) -> AsyncIterator[None]:
+        """For what must not be begun twice: here every write is alone anyway."""
+        yield
 
 
 class SqliteStore:

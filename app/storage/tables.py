@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData
 from sqlmodel import Field, SQLModel
 
 from app.domain.presence import Presence
-from app.storage.types import Milliseconds, PresenceText
+from app.storage.types import Milliseconds, PresenceText, Text
 
 # Every constraint has a name of our own: `constraints.py` maps it to its domain error.
 SQLModel.metadata = metadata = MetaData(
@@ -20,27 +20,45 @@ SQLModel.metadata = metadata = MetaData(
 )
 
 
+def _index(name: str, column: str, *, sqlite: str, postgresql: str, unique: bool = False) -> Index:
+    """An index over the rows that fit the condition, as each engine writes it."""
+    return Index(
+        name,
+        column,
+        unique=unique,
+        sqlite_where=text(sqlite),
+        postgresql_where=text(postgresql),
+    )
+
+
+_ADDRESS = "email_key <> ''"
+
+
 class UserRow(SQLModel, table=True):
     """An account. `email_key` is '' for none: every column of an index has a value to sort by."""
 
     __tablename__ = "users"
     __table_args__ = (
-        Index("uq_users_email_key", "email_key", unique=True, sqlite_where=text("email_key <> ''")),
+        _index(
+            "uq_users_email_key", "email_key", sqlite=_ADDRESS, postgresql=_ADDRESS, unique=True
+        ),
         Index("ix_users_email_key_number", "email_key", "number"),
         # The rare ones only: an index over everybody would tempt the planner away from better ones.
-        Index("ix_users_admins", "number", sqlite_where=text("admin IS 1")),
-        Index("ix_users_disabled", "number", sqlite_where=text("disabled IS 1")),
+        _index("ix_users_admins", "number", sqlite="admin IS 1", postgresql="admin IS TRUE"),
+        _index(
+            "ix_users_disabled", "number", sqlite="disabled IS 1", postgresql="disabled IS TRUE"
+        ),
         # AUTOINCREMENT: a number is never given again, whatever happens to its row.
         {"sqlite_autoincrement": True},
     )
 
     number: int = Field(primary_key=True)
     id: int = Field(sa_type=BigInteger, unique=True)
-    uuid: str = Field(unique=True)
-    username: str = Field(unique=True)
+    uuid: str = Field(sa_type=Text, unique=True)
+    username: str = Field(sa_type=Text, unique=True)
     display_name: str
     email: str | None
-    email_key: str
+    email_key: str = Field(sa_type=Text)
     password_hash: str | None
     admin: bool
     disabled: bool
@@ -53,7 +71,7 @@ class NameClaimRow(SQLModel, table=True):
 
     __tablename__ = "name_claims"
 
-    skeleton: str = Field(primary_key=True)
+    skeleton: str = Field(sa_type=Text, primary_key=True)
     user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
     held_until: datetime | None = Field(sa_type=Milliseconds)
 
@@ -63,7 +81,7 @@ class SessionRow(SQLModel, table=True):
 
     __tablename__ = "sessions"
 
-    id: str = Field(primary_key=True)
+    id: str = Field(sa_type=Text, primary_key=True)
     user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
     created_at: datetime = Field(sa_type=Milliseconds)
     expires_at: datetime = Field(sa_type=Milliseconds)
@@ -77,7 +95,7 @@ class AccessKeyRow(SQLModel, table=True):
 
     __tablename__ = "access_keys"
 
-    id: str = Field(primary_key=True)
+    id: str = Field(sa_type=Text, primary_key=True)
     user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
     name: str
     secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -91,7 +109,7 @@ class SigningKeyRow(SQLModel, table=True):
 
     __tablename__ = "signing_keys"
 
-    kid: str = Field(primary_key=True)
+    kid: str = Field(sa_type=Text, primary_key=True)
     jwk: str
     created_at: datetime = Field(sa_type=Milliseconds)
     retired_at: datetime | None = Field(sa_type=Milliseconds)
@@ -126,7 +144,17 @@ class ServerRow(SQLModel, table=True):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     number: int = Field(sa_column=Column(Integer, primary_key=True))
-    uuid: str = Field(unique=True)
+    uuid: str = Field(sa_type=Text, unique=True)
     owner_id: int = Field(sa_type=BigInteger, foreign_key="users.id", index=True)
     name: str
     enabled: bool
+
+
+class WorkerRow(SQLModel, table=True):
+    """A snowflake worker number that a process has leased; on PostgreSQL alone."""
+
+    __tablename__ = "workers"
+
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    holder: str
+    ends_at: datetime = Field(sa_type=Milliseconds)

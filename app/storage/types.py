@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, String
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from app.domain.presence import Presence
 
@@ -40,3 +40,20 @@ class PresenceText(TypeDecorator[Presence]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Presence | None:  # noqa: ARG002
         return None if value is None else Presence(value)
+
+
+class Text(TypeDecorator[str]):
+    """A text that is compared and sorted by code points on every engine.
+
+    No text of ours has a NUL. PostgreSQL cannot even compare with one; there it is asked for a
+    character in its place that none of ours has, either.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        return String(collation="C" if dialect.name == "postgresql" else None)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return value if value is None else value.replace("\0", "\ufffe")

@@ -31,6 +31,13 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     [
         ("DATABASE_URL", "sqlite:///some/file.db", "sqlite_path", Path("some/file.db")),
         ("DATABASE_URL", "sqlite:////srv/a%20b.db", "sqlite_path", Path("/srv/a b.db")),
+        (
+            "DATABASE_URL",
+            "postgresql://me:secret@db.example.com:5433/accounts",
+            "sqlite_path",
+            None,
+        ),
+        ("DATABASE_URL", "postgres://localhost/accounts", "sqlite_path", None),
         ("DATA_DIR", "/srv/gatehouse", "sqlite_path", Path("/srv/gatehouse/gatehouse.sqlite3")),
         (
             "TRUSTED_PROXIES",
@@ -75,7 +82,10 @@ def test_configured_names_are_reserved_beside_the_built_in_ones(
         ("REDIS_URL", "redis://127.0.0.1", "does not have that yet"),
         ("CHAT_URL", "https://chat.example.com", "does not have that yet"),
         ("PANEL_URL", "https://panel.example.com", "does not have that yet"),
-        ("DATABASE_URL", "postgresql://localhost/x", "keeps its accounts in SQLite"),
+        ("DATABASE_URL", "postgresql://localhost", "postgresql://USER:PASSWORD@HOST/NAME"),
+        ("DATABASE_URL", "postgresql:///accounts", "postgresql://USER:PASSWORD@HOST/NAME"),
+        ("DATABASE_URL", "postgresql://localhost:port/x", "postgresql://USER:PASSWORD@HOST/NAME"),
+        ("DATABASE_URL", "postgresql://localhost/x?host=/tmp", "postgresql://USER:PASSWORD@HOST/"),
         ("DATABASE_URL", "sqlite:///:memory:", "GATEHOUSE_DATABASE_URL"),
         ("DATABASE_URL", "sqlite://", "GATEHOUSE_DATABASE_URL"),
         ("DATABASE_URL", "mysql://localhost/x", "GATEHOUSE_DATABASE_URL"),

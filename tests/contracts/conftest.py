@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from sqlalchemy import text
 
 from app.domain.ports import Clock, Ids, PasswordHasher, Randomness, Store, Tokens
 from app.security.clock import SystemClock
@@ -16,7 +17,9 @@ from app.security.passwords import Argon2Hasher
 from app.security.signing import SigningKeyFile
 from app.security.tokens import JoseTokens
 from app.storage.engine import sqlite_engine
+from app.storage.postgres import PostgresServer, PostgresStore, postgres_engine
 from app.storage.sqlite import SqliteStore
+from app.storage.tables import metadata
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (
     FakeClock,
@@ -25,20 +28,44 @@ from tests.fakes.ports import (
     FakeRandomness,
     FakeTokens,
 )
+from tests.postgres import new_database
 
 
-def open_sqlite(path: Path) -> SqliteStore:
-    return SqliteStore(sqlite_engine(path))
+@pytest.fixture(scope="session")
+def server_database() -> Iterator[str]:
+    """A migrated database on PostgreSQL for all the tests that empty it."""
+    with new_database() as url:
+        PostgresServer(url).migrate()
+        yield url
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+@pytest.fixture
+async def postgres(server_database: str) -> AsyncIterator[PostgresStore]:
+    """An empty store on PostgreSQL."""
+    engine = postgres_engine(server_database)
+    names = ", ".join(table.name for table in metadata.sorted_tables)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+    store = PostgresStore(engine)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def sqlite(database: Path) -> AsyncIterator[SqliteStore]:
+    """An empty store on SQLite."""
+    store = SqliteStore(sqlite_engine(database))
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
-        yield MemoryStore()
-        return
-    sqlite = open_sqlite(request.getfixturevalue("database"))
-    yield sqlite
-    await sqlite.close()
+        return MemoryStore()
+    name = "postgres" if request.param == "postgresql" else "sqlite"
+    opened: Store = request.getfixturevalue(name)
+    return opened
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +92,9 @@ def ids(request: pytest.FixtureRequest) -> Ids:
         case "fake":
             return FakeIds()
         case "system":
-            return Snowflakes(SystemClock(), worker=0)
+            return Snowflakes(SystemClock(), worker=lambda: 0)
         case _:
-            return Snowflakes(FakeClock(), worker=1023)
+            return Snowflakes(FakeClock(), worker=lambda: 1023)
 
 
 @pytest.fixture(params=[FakeRandomness, SystemRandomness])

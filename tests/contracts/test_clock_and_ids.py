@@ -1,6 +1,7 @@
 """Every clock, every source of identifiers, every source of secrets."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -52,7 +53,7 @@ def test_a_uuid_is_one_that_is_read_back(ids: Ids) -> None:
 
 def test_the_order_of_snowflakes_is_the_order_of_time() -> None:
     clock = FakeClock()
-    one, other = Snowflakes(clock, worker=1023), Snowflakes(clock, worker=0)
+    one, other = Snowflakes(clock, worker=lambda: 1023), Snowflakes(clock, worker=lambda: 0)
     first = [one.snowflake() for _ in range(100)]
     clock.turn(timedelta(milliseconds=1))
     assert max(first) < other.snowflake()
@@ -60,7 +61,7 @@ def test_the_order_of_snowflakes_is_the_order_of_time() -> None:
 
 def test_two_workers_never_give_the_same_snowflake() -> None:
     clock = FakeClock()
-    workers = [Snowflakes(clock, worker=number) for number in (0, 1, 1023)]
+    workers = [Snowflakes(clock, worker=partial(int, number)) for number in (0, 1, 1023)]
     given = [worker.snowflake() for worker in workers for _ in range(5_000)]
     assert len(set(given)) == len(given)
 
@@ -68,7 +69,7 @@ def test_two_workers_never_give_the_same_snowflake() -> None:
 @pytest.mark.parametrize("back", [timedelta(seconds=1), timedelta(days=400)])
 def test_snowflakes_increase_though_the_clock_goes_back(back: timedelta) -> None:
     clock = FakeClock()
-    ids = Snowflakes(clock, worker=0)
+    ids = Snowflakes(clock, worker=lambda: 0)
     before = ids.snowflake()
     clock.turn(-back)
     assert ids.snowflake() > before
@@ -76,9 +77,9 @@ def test_snowflakes_increase_though_the_clock_goes_back(back: timedelta) -> None
 
 def test_snowflakes_increase_over_a_restart_with_a_clock_that_went_back() -> None:
     clock = FakeClock()
-    before = Snowflakes(clock, worker=1023).snowflake()
+    before = Snowflakes(clock, worker=lambda: 1023).snowflake()
     clock.turn(-timedelta(hours=1))
-    assert Snowflakes(clock, worker=0, floor=before).snowflake() > before
+    assert Snowflakes(clock, worker=lambda: 0, floor=before).snowflake() > before
 
 
 def test_a_generated_access_key_is_well_formed_and_new(randomness: Randomness) -> None:

@@ -9,14 +9,24 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import new_database
 from tests.server import Server, run, serving
 
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("house")
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Where the server and the commands are started; a `.env` there names the database."""
+    folder = tmp_path_factory.mktemp("house")
+    if request.param == "sqlite":
+        yield folder
+        return
+    with new_database() as url:
+        (folder / ".env").write_text(f"GATEHOUSE_DATABASE_URL={url}\n")
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -1,128 +1,190 @@
-"""The schema goes up, down and up, all or nothing, and is what the tables say."""
+"""The schema goes up, down and up, all or nothing, and is what the tables say, on both engines."""
 
+import asyncio
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pysqlite3
 import pytest
 from alembic import command
+from alembic.config import Config
 from alembic.util import CommandError
+from anyio import to_thread
+from sqlalchemy import Connection
 
 from app.storage.engine import (
     UnsoundSqliteError,
     require_sound_sqlite,
     sqlite_engine,
 )
-from app.storage.migrations import SchemaError, migrate, migration, require_current
+from app.storage.errors import StoreError
+from app.storage.migrations import SchemaError
+from app.storage.postgres import PostgresServer, postgres_engine
+from app.storage.sqlite import SqliteFile
+from tests.postgres import new_database
 
+Database = SqliteFile | PostgresServer
 INSERT = (
     "INSERT INTO users (id, uuid, username, display_name, email_key, admin, disabled, version)"
-    " VALUES (1, 'u', 'demo', 'Demo', '', 0, 0, 1)"
+    " VALUES (1, 'u', 'demo', 'Demo', '', false, false, 1)"
 )
+# Every table, index and trigger, with the statement that made it, or each column's own.
+DEFINITIONS = {
+    "sqlite": "SELECT name, type, sql FROM sqlite_master",
+    "postgresql": (
+        "SELECT tablename, 'index', indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        " UNION ALL SELECT conrelid::regclass::text, 'constraint', pg_get_constraintdef(oid)"
+        " FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+        " UNION ALL SELECT table_name, column_name, data_type || is_nullable || "
+        "coalesce(collation_name, '') || coalesce(column_default, '')"
+        " FROM information_schema.columns WHERE table_schema = 'public'"
+    ),
+}
 
 
-def definitions(path: Path) -> set[tuple[str, ...]]:
-    """Every table, index and trigger, with the statement that made it."""
-    engine = sqlite_engine(path)
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all()
-    engine.dispose()
-    return {tuple(row) for row in rows}
+def ask(database: Database, statement: str) -> list[Any]:
+    """Run one statement and commit; its rows as tuples."""
+
+    def run(connection: Connection) -> list[Any]:
+        result = connection.exec_driver_sql(statement)
+        return [tuple(row) for row in result] if result.returns_rows else []
+
+    if isinstance(database, SqliteFile):
+        engine = sqlite_engine(database.path)
+        with engine.connect() as connection, connection.begin():
+            rows = run(connection)
+        engine.dispose()
+        return rows
+
+    async def run_there() -> list[Any]:
+        server = postgres_engine(database.url, pooled=False)
+        async with server.begin() as connection:
+            return await connection.run_sync(run)
+
+    return asyncio.run(run_there())
 
 
-def objects(path: Path) -> set[str]:
-    engine = sqlite_engine(path)
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
-    engine.dispose()
-    return set(rows)
+def definitions(database: Database) -> set[Any]:
+    engine = "sqlite" if isinstance(database, SqliteFile) else "postgresql"
+    return set(ask(database, DEFINITIONS[engine]))
 
 
-def execute(path: Path, *statements: str) -> None:
-    engine = sqlite_engine(path)
-    with engine.connect() as connection, connection.begin():
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+def names(database: Database) -> set[str]:
+    return {name for name, *_ in definitions(database)}
 
 
-def test_the_schema_goes_up_down_and_up_again(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    migrate(path)
-    up = definitions(path)
-    with migration(path) as config:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without anything in it."""
+    if request.param == "sqlite":
+        yield SqliteFile(tmp_path / "db")
+        return
+    with new_database() as url:
+        yield PostgresServer(url)
+
+
+@pytest.fixture
+def ready(empty: Database) -> Database:
+    empty.migrate()
+    return empty
+
+
+def test_the_schema_goes_up_down_and_up_again(ready: Database) -> None:
+    up = definitions(ready)
+
+    def down_and_up(config: Config) -> None:
         command.downgrade(config, "-1")
         command.upgrade(config, "head")
-    assert definitions(path) == up
-    with migration(path) as config:
-        command.downgrade(config, "base")
-    assert "users" not in objects(path)
-    migrate(path)
-    assert definitions(path) == up
+
+    ready.migrate(down_and_up)
+    assert definitions(ready) == up
+    ready.migrate(lambda config: command.downgrade(config, "base"))
+    assert "users" not in names(ready)
+    ready.migrate()
+    assert definitions(ready) == up
 
 
-def test_the_newest_schema_is_just_what_the_tables_say(database: Path) -> None:
-    with migration(database) as config:
-        command.check(config)
+def test_the_newest_schema_is_just_what_the_tables_say(ready: Database) -> None:
+    ready.migrate(command.check)
 
 
-def test_migrating_again_keeps_every_row(database: Path) -> None:
-    execute(database, INSERT)
-    migrate(database)
-    engine = sqlite_engine(database)
-    with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT username FROM users").scalars().all() == ["demo"]
-    engine.dispose()
+def test_migrating_again_keeps_every_row(ready: Database) -> None:
+    ask(ready, INSERT)
+    ready.migrate()
+    assert ask(ready, "SELECT username FROM users") == [("demo",)]
 
 
-def upgrade_too_far(path: Path) -> None:
-    with migration(path) as config:
+def test_the_way_from_the_first_schema_keeps_every_row(empty: Database) -> None:
+    empty.migrate(lambda config: command.upgrade(config, "0001"))
+    ask(empty, INSERT)
+    empty.migrate()
+    assert ask(empty, "SELECT username, presence FROM users") == [("demo", None)]
+
+
+def test_a_migration_that_fails_leaves_the_old_schema(empty: Database) -> None:
+    def too_far(config: Config) -> None:
         command.upgrade(config, "head")
         command.upgrade(config, "no such revision")
 
-
-def test_a_migration_that_fails_leaves_the_old_schema(tmp_path: Path) -> None:
-    path = tmp_path / "db"
     with pytest.raises(CommandError):
-        upgrade_too_far(path)
-    assert objects(path) == set()
+        empty.migrate(too_far)
+    assert names(empty) == set()
 
 
-def test_two_that_migrate_at_once_both_end_well(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    code = "import pathlib, sys; from app.storage.migrations import migrate; "
-    call = [sys.executable, "-c", code + "migrate(pathlib.Path(sys.argv[1]))", str(path)]
-    both = [subprocess.Popen(call) for _ in range(2)]
+def test_two_that_migrate_at_once_both_end_well(empty: Database) -> None:
+    url = f"sqlite:///{empty.path}" if isinstance(empty, SqliteFile) else empty.url
+    call = [sys.executable, "-m", "app.cli", "migrate"]
+    environment = {**os.environ, "GATEHOUSE_DATABASE_URL": url}
+    both = [subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
-    assert "users" in objects(path)
+    assert "users" in names(empty)
 
 
-def test_a_second_migration_waits_for_the_first(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    second = Thread(target=migrate, args=[path])
-    with migration(path) as config:
+def test_a_second_migration_waits_for_the_first(empty: Database) -> None:
+    second = Thread(target=empty.migrate)
+
+    def meanwhile(config: Config) -> None:
         second.start()
         command.upgrade(config, "head")
         assert second.is_alive()
+
+    empty.migrate(meanwhile)
     second.join(timeout=30)
     assert not second.is_alive()
 
 
-def test_a_schema_of_a_newer_release_is_refused_with_a_sentence(database: Path) -> None:
-    execute(database, "UPDATE alembic_version SET version_num = '9999'")
+def test_a_schema_of_a_newer_release_is_refused_with_a_sentence(ready: Database) -> None:
+    ask(ready, "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(SchemaError, match="9999"):
-        migrate(database)
+        ready.migrate()
 
 
-def test_an_older_schema_is_refused_until_it_is_migrated(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path / "db")
+@pytest.mark.anyio
+async def test_an_older_schema_is_refused_until_it_is_migrated(empty: Database) -> None:
+    if isinstance(empty, SqliteFile):
+        sqlite_engine(empty.path).dispose()
+    opened: AbstractAsyncContextManager[object] = empty.open()
     with pytest.raises(SchemaError, match="gatehouse migrate"):
-        require_current(engine)
-    migrate(tmp_path / "db")
-    require_current(engine)
-    engine.dispose()
+        async with opened:
+            pass
+    await to_thread.run_sync(empty.migrate)
+    async with empty.open() as store:
+        assert await store.read(lambda tx: tx.users.newest_id()) == 0
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    nowhere = PostgresServer("postgresql://somebody:seKret@127.0.0.1:1/nothing")
+    with pytest.raises(StoreError, match=r"somebody:\*\*\*@127.0.0.1:1/nothing") as refusal:
+        async with nowhere.open():
+            pass
+    assert "seKret" not in str(refusal.value)
 
 
 def test_rows_that_refer_to_nothing_stop_a_migration(database: Path) -> None:
@@ -131,7 +193,7 @@ def test_rows_that_refer_to_nothing_stop_a_migration(database: Path) -> None:
         connection.exec_driver_sql("INSERT INTO name_claims VALUES ('nobody', 4711, NULL)")
     engine.dispose()
     with pytest.raises(SchemaError, match="refer to nothing"):
-        migrate(database)
+        SqliteFile(database).migrate()
 
 
 def test_the_engine_keeps_what_it_promises(database: Path) -> None:

@@ -1,0 +1,261 @@
+"""The store on PostgreSQL: for many workers and many machines."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from app.domain.errors import Overloaded
+from app.domain.ports import Transaction
+from app.storage.constraints import is_passing, sqlstate
+from app.storage.errors import StoreError
+from app.storage.migrations import (
+    Steps,
+    alembic_config,
+    require_current,
+    require_known,
+    to_head,
+)
+from app.storage.notes import Notes
+from app.storage.unit_of_work import SqlTransaction
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("gatehouse.store")
+
+CONNECTIONS = 10
+# Seconds: to connect, to wait for a connection of the pool, for one statement.
+PATIENCE = 5.0
+STATEMENT_MAX = 30.0
+# Two transactions that cannot both be true: one is begun again (SERIALIZABLE).
+RETRIED = {"40001", "40P01"}
+ATTEMPTS = 20
+# Advisory locks of ours, any numbers that nobody else uses.
+MIGRATION_LOCK = 0x6761_7465_0001
+FIRST_START_LOCK = 0x6761_7465_0002
+
+
+def postgres_engine(url: str, *, pooled: bool = True) -> AsyncEngine:
+    """An engine; nothing is connected yet. `url` is postgresql://user:password@host:port/name."""
+    address = make_url(url).set(drivername="postgresql+asyncpg")
+    pool: dict[str, Any] = (
+        {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE}
+        if pooled
+        else {"poolclass": NullPool}
+    )
+    return create_async_engine(
+        address,
+        hide_parameters=True,
+        connect_args={
+            "timeout": PATIENCE,
+            "server_settings": {
+                "application_name": "gatehouse",
+                # A sequential scan would make a serializable transaction depend on the whole
+                # table (postgresql.org/docs/current/transaction-iso.html).
+                "random_page_cost": "1",
+                "cpu_tuple_cost": "0.05",
+                "jit": "off",
+            },
+        },
+        **pool,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """A database on a server; the schema is ours alone."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    def migrate(self, steps: Steps = to_head) -> None:
+        """Do `steps`, all of them or nothing. Raises StoreError, SchemaError.
+
+        Of two that migrate at once, the second waits for the lock, then finds nothing to do.
+        Where an event loop runs already, call this in a thread.
+        """
+
+        def run(connection: Connection) -> None:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            require_known(connection)
+            steps(alembic_config(connection))
+
+        async def migrate() -> None:
+            async with self._connected() as connection, connection.begin():
+                await connection.run_sync(run)
+
+        asyncio.run(migrate())
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["PostgresStore"]:
+        """The store. Raises SchemaError where it is not prepared, StoreError where it is unfit."""
+        async with self._connected() as connection:
+            await connection.run_sync(require_current)
+        store = PostgresStore(postgres_engine(self.url))
+        try:
+            yield store
+        finally:
+            await store.close()
+
+    @asynccontextmanager
+    async def one_at_a_time(self) -> AsyncIterator[None]:
+        """Of all processes that do this on the database, one at a time. Raises StoreError."""
+        async with self._connected() as connection:
+            await connection.execute(
+                text("SELECT pg_advisory_lock(:key)"), {"key": FIRST_START_LOCK}
+            )
+            # The lock ends with the connection.
+            yield
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """One connection; what is wrong with it becomes a sentence."""
+        engine = postgres_engine(self.url, pooled=False)
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        except (DBAPIError, OSError) as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise StoreError(f"{self}: {reason}.") from error
+        except TimeoutError:
+            raise StoreError(f"{self}: no answer within {PATIENCE:.0f} seconds.") from None
+        finally:
+            await engine.dispose()
+
+
+class PostgresStore:
+    """The store on one PostgreSQL database.
+
+    A write is serializable, and on disk when it returns; one that others get in the way of is done
+    again. A server that cannot be reached, or refuses for a while, is Overloaded; where the
+    connection is lost in the middle of a commit, nobody knows, and nothing is repeated.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._each_alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._snapshot = engine.execution_options(isolation_level="REPEATABLE READ")
+        self._serializable = engine.execution_options(isolation_level="SERIALIZABLE")
+        self._notes = Notes(self.write)
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work`; its one query needs no transaction, which would be two more round trips."""
+
+        def once(connection: Connection) -> T:
+            return work(SqlTransaction(cast("Connection", OneQuery(connection))))
+
+        try:
+            return await self._read(self._each_alone, once)
+        except SecondQuery:
+            return await self.scan(work)
+
+    async def scan(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on a snapshot."""
+        return await self._read(self._snapshot, lambda c: work(SqlTransaction(c)))
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` as if alone, and commit."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._write(work)
+            except _AgainError:
+                # Whoever lost to the same other one tries at another moment.
+                chance = perf_counter_ns() % 1000 / 1000
+                await asyncio.sleep(chance * 0.002 * 2 ** min(attempt, 6))
+        raise Overloaded
+
+    def version(self) -> object | None:
+        """Only the server knows, and it is far away."""
+        return None
+
+    def note(self, about: str, work: Callable[[Transaction], None]) -> None:
+        """Run `work` within a second or so, where the server can be reached then."""
+        self._notes.add(about, work)
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the connections."""
+        await self._notes.flush()
+        await self._engine.dispose()
+
+    async def _read(self, engine: AsyncEngine, run: Callable[[Connection], T]) -> T:
+        try:
+            return await self._attempt(engine, run)
+        except _AgainError:
+            return await self._attempt(engine, run, last=True)
+
+    async def _attempt(
+        self, engine: AsyncEngine, run: Callable[[Connection], T], *, last: bool = False
+    ) -> T:
+        try:
+            async with asyncio.timeout(STATEMENT_MAX), engine.connect() as connection:
+                return await connection.run_sync(run)
+        except DBAPIError as error:
+            raise self._meaning(error, last=last) from error
+        except (OSError, TimeoutError, PoolTimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    async def _write(self, work: Callable[[Transaction], T]) -> T:
+        committing = False
+        try:
+            async with (
+                asyncio.timeout(STATEMENT_MAX),
+                self._serializable.connect() as connection,
+                connection.begin() as transaction,
+            ):
+                result = await connection.run_sync(lambda c: work(SqlTransaction(c)))
+                committing = True
+                await transaction.commit()
+                return result
+        except DBAPIError as error:
+            raise self._meaning(error, last=committing) from error
+        except (OSError, TimeoutError, PoolTimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    def _meaning(self, error: DBAPIError, *, last: bool) -> Exception:
+        """What to raise: to be done again, Overloaded, or the error, which is a mistake of ours."""
+        if sqlstate(error) in RETRIED:
+            return _AgainError()
+        if error.connection_invalidated and not last:
+            # The server was restarted since; the pool has dropped its connections with this one.
+            return _AgainError()
+        if is_passing(error):
+            return self._unreachable(error.orig)
+        return error
+
+    def _unreachable(self, reason: BaseException | None) -> Overloaded:
+        _LOG.warning("The store refuses: %s", reason or "no reason given")
+        return Overloaded()
+
+
+class OneQuery:
+    """A connection that lets one query through and raises SecondQuery at another."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._asked = False
+        self.dialect = connection.dialect
+
+    def __getattr__(self, name: str) -> Any:
+        if self._asked:
+            raise SecondQuery
+        self._asked = True
+        return getattr(self._connection, name)
+
+
+class SecondQuery(Exception):
+    """The work needs a transaction."""
+
+
+class _AgainError(Exception):
+    """Nothing was done; it may be tried again."""
