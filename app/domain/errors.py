@@ -2,12 +2,15 @@
 
 A class is one entry: its `slug` is the stable name clients match on and is never recycled, its
 `kind` says what sort of refusal it is, its `title` is the same for every occurrence, and the
-sentence of one occurrence is `detail`. How a kind or a slug looks on a door is the door's matter.
+sentence of one occurrence is `detail`. The docstring says when it comes and, in a second paragraph,
+what to do then; it is what the error's page shows. How a kind or a slug looks on a door is the
+door's matter.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from inspect import getdoc
 from typing import ClassVar, Self
 
 
@@ -38,6 +41,12 @@ class DomainError(Exception):
         super().__init__(detail)
         self.detail = detail
 
+    @classmethod
+    def explanation(cls) -> tuple[str, str]:
+        """When it comes, and what to do then."""
+        when, what_to_do = (" ".join(part.split()) for part in (getdoc(cls) or "").split("\n\n"))
+        return when, what_to_do
+
 
 # What a refusal names at most, so that a hostile input is not answered with something larger.
 FLAWS_MAX = 10
@@ -57,7 +66,10 @@ class Flaw:
 
 
 class InvalidInput(DomainError):
-    """A body, query or header is not of the form the operation takes."""
+    """A body, query or header is not of the form the operation takes.
+
+    Mend what the detail names, member by member; the same request sent again fails again.
+    """
 
     slug, kind, title = "invalid-input", Kind.INVALID, "The request is not well formed"
 
@@ -73,31 +85,46 @@ class InvalidInput(DomainError):
 
 
 class InvalidUsername(DomainError):
-    """The username breaks a rule of names, or is reserved."""
+    """The username breaks a rule of names, or is reserved.
+
+    Choose another name; the detail says which rule this one breaks.
+    """
 
     slug, kind, title = "invalid-username", Kind.INVALID, "The username is invalid"
 
 
 class InvalidEmail(DomainError):
-    """The e-mail address is not one."""
+    """The e-mail address is not one.
+
+    Mend the address; the detail says what is wrong with it.
+    """
 
     slug, kind, title = "invalid-email", Kind.INVALID, "The e-mail address is invalid"
 
 
 class InvalidPresence(DomainError):
-    """The presence is none of the five."""
+    """The presence is none of the five.
+
+    Send ONLINE, IDLE, DND, INVISIBLE or OFFLINE, in capitals.
+    """
 
     slug, kind, title = "invalid-presence", Kind.INVALID, "The presence is invalid"
 
 
 class WeakPassword(DomainError):
-    """The password breaks the password policy."""
+    """The password breaks the password policy.
+
+    Choose another password; the detail says which rule this one breaks.
+    """
 
     slug, kind, title = "weak-password", Kind.INVALID, "The password is too weak"
 
 
 class UsernameTaken(DomainError):
-    """Another account has this name or one that looks like it, or the name is held back."""
+    """Another account has this name or one that looks like it, or the name is held back.
+
+    Choose another name; whether one is free can be asked beforehand, with users.check.
+    """
 
     slug, kind, title = "username-taken", Kind.INVALID, "The username is already taken"
 
@@ -106,7 +133,10 @@ class UsernameTaken(DomainError):
 
 
 class EmailTaken(DomainError):
-    """Another account has this e-mail address."""
+    """Another account has this e-mail address.
+
+    Use another address, or remove it from the account that has it.
+    """
 
     slug, kind, title = "email-taken", Kind.INVALID, "The e-mail address is already taken"
 
@@ -115,7 +145,10 @@ class EmailTaken(DomainError):
 
 
 class InvalidCredentials(DomainError):
-    """The name or the password is wrong; which of them is not said."""
+    """The name or the password is wrong; which of them is not said.
+
+    Ask for both again. Who has forgotten the password gets a new one from an admin.
+    """
 
     slug, kind = "invalid-credentials", Kind.UNAUTHENTICATED
     title = "The username or password is incorrect"
@@ -125,7 +158,10 @@ class InvalidCredentials(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """No valid credential came along; expired, revoked, forged and absent look alike."""
+    """No valid credential came along; expired, revoked, forged and absent look alike.
+
+    Log in again, or send another access key; what was refused once stays refused.
+    """
 
     slug, kind, title = "unauthenticated", Kind.UNAUTHENTICATED, "A valid credential is required"
 
@@ -134,7 +170,10 @@ class Unauthenticated(DomainError):
 
 
 class AccountDisabled(DomainError):
-    """The password was right, but the account is disabled."""
+    """The password was right, but the account is disabled.
+
+    Ask an admin to enable it again; until then no credential of it works.
+    """
 
     slug, kind, title = "account-disabled", Kind.FORBIDDEN, "The account is disabled"
 
@@ -143,13 +182,19 @@ class AccountDisabled(DomainError):
 
 
 class Forbidden(DomainError):
-    """The credential is valid but does not reach this far."""
+    """The credential is valid but does not reach this far.
+
+    The detail says what it takes: an admin, or a token where an access key was sent.
+    """
 
     slug, kind, title = "forbidden", Kind.FORBIDDEN, "Not allowed with this credential"
 
 
 class RegistrationClosed(DomainError):
-    """Only admins create accounts here."""
+    """Only admins create accounts here.
+
+    Ask an admin for an account.
+    """
 
     slug, kind, title = "registration-closed", Kind.FORBIDDEN, "Registration is closed"
 
@@ -158,7 +203,10 @@ class RegistrationClosed(DomainError):
 
 
 class UserNotFound(DomainError):
-    """No account has this uuid or snowflake."""
+    """No account has this uuid, snowflake or username.
+
+    Find it in the list of users; to the existence check of a username, this is the answer 'no'.
+    """
 
     slug, kind, title = "user-not-found", Kind.NOT_FOUND, "No such user"
 
@@ -167,13 +215,19 @@ class UserNotFound(DomainError):
 
 
 class NotFound(DomainError):
-    """There is nothing here: no such route, session, key, guild or server."""
+    """There is nothing here: no such route, session, key, guild or server.
+
+    Compare the address with the documentation: no slash at its end, and ids written in full.
+    """
 
     slug, kind, title = "not-found", Kind.NOT_FOUND, "Not found"
 
 
 class MethodNotAllowed(DomainError):
-    """The route exists but does not take this HTTP method."""
+    """The route exists but does not take this HTTP method.
+
+    Use one of the methods that the detail and the header Allow name.
+    """
 
     slug, kind, title = "method-not-allowed", Kind.NOT_ALLOWED, "Method not allowed"
 
@@ -183,7 +237,10 @@ class MethodNotAllowed(DomainError):
 
 
 class LastAdmin(DomainError):
-    """The change would leave the directory without an active admin."""
+    """The change would leave the directory without an active admin.
+
+    Make another account an admin first.
+    """
 
     slug, kind, title = "last-admin", Kind.CONFLICT, "The last admin must stay"
 
@@ -192,7 +249,10 @@ class LastAdmin(DomainError):
 
 
 class PreconditionFailed(DomainError):
-    """The account is no longer in the state that If-Match names."""
+    """The account is no longer in the state that If-Match names.
+
+    Read the account again, decide again, and send the change with its new entity tag.
+    """
 
     slug, kind, title = "precondition-failed", Kind.PRECONDITION, "The account has changed"
 
@@ -201,7 +261,10 @@ class PreconditionFailed(DomainError):
 
 
 class PayloadTooLarge(DomainError):
-    """The body is larger than any request needs."""
+    """The body is larger than any request needs.
+
+    Send less at once: a batch can be cut in pieces.
+    """
 
     slug, kind, title = "payload-too-large", Kind.TOO_LARGE, "The body is too large"
 
@@ -210,7 +273,10 @@ class PayloadTooLarge(DomainError):
 
 
 class UnsupportedMediaType(DomainError):
-    """The body has a content type this route does not read."""
+    """The body has a content type this route does not read.
+
+    Say what the body is in the header Content-Type; the detail names what is read.
+    """
 
     slug, kind, title = "unsupported-media-type", Kind.UNSUPPORTED, "Unsupported content type"
 
@@ -219,7 +285,10 @@ class UnsupportedMediaType(DomainError):
 
 
 class Internal(DomainError):
-    """A fault of ours; `reference` finds it in the log."""
+    """A fault of ours; nothing is told of it but a reference.
+
+    Give the reference to whoever runs the gateway: it stands in the log beside the cause.
+    """
 
     slug, kind, title = "internal", Kind.FAULT, "Internal error"
 
@@ -228,7 +297,10 @@ class Internal(DomainError):
 
 
 class Overloaded(DomainError):
-    """The work cannot be taken on now; trying again after `retry_after` seconds may succeed."""
+    """The work cannot be taken on now.
+
+    Wait for as many seconds as the header Retry-After says, then send it again.
+    """
 
     slug, kind, title = "overloaded", Kind.OVERLOADED, "Temporarily overloaded"
 

@@ -38,7 +38,8 @@ _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{slug}: {title}</title>
 <h1>{title}</h1>
-<p>{text}</p>
+<p>{when}</p>
+<p>{what_to_do}</p>
 <dl><dt>Code</dt><dd><code>{slug}</code></dd><dt>HTTP status</dt><dd>{status}</dd></dl>
 </html>
 """
@@ -138,10 +139,12 @@ class System:
         error = ERRORS.get(scope["path_params"]["slug"])
         if error is None:
             raise NotFound("There is no such error.")
+        when, what_to_do = map(escape, error.explanation())
         page = _PAGE.format(
             slug=error.slug,
             title=escape(error.title),
-            text=escape(error.__doc__ or ""),
+            when=when,
+            what_to_do=what_to_do,
             status=STATUS[error.kind],
         )
         return Response(page, headers=_CACHED, media_type="text/html")

@@ -56,10 +56,15 @@ def test_no_slug_stands_for_two_errors() -> None:
 
 
 @pytest.mark.parametrize("error", CATALOGUE)
-def test_every_error_has_a_title_a_kind_and_an_explanation(error: type[DomainError]) -> None:
+def test_every_error_has_a_title_and_a_kind(error: type[DomainError]) -> None:
     assert error.title
     assert isinstance(error.kind, errors.Kind)
-    assert error.__doc__
+
+
+@pytest.mark.parametrize("error", CATALOGUE)
+def test_every_error_says_when_it_comes_and_what_to_do_then(error: type[DomainError]) -> None:
+    for sentence in error.explanation():
+        assert sentence.endswith(".")
 
 
 def test_no_title_stands_for_two_errors() -> None:

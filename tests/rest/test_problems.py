@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +370,7 @@ async def test_the_type_of_every_problem_leads_to_a_page(door: Gateway, error: A
     assert response.headers["content-type"].startswith("text/html")
     assert error.slug in response.text
     assert str(STATUS[error.kind]) in response.text
+    assert all(escape(sentence) in response.text for sentence in error.explanation())
 
 
 @pytest.mark.parametrize("slug", ["nothing", "NOT-FOUND", "<script>", "not-found.html", "%00"])
