@@ -54,7 +54,11 @@ def _not_yet(value: Any) -> Any:
 
 
 CommaSeparated = BeforeValidator(_commas)
-NotYet = AfterValidator(_not_yet)
+NotYet = Annotated[
+    str | None,
+    AfterValidator(_not_yet),
+    Field(description="Not in this release: setting it stops the start."),
+]
 
 
 class Settings(BaseSettings):
@@ -71,25 +75,43 @@ class Settings(BaseSettings):
 
     database_url: Annotated[
         str | None,
-        Field(description="`sqlite:///…` or `postgresql://…`; by default a file in `DATA_DIR`."),
+        Field(
+            description="`sqlite:///relative/path`, `sqlite:////absolute/path` or "
+            "`postgresql://user:password@host/name`; by default a file in the data directory."
+        ),
     ] = None
     data_dir: Annotated[
-        Path, Field(description="Where the database and the signing key are; made with mode 0700.")
+        Path,
+        Field(
+            description="The data directory: where the database and the signing key are. Made "
+            "with mode 0700; relative to the working directory."
+        ),
     ] = Path("var")
-    redis_url: Annotated[str | None, NotYet, Field(description="Not in this release.")] = None
+    redis_url: NotYet = None
     host: Annotated[str, Field(description="The address to listen at.")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="The port to listen at.")] = 8000
+    port: Annotated[
+        int, Field(ge=0, le=65535, description="The port to listen at; 0 takes a free one.")
+    ] = 8000
     public_url: Annotated[
         str | None,
         AfterValidator(lambda url: url and _origin(url)),
-        Field(description="The origin under which clients reach the gateway."),
+        Field(
+            description="The origin that clients use, such as `https://id.example.com`; with "
+            "https, answers carry HSTS."
+        ),
     ] = None
-    workers: Annotated[int, Field(description="1; more are not in this release.")] = 1
+    workers: Annotated[int, Field(description="More than 1 are not in this release.")] = 1
     token_ttl: Annotated[
-        int, Field(ge=60, le=90 * 86400, description="How long a token is valid, in seconds.")
+        int,
+        Field(
+            ge=60,
+            le=90 * 86400,
+            description="How long a token is valid, in seconds; at most 90 days.",
+        ),
     ] = 7 * 86400
     registration: Annotated[
-        Literal["open", "closed"], Field(description="Whether anyone may sign up.")
+        Literal["open", "closed"],
+        Field(description="`open`: anyone may sign up; `closed`: only admins create accounts."),
     ] = "open"
     reserved_names: Annotated[
         tuple[str, ...],
@@ -98,11 +120,12 @@ class Settings(BaseSettings):
         Field(description="More names, separated by commas, that only admins give out."),
     ] = ()
     name_hold_days: Annotated[
-        int, Field(ge=0, le=36500, description="How long a name left by renaming is held back.")
+        int,
+        Field(ge=0, le=36500, description="How many days a name left by renaming is held back."),
     ] = 30
     rate_limits: Annotated[
         Literal["off"] | None,
-        Field(description="`off` is accepted; limits are not in this release."),
+        Field(description="`off` is accepted; there are no limits in this release."),
     ] = None
     cors_origins: Annotated[
         tuple[Annotated[str, AfterValidator(_origin)], ...],
@@ -114,17 +137,20 @@ class Settings(BaseSettings):
         tuple[Network, ...],
         NoDecode,
         BeforeValidator(_networks),
-        Field(description="Networks, separated by commas, whose `X-Forwarded-For` is believed."),
+        Field(
+            description="Networks, separated by commas, whose `X-Forwarded-For` and "
+            "`X-Request-ID` are believed."
+        ),
     ] = ()
     log_format: Annotated[
         Literal["auto", "console", "json"],
-        Field(description="`auto`: console in a terminal, else JSON."),
+        Field(description="`console` or `json`; `auto`: console in a terminal, else JSON."),
     ] = "auto"
-    chat_url: Annotated[str | None, NotYet, Field(description="Not in this release.")] = None
-    panel_url: Annotated[str | None, NotYet, Field(description="Not in this release.")] = None
+    chat_url: NotYet = None
+    panel_url: NotYet = None
     bootstrap_admin_key: Annotated[
         str | None,
-        Field(repr=False, description="The first admin's access key, while there is no admin."),
+        Field(repr=False, description="The first admin's access key; ignored once there is one."),
     ] = None
 
     @field_validator("workers")

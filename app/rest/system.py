@@ -180,7 +180,7 @@ PAGES = (
     Page(
         "/openapi.json",
         "openapi",
-        "This document",
+        "The REST door, described",
         "OpenAPI 3.1.",
         System._openapi,
         body=Document,
@@ -196,7 +196,7 @@ PAGES = (
     Page(
         "/docs",
         "docs",
-        "This API, to look at and to try",
+        "The REST door, to read and to try",
         "Swagger UI, from this server alone.",
         lambda _, scope: docs.rest_page(scope),
         "text/html",
