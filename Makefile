@@ -1,4 +1,5 @@
-# Everything happens in .venv, which is built by itself and kept in step with requirements/.
+# Everything happens in .venv, which is built by itself and kept in step with requirements/; a tool
+# that nothing else needs to know has an environment of its own, .venv-NAME.
 # `make` alone prints what there is.
 
 SHELL := /bin/bash
@@ -39,12 +40,23 @@ format: .venv/.dev  ## put the code into its one form
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
+# ------------------------------------------------------------------------------ docs
+
+.PHONY: generate
+generate: .venv/.dev  ## write the parts of docs/ that the code itself knows
+	@$(BIN)/python -m tools.reference
+
+.PHONY: docs
+docs: .venv/.dev .venv-docs/.done  ## build docs/ as a site in site/
+	@said=$$(.venv-docs/bin/zensical build --clean --strict 2>&1) || { echo "$$said"; exit 1; }
+	@$(BIN)/python -m tools.site site
+
 # ---------------------------------------------------------------------------- checks
 
 .PHONY: check
-check: check-lint check-format check-types check-imports check-lock  ## look for faults without running the code
+check: check-lint check-format check-types check-imports check-docs check-lock  ## look for faults without running the code
 
-.PHONY: check-lint check-format check-types check-imports check-lock
+.PHONY: check-lint check-format check-types check-imports check-docs check-lock
 check-lint: .venv/.dev
 	@echo "== lint"
 	@$(BIN)/ruff check .
@@ -61,20 +73,27 @@ check-imports: .venv/.dev
 	@echo "== imports"
 	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 
+check-docs: .venv/.dev
+	@echo "== docs"
+	@$(BIN)/python -m tools.reference --check
+	@$(MAKE) --no-print-directory docs
+
 # ------------------------------------------------------------------------------ lock
 
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --quiet \
 	--custom-compile-command "make lock"
-RUNTIME := pyproject.toml --group install
-DEV := pyproject.toml --group dev --constraint requirements/runtime.txt
-CLIENTS := --group clients
+# The tools that have an environment of their own, each after its group in pyproject.toml.
+TOOLS := docs clients
+LOCKS := runtime dev $(TOOLS)
+ASKS_runtime := pyproject.toml --group install
+ASKS_dev := pyproject.toml --group dev --constraint requirements/runtime.txt
+$(foreach tool,$(TOOLS),$(eval ASKS_$(tool) := --group $(tool)))
 
 # uv keeps the pins it finds in its output file; `make lock UPGRADE=1` moves them all.
 .PHONY: lock
 lock: | $(BIN)/uv  ## pin what pyproject.toml asks for in requirements/ (UPGRADE=1: to the newest)
-	@$(COMPILE) $(RUNTIME) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/runtime.txt
-	@$(COMPILE) $(DEV) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/dev.txt
-	@$(COMPILE) $(CLIENTS) $(if $(UPGRADE),--upgrade) --generate-hashes -o requirements/clients.txt
+	@$(foreach name,$(LOCKS),$(COMPILE) $(ASKS_$(name)) $(if $(UPGRADE),--upgrade) \
+		--generate-hashes -o requirements/$(name).txt;)
 	@if command -v npm >/dev/null; then cd tests/clients && npm install --package-lock-only --loglevel=error >/dev/null; \
 		else echo "There is no npm, so tests/clients/package-lock.json stays as it was." >&2; fi
 
@@ -83,8 +102,9 @@ $(BIN)/uv:
 
 # Names and versions must be what uv would pin now. Hashes are left to pip, which refuses a wrong
 # one; their list may grow by itself when a release gets another wheel. uv ends with 2 when the
-# index cannot be reached: then .venv, which holds exactly the pins, is held against pyproject.toml.
-check-lock: .venv/.dev
+# index cannot be reached: then the environments, which hold exactly the pins, are held against
+# pyproject.toml.
+check-lock: .venv/.dev $(TOOLS:%=.venv-%/.done)
 	@echo "== lock"
 	@! grep -Hn '"resolved"' tests/clients/package-lock.json || { \
 		echo "A lock names no registry; 'make lock' leaves that out (tests/clients/.npmrc)." >&2; exit 1; }
@@ -92,15 +112,16 @@ check-lock: .venv/.dev
 	bare() { sed -e '/^ *--hash/d' -e 's/ \\$$//' "$$1"; }; \
 	cp requirements/*.txt "$$now"; \
 	status=0; \
-	{ $(COMPILE) $(RUNTIME) -o "$$now/runtime.txt" && $(COMPILE) $(DEV) -o "$$now/dev.txt" \
-		&& $(COMPILE) $(CLIENTS) -o "$$now/clients.txt"; } \
+	{ $(foreach name,$(LOCKS),$(COMPILE) $(ASKS_$(name)) -o "$$now/$(name).txt" &&) true; } \
 		>/dev/null 2>"$$now/said" || status=$$?; \
 	if [ $$status = 2 ]; then \
 		echo "The package index cannot be reached, so only this is checked: whether the pins satisfy pyproject.toml."; \
-		$(BIN)/uv pip install --python $(BIN)/python --offline --dry-run -r pyproject.toml --group dev 2>&1 \
-			| tee "$$now/said" | grep -q 'no changes' && exit 0; \
+		holds() { $(BIN)/uv pip install --offline --dry-run --python "$$@" 2>&1 \
+			| tee "$$now/said" | grep -q 'no changes'; }; \
+		holds $(BIN)/python -r pyproject.toml --group dev \
+			$(foreach tool,$(TOOLS),&& holds .venv-$(tool)/bin/python --group $(tool)) && exit 0; \
 	elif [ $$status = 0 ]; then \
-		for name in runtime dev clients; do \
+		for name in $(LOCKS); do \
 			diff -u --label "requirements/$$name.txt" <(bare "requirements/$$name.txt") \
 				--label "make lock" <(bare "$$now/$$name.txt") || status=1; \
 		done; \
@@ -149,18 +170,18 @@ endef
 	@rm .venv/.adding
 	@touch .venv/.dev
 
+.venv-%/.done: requirements/%.txt | .venv/.runtime
+	@echo "Building .venv-$* …"
+	@$(BIN)/python -m venv --clear .venv-$*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r $<
+	@touch $@
+
 # --------------------------------------------------------------------------- clients
 #
 # What makes clients of the OpenAPI document and lints it, built when tests/clients/ first needs it.
 
 .PHONY: generators
-generators: tests/clients/.venv/.done tests/clients/node_modules/.done
-
-tests/clients/.venv/.done: requirements/clients.txt
-	@echo "Building $(@D) …"
-	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r requirements/clients.txt
-	@touch $@
+generators: .venv-clients/.done tests/clients/node_modules/.done
 
 tests/clients/node_modules/.done: tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc
 	@echo "Building $(@D) …"

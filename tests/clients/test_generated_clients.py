@@ -18,7 +18,7 @@ from tests.server import Server, run, serving
 
 HERE = Path(__file__).parent
 BUILD = HERE / "build"
-PYTHON_TOOLS = HERE / ".venv" / "bin"
+PYTHON_TOOLS = HERE.parents[1] / ".venv-clients" / "bin"
 NODE_TOOLS = HERE / "node_modules" / ".bin"
 DOCUMENT = BUILD / "openapi.json"
 
