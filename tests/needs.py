@@ -1,17 +1,22 @@
 """What a test needs of the machine, and what becomes of it without."""
 
 import os
+from typing import NoReturn
 
 import pytest
 
 
 def need(is_there: bool, sentence: str) -> None:
-    """Skip the test out loud where a thing is missing, or fail with REQUIRE_SERVICES=1.
+    """Do without nothing: `missing`, unless it is there."""
+    if not is_there:
+        missing(sentence)
 
-    The sentence says what it is and how to get it.
+
+def missing(sentence: str) -> NoReturn:
+    """Skip the test out loud, or fail with REQUIRE_SERVICES=1.
+
+    The sentence says what is missing and how to get it.
     """
-    if is_there:
-        return
     if os.environ.get("REQUIRE_SERVICES") == "1":
-        pytest.fail(sentence)
+        pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)

@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import make_url
 
 from app.storage.postgres import postgres_engine
-from tests.missing import missing
+from tests.needs import missing
 
 SERVER = os.environ.get("TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 _HOW = (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.missing import missing
+from tests.needs import missing
 from tests.server import Server, run, serving
 
 HERE = Path(__file__).parent
