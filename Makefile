@@ -54,9 +54,9 @@ docs: .venv/.dev .venv-docs/.done  ## build docs/ as a site in site/
 # ---------------------------------------------------------------------------- checks
 
 .PHONY: check
-check: check-lint check-format check-types check-imports check-docs check-lock  ## look for faults without running the code
+check: check-lint check-format check-types check-imports check-docs check-docker check-lock  ## look for faults without running the code
 
-.PHONY: check-lint check-format check-types check-imports check-docs check-lock
+.PHONY: check-lint check-format check-types check-imports check-docs check-docker check-lock
 check-lint: .venv/.dev
 	@echo "== lint"
 	@$(BIN)/ruff check .
@@ -77,6 +77,10 @@ check-docs: .venv/.dev
 	@echo "== docs"
 	@$(BIN)/python -m tools.reference --check
 	@$(MAKE) --no-print-directory docs
+
+check-docker: .venv/.dev
+	@echo "== docker"
+	@$(BIN)/hadolint Dockerfile
 
 # ------------------------------------------------------------------------------ lock
 

@@ -105,6 +105,13 @@ def serving(folder: Path, **settings: str) -> Iterator[Server]:
         stdin=subprocess.DEVNULL,
         text=True,
     )
+    with attend(process) as server:
+        yield server
+
+
+@contextmanager
+def attend(process: "subprocess.Popen[str]") -> Iterator[Server]:
+    """The server that a process starts, from its greeting until the process is killed."""
     assert process.stderr is not None
     log = Log()
     reader = Thread(target=log.keep, args=[process.stderr], daemon=True)
