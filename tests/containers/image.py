@@ -57,11 +57,11 @@ class Image:
         return subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=300)
 
     @contextmanager
-    def serving(self, variables: Mapping[str, str]) -> Iterator[Server]:
-        """What a container of this image runs, until it is killed."""
+    def serving(self, variables: Mapping[str, str], before: Sequence[str] = ()) -> Iterator[Server]:
+        """What a container of this image runs, until it is killed; `before` is what starts that."""
         words = [*self.config.entrypoint, *self.config.command]
         process = subprocess.Popen(
-            self.command(words, variables),
+            [*before, *self.command(words, variables)],
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,

@@ -13,6 +13,7 @@ from socket import create_server
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.containers.dockerfile import Context, read_stages
 from tests.containers.image import Image, build
@@ -128,23 +129,43 @@ def test_all_code_is_compiled_whatever_becomes_of_the_files_times(built: Image) 
         assert Path(cache_from_source(str(source))).read_bytes()[4:8] == b"\1\0\0\0", source
 
 
+@pytest.mark.parametrize("confined", [False, True], ids=["plain", "as-compose-runs-it"])
 def test_a_container_serves_ends_well_and_leaves_nothing_but_its_volume(
-    image: Image, settings: dict[str, str]
+    image: Image, settings: dict[str, str], confined: bool
 ) -> None:
+    before = confinement(image) if confined else []
     untouched = written(image)
     assert image.run(*image.config.health, variables=settings).returncode != 0
-    with image.serving(settings) as server:
+    with image.serving(settings, before) as server:
         assert image.run(*image.config.health, variables=settings).returncode == 0
         chatter = call(server, "users.create", username="chatter", password=PASSWORD)
         panelist = {"username": "panelist", "password": PASSWORD}
         assert server.client.post("/users/@self", json=panelist).status_code == 201
-        assert stopped(server, image) == 0
-    with image.serving(settings) as server:
+        assert stopped(server, image, confined) == 0
+    with image.serving(settings, before) as server:
         assert call(server, "users.auth", **panelist)["token"]
         login = server.client.post("/users/auth", json=panelist | {"username": "chatter"}).json()
         assert login["user_id"] == chatter["id"]
-        assert stopped(server, image) == 0
+        assert stopped(server, image, confined) == 0
     assert written(image) == untouched
+
+
+def confinement(image: Image) -> list[str]:
+    """What compose.yaml asks for beyond the image, as a command that starts another: the root file
+    system read-only but for the volume, a /tmp of its own; and, as in every container, process 1.
+    """
+    unshare = ["unshare", "--mount", "--pid", "--fork"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("Namespaces and mounts take CAP_SYS_ADMIN, which is missing here.")
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["gateway"]
+    assert service["read_only"]
+    volumes = [image.path(volume.split(":")[1]) for volume in service["volumes"]]
+    mounts = [
+        *(f"mount --bind {path} {path}" for path in (image.root, *volumes)),
+        *(f"mount -t tmpfs tmpfs {image.path(path)}" for path in service["tmpfs"]),
+        f"mount -o remount,bind,ro {image.root}",
+    ]
+    return [*unshare, "sh", "-ec", "\n".join([*mounts, 'exec "$@"']), "sh"]
 
 
 def call(server: Server, method: str, **params: str) -> dict[str, Any]:
@@ -153,9 +174,12 @@ def call(server: Server, method: str, **params: str) -> dict[str, Any]:
     return result
 
 
-def stopped(server: Server, image: Image) -> int:
+def stopped(server: Server, image: Image, confined: bool) -> int:
     """The status that the container's process ends with when it is stopped."""
-    server.process.send_signal(Signals[image.config.stop_signal])
+    process = server.process.pid
+    if confined:
+        process = int(Path(f"/proc/{process}/task/{process}/children").read_text())
+    os.kill(process, Signals[image.config.stop_signal])
     return server.process.wait(timeout=20)
 
 
