@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.domain.errors import UsernameTaken
@@ -12,11 +13,13 @@ from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_id, 
 from app.security.passwords import Argon2Hasher
 from app.security.signing import SigningKeyFile, replace_file
 from app.security.tokens import JoseTokens
-from app.storage.postgres import PostgresServer, PostgresStore
 from app.storage.sqlite import SqliteFile, SqliteStore
-from app.storage.workers import WorkerLease
 from app.usecases.operator import make_first_admin, needs_first_admin
 from app.usecases.services import Services
+
+if TYPE_CHECKING:
+    # Half a second of imports that an installation with one file never uses.
+    from app.storage.postgres import PostgresServer, PostgresStore
 
 __all__ = ["House", "StartError", "first_admin", "open_house", "prepare_store", "request_id"]
 
@@ -35,11 +38,13 @@ class StartError(RuntimeError):
     """The server cannot start; the sentence says why."""
 
 
-def database_of(settings: Settings) -> SqliteFile | PostgresServer:
+def database_of(settings: Settings) -> "SqliteFile | PostgresServer":
     """Where the accounts are."""
     path = settings.sqlite_path
     if path is not None:
         return SqliteFile(path)
+    from app.storage.postgres import PostgresServer
+
     assert settings.database_url is not None
     return PostgresServer(settings.database_url)
 
@@ -95,13 +100,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
 
 @asynccontextmanager
 async def _worker(
-    store: SqliteStore | PostgresStore, settings: Settings
+    store: "SqliteStore | PostgresStore", settings: Settings
 ) -> AsyncIterator[Callable[[], int]]:
     """A snowflake worker number that no other live process on the store has."""
     if isinstance(store, SqliteStore):
         with worker_number(settings.data_dir) as number:
             yield lambda: number
     else:
+        from app.storage.workers import WorkerLease
+
         async with WorkerLease(store, request_id(), WORKERS) as lease:
             yield lease.number
 

@@ -21,6 +21,7 @@ from app.usecases.admin_users import AdminCreateUser, ListUsers
 from app.usecases.credentials import CreateKey
 from app.usecases.operation import UNSET
 from app.usecases.registry import OPERATIONS
+from app.workers import shared_metrics
 
 T = TypeVar("T")
 
@@ -74,9 +75,11 @@ def _in_house(work: Callable[[House], Awaitable[T]]) -> T:
 def serve() -> None:
     """Migrate, make the first admin where there is none, and serve until SIGTERM."""
     # Imported where it is used, here and below: no other command waits for the web framework.
-    from app.serve import serve as run_server
+    settings = _settings()
+    with shared_metrics(settings.workers):
+        from app.serve import serve as run_server
 
-    run_server(_settings())
+        run_server(settings)
 
 
 @app.command()

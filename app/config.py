@@ -100,7 +100,10 @@ class Settings(BaseSettings):
             "https, answers carry HSTS."
         ),
     ] = None
-    workers: Annotated[int, Field(description="More than 1 are not in this release.")] = 1
+    workers: Annotated[
+        int,
+        Field(ge=1, le=256, description="How many processes serve; one for each core, say."),
+    ] = 1
     token_ttl: Annotated[
         int,
         Field(
@@ -152,13 +155,6 @@ class Settings(BaseSettings):
         str | None,
         Field(repr=False, description="The first admin's access key; ignored once there is one."),
     ] = None
-
-    @field_validator("workers")
-    @classmethod
-    def _one_worker(cls, value: int) -> int:
-        if value != 1:
-            raise ValueError("this release runs with 1 worker")
-        return value
 
     @field_validator("rate_limits", mode="before")
     @classmethod

@@ -5,8 +5,10 @@ import errno
 import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -15,6 +17,7 @@ from app.bootstrap import StartError, first_admin, open_house, prepare_store
 from app.config import Settings
 from app.logs import is_readable
 from app.main import create_app
+from app.workers import Workers
 
 GRACE_SECONDS = 10
 BACKLOG = 2048
@@ -34,15 +37,31 @@ def serve(settings: Settings) -> None:
     with _listening(settings) as sock:
         prepare_store(settings)
         _warn(settings)
-        loops = uvicorn.Config("", log_config=None).get_loop_factory()
-        with asyncio.Runner(loop_factory=loops) as runner:
-            runner.run(_serve(settings, sock))
+        if settings.workers == 1:
+            _run(_serve(settings, sock, greet=True))
+            return
+        _run(_welcome(settings, sock))
+        Workers(settings.workers, lambda: _run(_serve(settings, sock))).keep()
 
 
-async def _serve(settings: Settings, sock: socket.socket) -> None:
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    loops = uvicorn.Config("", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=loops) as runner:
+        runner.run(main)
+
+
+async def _welcome(settings: Settings, sock: socket.socket) -> None:
+    """What is to be done once, before the workers begin."""
     async with open_house(settings) as house:
         told = await first_admin(house, settings, show=_is_watched(settings))
-        _greet(settings, sock, told)
+    _greet(settings, sock, told)
+
+
+async def _serve(settings: Settings, sock: socket.socket, *, greet: bool = False) -> None:
+    async with open_house(settings) as house:
+        if greet:
+            told = await first_admin(house, settings, show=_is_watched(settings))
+            _greet(settings, sock, told)
         config = uvicorn.Config(
             create_app(settings, house.services),
             access_log=False,

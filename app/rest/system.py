@@ -1,5 +1,6 @@
 """What is not about accounts: health, metrics, public keys, the OpenAPI document, error pages."""
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from html import escape
@@ -7,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any, Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -132,7 +134,7 @@ class System:
         """For whoever asks from this machine, and for admins."""
         if not _is_from_here(scope):
             await Call(self._services, Access.ADMIN, caller_of(scope)).actor()
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(_exposition(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _error_page(self, scope: Scope) -> Response:
         """What the `type` of a problem leads to."""
@@ -251,6 +253,14 @@ class _Get:
         refuse_query(QueryParams(scope["query_string"]))
         response = await self._page.answer(self._system, scope)
         await response(scope, receive, send)
+
+
+def _exposition(registry: CollectorRegistry) -> bytes:
+    """What this process has counted; of several workers, what all of them have."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
 
 
 def _is_from_here(scope: Scope) -> bool:

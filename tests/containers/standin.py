@@ -16,7 +16,7 @@ from shutil import copy2, copytree, ignore_patterns, which
 # Of those that every Debian has, what the steps, docs/running.md and image.py use.
 TOOLS = ("cat", "chmod", "env", "gzip", "install", "setpriv", "sh", "tar")
 # What wheels may ask of every Linux (PEP 600), beside the libraries of Python and the tools.
-LIBRARIES = ("libdl.so.2", "libgcc_s.so.1", "libpthread.so.0", "librt.so.1")
+LIBRARIES = ("libdl.so.2", "libgcc_s.so.1", "libpthread.so.0", "librt.so.1", "libstdc++.so.6")
 # Of no use to a step, and large.
 LEFT_OUT = ignore_patterns(
     "config-*", "dist-packages", "ensurepip", "idlelib", "site-packages", "test", "tests"

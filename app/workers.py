@@ -1,0 +1,113 @@
+"""Several processes that serve one socket, and the parent that keeps their number."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import NoReturn
+
+import structlog
+
+# A worker that has not ended so long after it was told to is killed.
+STOP_SECONDS = 14.0
+# A worker that ends sooner than this would be started over and over.
+SHORT_LIFE = 1.0
+
+_LOG = structlog.get_logger("gatehouse")
+
+
+class Workers:
+    """Keeps `count` processes at work until SIGTERM or SIGINT, then ends with status 0."""
+
+    def __init__(self, count: int, work: Callable[[], None]) -> None:
+        self._count = count
+        self._work = work
+        self._started: dict[int, float] = {}
+        self._stopping = False
+        # Its writing end is the parent's alone: the workers read its end when the parent dies.
+        self._life, self._parents = os.pipe()
+
+    def keep(self) -> NoReturn:
+        """Start them, start another where one ends, and end them all when told to."""
+        for number in _SIGNALS:
+            signal.signal(number, self._stop)
+        for _ in range(self._count):
+            self._start()
+        while self._started:
+            pid, status = os.wait()
+            lived = time.monotonic() - self._started.pop(pid)
+            if self._stopping:
+                continue
+            _LOG.error("a worker ended", pid=pid, status=os.waitstatus_to_exitcode(status))
+            if lived < SHORT_LIFE:
+                time.sleep(SHORT_LIFE - lived)
+            self._start()
+        sys.exit(0)
+
+    def _start(self) -> None:
+        # No signal between the fork and the moment at which it is known whom to pass it on to.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if not self._stopping:
+            pid = os.fork()
+            if pid == 0:
+                self._be_worker()
+            self._started[pid] = time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _be_worker(self) -> NoReturn:
+        status = 1
+        try:
+            for number in _SIGNALS:
+                signal.signal(number, lambda *_: sys.exit(0))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            os.close(self._parents)
+            Thread(target=self._outlive_no_parent, daemon=True).start()
+            self._work()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+        except BaseException:
+            _LOG.exception("a worker failed")
+        finally:
+            sys.stderr.flush()
+            # What the parent opened is not this process's to close.
+            os._exit(status)
+
+    def _outlive_no_parent(self) -> None:
+        os.read(self._life, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _stop(self, *_: object) -> None:
+        if not self._stopping:
+            self._stopping = True
+            signal.signal(signal.SIGALRM, lambda *_: self._tell(signal.SIGKILL))
+            signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+        self._tell(signal.SIGTERM)
+
+    def _tell(self, number: signal.Signals) -> None:
+        for pid in list(self._started):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+@contextmanager
+def shared_metrics(workers: int) -> Iterator[None]:
+    """Let several workers count together.
+
+    The metrics' library reads where when it is imported, so this comes before that
+    (prometheus.github.io/client_python/multiprocess).
+    """
+    if workers == 1:
+        yield
+        return
+    with TemporaryDirectory(prefix="gatehouse-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = folder
+        yield
+
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_SIGNALS = {signal.SIGTERM, signal.SIGINT}

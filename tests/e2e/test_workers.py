@@ -1,0 +1,120 @@
+"""Several processes on one socket, kept by a parent."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.postgres import new_database
+from tests.server import Server, serving
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    settings = {"GATEHOUSE_WORKERS": "2"}
+    if request.param == "sqlite":
+        yield settings
+        return
+    with new_database() as url:
+        yield {**settings, "GATEHOUSE_DATABASE_URL": url}
+
+
+def call(server: Server, method: str, auth: str | None = None, **params: Any) -> Any:
+    """On a connection of its own, so that any worker may take it."""
+    body = {"jsonrpc": "2.0", "method": method, "auth": auth, "params": params, "id": 1}
+    url = f"{server.greeting['url']}/rpc"
+    return httpx.post(url, json=body, timeout=30, trust_env=False).json()
+
+
+def workers(server: Server) -> set[int]:
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return set(map(int, children))
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    end = monotonic() + 20
+    while not holds():
+        assert monotonic() < end
+        sleep(0.05)
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def answers(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.greeting['url']}/health/ready", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_whichever_worker_is_asked_knows_what_another_did(
+    tmp_path: Path, house: dict[str, str]
+) -> None:
+    with serving(tmp_path, **house) as server:
+        eventually(lambda: answers(server))
+        for number in range(10):
+            name = f"traveller{number}"
+            assert "result" in call(server, "users.create", username=name, password=PASSWORD)
+            login = call(server, "users.auth", username=name, password=PASSWORD)
+            token = login["result"]["token"]
+            for presence in ("DND", "IDLE"):
+                call(server, "users.presence", token, presence=presence)
+                seen = [call(server, "users.self", token)["result"]["presence"] for _ in range(4)]
+                assert seen == [presence] * 4
+            assert call(server, "users.logout", token)["result"] is True
+            assert all("error" in call(server, "users.self", token) for _ in range(4))
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path, GATEHOUSE_WORKERS="2") as server:
+        eventually(lambda: len(workers(server)) == 2)
+        (killed, spared) = workers(server)
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: len(workers(server) - {killed}) == 2)
+        assert spared in workers(server)
+        assert f'"pid":{killed}' in server.log.until("a worker ended")
+        eventually(lambda: answers(server))
+
+
+def test_sigterm_ends_all_of_them_with_status_zero(tmp_path: Path) -> None:
+    with serving(tmp_path, GATEHOUSE_WORKERS="3") as server:
+        eventually(lambda: len(workers(server)) == 3)
+        eventually(lambda: answers(server))
+        children = workers(server)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=15) == 0
+        assert all(map(is_gone, children))
+
+
+def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
+    with serving(tmp_path, GATEHOUSE_WORKERS="2") as server:
+        eventually(lambda: len(workers(server)) == 2)
+        eventually(lambda: answers(server))
+        children = workers(server)
+        server.process.kill()
+        eventually(lambda: all(map(is_gone, children)))
+
+
+def test_the_metrics_are_those_of_all_workers(tmp_path: Path) -> None:
+    with serving(tmp_path, GATEHOUSE_WORKERS="2") as server:
+        eventually(lambda: answers(server))
+        url = server.greeting["url"]
+        for _ in range(40):
+            httpx.get(f"{url}/health/live", trust_env=False)
+        counted = 'gatehouse_http_request_seconds_count{method="GET",route="/health/live"'
+        (line,) = (
+            line
+            for line in httpx.get(f"{url}/metrics", trust_env=False).text.splitlines()
+            if line.startswith(counted)
+        )
+        assert line.endswith(" 40.0")
