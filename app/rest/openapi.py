@@ -15,7 +15,7 @@ from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.operation import Group
 from app.usecases.registry import OPERATIONS
 from app.wire.http import JSON, PROBLEM_JSON
-from app.wire.inputs import input_form
+from app.wire.inputs import call_example
 from app.wire.problem import STATUS
 from app.wire.schemas import Schemas, reference
 
@@ -138,6 +138,8 @@ def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
     for parameter in found:
         # Beside the schema is where most tools look for it.
         parameter["description"] = parameter["schema"].get("description", "")
+        if parameter["in"] == "path":
+            (parameter["example"],) = parameter["schema"]["examples"]
     return found
 
 
@@ -148,7 +150,7 @@ def _body(route: Route, schemas: Schemas) -> dict[str, Any] | None:
         return None
     form, name = route.form, route.operation.input.__name__
     schema = schemas.named(name, form.schema(schemas, route.elsewhere))
-    return {JSON: {"schema": schema, "example": form.example(route.elsewhere)}}
+    return {JSON: {"schema": schema, "example": call_example(route.operation, route.elsewhere)}}
 
 
 def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _rpc() -> dict[str, Any]:
     for name, operation in OPERATIONS.items():
         call: dict[str, Any] = {"jsonrpc": "2.0", "method": name}
         call["auth"] = None if operation.access is Access.ANYONE else "********"
-        call["params"] = input_form(operation.input).example()
+        call["params"] = call_example(operation)
         requests[name] = {"summary": operation.summary, "value": {**call, "id": 1}}
         reply = {"jsonrpc": "2.0", "id": 1, "result": RESULT_EXAMPLES[name]}
         replies[name] = {"value": reply}

@@ -11,7 +11,7 @@ from app.rpc.errors import CHAT_MESSAGE, PROBLEM_CODES
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.operation import Group, Operation
 from app.usecases.registry import OPERATIONS
-from app.wire.inputs import InputForm, input_form, result_type
+from app.wire.inputs import InputForm, call_example, input_form, result_type
 from app.wire.schemas import Schemas
 
 DISCOVER = "rpc.discover"
@@ -68,7 +68,7 @@ def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "params": [_param(form, name, schemas) for name in form.names],
         "result": result,
         "errors": _errors(operation),
-        "examples": [_example(operation, form)],
+        "examples": [_example(operation)],
         "x-credential": _NEEDS[operation.access],
     }
 
@@ -94,11 +94,12 @@ def _errors(operation: Operation) -> list[dict[str, Any]]:
     return [{"code": INVALID_PARAMS, "message": "Invalid params"}, *named]
 
 
-def _example(operation: Operation, form: InputForm) -> dict[str, Any]:
+def _example(operation: Operation) -> dict[str, Any]:
+    params = call_example(operation)
     return {
         "name": operation.name,
         "summary": operation.summary,
-        "params": [{"name": name, "value": value} for name, value in form.example().items()],
+        "params": [{"name": name, "value": value} for name, value in params.items()],
         "result": {"name": "result", "value": RESULT_EXAMPLES[operation.name]},
     }
 

@@ -1,4 +1,4 @@
-"""What each operation answers, by example: the seed documents' own where they have one."""
+"""What operations are asked and answer, by example: the seed documents' own where they have one."""
 
 from typing import Any
 
@@ -43,6 +43,17 @@ _GUILD = {
 }
 _SERVER = {"id": 1, "owner": _UUID, "name": "Survival", "active": 1}
 
+# Where the examples of the members that are required do not make a good one.
+CALL_EXAMPLES: dict[str, dict[str, Any]] = {
+    "admin.users.list": {},
+    "admin.users.create": {
+        "username": "someusername",
+        "email": "new@example.com",
+        "password": "rawPassword1",
+        "admin": 0,
+    },
+    "admin.users.update": {"uuid": _UUID, "email": "new@example.com", "admin": 0},
+}
 RESULT_EXAMPLES: dict[str, Any] = {
     "users.create": _CHAT_USER,
     "users.auth": _LOGIN,

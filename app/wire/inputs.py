@@ -23,7 +23,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from app.domain.errors import FLAWS_MAX, Flaw, InvalidInput
-from app.usecases.operation import Param, Unset
+from app.usecases.examples import CALL_EXAMPLES
+from app.usecases.operation import Operation, Param, Unset
 from app.usecases.views import Bit, Result
 from app.wire.schemas import Schemas
 
@@ -161,6 +162,14 @@ class InputParam:
 def input_form(input_type: type) -> InputForm:
     """The form of an operation's input."""
     return InputForm(input_type)
+
+
+def call_example(operation: Operation, without: Collection[str] = ()) -> dict[str, Any]:
+    """What the documents ask an operation, but for members that travel elsewhere."""
+    if operation.name not in CALL_EXAMPLES:
+        return input_form(operation.input).example(without)
+    written = CALL_EXAMPLES[operation.name]
+    return {name: value for name, value in written.items() if name not in without}
 
 
 def result_type(annotation: Any) -> Any:

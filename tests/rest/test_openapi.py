@@ -165,6 +165,40 @@ def test_the_examples_of_the_components_are_what_their_schemas_say() -> None:
             check(schema, example)
 
 
+@pytest.mark.parametrize(
+    ("verb", "path", "body"),
+    [
+        (
+            "post",
+            "/users",
+            {
+                "username": "someusername",
+                "email": "new@example.com",
+                "password": "rawPassword1",
+                "admin": 0,
+            },
+        ),
+        ("put", "/users/{uuid}", {"email": "new@example.com", "admin": 0}),
+        ("post", "/users/@self", {"username": "user", "password": "********"}),
+        ("post", "/users/auth", {"username": "user", "password": "********"}),
+        ("patch", "/users/@self/presence", "ONLINE"),
+    ],
+)
+def test_the_bodies_of_the_two_old_documents_are_the_examples(
+    verb: str, path: str, body: object
+) -> None:
+    content = DOCUMENT["paths"][path][verb]["requestBody"]["content"]
+    assert content["application/json"]["example"] == body
+
+
+def test_what_is_to_be_typed_into_a_path_has_an_example_where_tools_look_for_it() -> None:
+    parameters = [part for o in OPERATION_OBJECTS for part in o.get("parameters", [])]
+    typed = [p for p in parameters if p["in"] == "path" and p["name"] != "slug"]
+    assert typed
+    for parameter in typed:
+        check(parameter["schema"], parameter["example"])
+
+
 def test_every_view_that_is_answered_has_an_example() -> None:
     views = [operation for operation in OPERATION_OBJECTS if operation["tags"] != ["operator"]]
     for operation in views:
