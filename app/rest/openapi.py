@@ -9,7 +9,7 @@ from app.domain import errors as e
 from app.domain.policy import Access
 from app.rest import chat, panel, registry
 from app.rest.door import Answer, Route
-from app.rest.openapi_parts import PARTS, SECURITY_SCHEMES, UUID_OR_NAME
+from app.rest.openapi_parts import PARTS, PROBLEM_EXAMPLES, SECURITY_SCHEMES, UUID_OR_NAME
 from app.rest.system import PAGES, Page
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.operation import Group
@@ -70,6 +70,7 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {**schemas.definitions, **PARTS},
+            "examples": PROBLEM_EXAMPLES,
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
@@ -191,7 +192,12 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "; ".join(f"`{slug}`" for slug in slugs),
-            "content": {PROBLEM_JSON: {"schema": reference("Problem")}},
+            "content": {
+                PROBLEM_JSON: {
+                    "schema": reference("Problem"),
+                    "examples": {slug: {"$ref": f"#/components/examples/{slug}"} for slug in slugs},
+                }
+            },
         }
         for status, slugs in sorted(by_status.items())
     }

@@ -3,7 +3,12 @@
 from typing import Any
 
 from app.domain import errors as e
+from app.domain.policy import Access
+from app.wire.http import BODY_MAX, JSON
+from app.wire.problem import problem_object
 from app.wire.schemas import reference
+
+_REQUEST_ID = "9f0c2b8e6d3a4c51"
 
 UUID_OR_NAME = {
     "type": "string",
@@ -62,16 +67,6 @@ _PROBLEM: dict[str, Any] = {
         },
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],
-    "examples": [
-        {
-            "type": "/errors/username-taken",
-            "title": e.UsernameTaken.title,
-            "status": 400,
-            "detail": e.UsernameTaken("user").detail,
-            "code": "username-taken",
-            "request_id": "9f0c2b8e6d3a4c51",
-        }
-    ],
 }
 _PROBLEM_CODE = {
     "type": "string",
@@ -97,6 +92,32 @@ PARTS = {
     "RpcCall": _CALL,
     "RpcReply": _REPLY,
     "RpcError": _RPC_ERROR,
+}
+# All but `method-not-allowed`, which nothing that the document describes is answered with.
+PROBLEM_EXAMPLES: dict[str, Any] = {
+    error.slug: {"summary": error.title, "value": problem_object(error, _REQUEST_ID)}
+    for error in (
+        e.InvalidInput.of(e.Flaw("username", "is required")),
+        e.InvalidUsername("The username admin is reserved"),
+        e.InvalidEmail("The e-mail address is invalid: it must have an @-sign."),
+        e.InvalidPresence("A presence must be one of ONLINE, IDLE, DND, INVISIBLE, OFFLINE"),
+        e.WeakPassword("This password is too common"),
+        e.UsernameTaken("user"),
+        e.EmailTaken("new@example.com"),
+        e.InvalidCredentials(),
+        e.Unauthenticated(),
+        e.AccountDisabled(),
+        e.Forbidden(Access.ADMIN.refusal),
+        e.RegistrationClosed(),
+        e.UserNotFound(),
+        e.NotFound("There is no such access key."),
+        e.LastAdmin(),
+        e.PreconditionFailed(),
+        e.PayloadTooLarge(BODY_MAX),
+        e.UnsupportedMediaType([JSON]),
+        e.Internal(_REQUEST_ID),
+        e.Overloaded(),
+    )
 }
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {

@@ -53,8 +53,9 @@ def contents_of(operation: dict[str, Any]) -> Iterator[tuple[dict[str, Any], obj
         for content in part.get("content", {}).values():
             if "example" in content:
                 yield content["schema"], content["example"]
-            for example in content.get("examples", {}).values():
-                yield content["schema"], example["value"]
+            for name, example in content.get("examples", {}).items():
+                kept = DOCUMENT["components"]["examples"].get(name)
+                yield content["schema"], (kept if "$ref" in example else example)["value"]
 
 
 def schemas_in(part: object) -> Iterator[dict[str, Any]]:
@@ -165,6 +166,20 @@ def test_the_examples_of_the_components_are_what_their_schemas_say() -> None:
             check(schema, example)
 
 
+@pytest.mark.parametrize("operation", CALLS)
+def test_the_examples_of_a_refusal_are_of_the_errors_that_it_names(
+    operation: dict[str, Any],
+) -> None:
+    for status, response in operation["responses"].items():
+        if status >= "400":
+            examples = response["content"][PROBLEM_JSON]["examples"]
+            assert [f"`{slug}`" for slug in examples] == response["description"].split("; ")
+            for slug, example in examples.items():
+                problem = DOCUMENT["components"]["examples"][slug]["value"]
+                assert example == {"$ref": f"#/components/examples/{slug}"}
+                assert (problem["code"], problem["status"]) == (slug, int(status))
+
+
 @pytest.mark.parametrize(
     ("verb", "path", "body"),
     [
@@ -209,9 +224,11 @@ def test_every_view_that_is_answered_has_an_example() -> None:
 
 
 def test_the_codes_of_a_problem_are_the_catalogue() -> None:
-    schemas = DOCUMENT["components"]["schemas"]
+    schemas, slugs = DOCUMENT["components"]["schemas"], [error.slug for error in CATALOGUE]
     assert schemas["Problem"]["properties"]["code"] == {"$ref": "#/components/schemas/ProblemCode"}
-    assert schemas["ProblemCode"]["enum"] == [error.slug for error in CATALOGUE]
+    assert schemas["ProblemCode"]["enum"] == slugs
+    without = set(slugs) - set(DOCUMENT["components"]["examples"])
+    assert without == {"method-not-allowed"}
 
 
 def test_the_chat_door_has_an_example_of_every_method() -> None:
