@@ -37,7 +37,7 @@ under `/api`.
 
 A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);
-`code` is what to match on. The chat's JSON-RPC door is `POST /rpc`.
+`code` is what to match on. The chat's JSON-RPC door is `POST /rpc`; see [/rpc/docs](/rpc/docs).
 """
 _RPC_TEXT = """\
 JSON-RPC 2.0 with one more request member, `auth`: null, absent, or a token or access key. Batches
