@@ -14,8 +14,9 @@ PAGES = pytest.mark.parametrize("page", ["/docs", "/rpc/docs"])
 
 
 async def links(door: Gateway, page: str) -> list[str]:
+    """Where the page leads, but for places in itself."""
     text = (await door.rest("GET", page)).text
-    return re.findall(r'(?:src|href)="([^"]+)"', text)
+    return re.findall(r'(?:src|href)="([^"#]+)"', text)
 
 
 @PAGES

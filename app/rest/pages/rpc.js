@@ -1,8 +1,7 @@
 // Shows the OpenRPC document and sends what is typed. Text only ever becomes text nodes.
 
 const $ = (id) => document.getElementById(id);
-const ENDPOINT = "/rpc";
-const batch = [];
+const WIDE = matchMedia("(min-width: 62rem)");
 
 function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -11,16 +10,239 @@ function h(tag, attributes = {}, ...children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.flat());
+  element.append(...children.flat(Infinity));
   return element;
 }
 
+const code = (text) => h("code", {}, text);
+const block = (label, ...children) => h("pre", { role: "group", "aria-label": label, tabindex: "0" }, children);
 const prose = (text) =>
   text.split(/\n{2,}/).map((part) =>
-    h("p", {}, ...part.split("`").map((piece, i) => (i % 2 ? h("code", {}, piece) : piece))));
+    h("p", {}, part.split("`").map((piece, i) => (i % 2 ? code(piece) : piece))));
+
+// ---------------------------------------------------------------------------- JSON, to look at
 
 const pretty = (value) => JSON.stringify(value, null, 2);
-const block = (text, label) => h("pre", { tabindex: "0", "aria-label": label }, h("code", {}, text));
+const TOKENS = /"(?:\\.|[^"\\])*"|-?\d[\d.eE+-]*|true|false|null/g;
+
+function coloured(json) {
+  const parts = [];
+  let end = 0;
+  for (const { 0: token, index } of json.matchAll(TOKENS)) {
+    parts.push(json.slice(end, index));
+    end = index + token.length;
+    const kind = token[0] !== '"' ? "word" : json[end] === ":" ? "key" : "string";
+    parts.push(h("span", { class: kind }, token));
+  }
+  return [...parts, json.slice(end)];
+}
+
+// ------------------------------------------------------------------------- a request, to look at
+
+const address = () => ($("problem").checked ? "/rpc?errors=problem" : "/rpc");
+const withAuth = (body, shown) => {
+  const veil = (call) => (call.auth ? { ...call, auth: shown(call.auth) } : call);
+  return Array.isArray(body) ? body.map(veil) : veil(body);
+};
+
+// Whoever looks over a shoulder, or finds the shell's history, gets no credential.
+function asCurl(body) {
+  const json = pretty(withAuth(body, () => "$TOKEN")).replaceAll("'", `'\\''`);
+  const data = json.replaceAll('"auth": "$TOKEN"', `"auth": "'$TOKEN'"`);
+  return [`curl -s '${location.origin}${address()}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${data}'`];
+}
+const asJson = (body) => coloured(pretty(withAuth(body, (auth) => `${auth.slice(0, 8)}…`)));
+
+let look = asJson;
+const redraws = [];
+const redraw = () => redraws.forEach((draw) => draw());
+
+// What `read` gives, as it goes over the wire; kept in step with every field of the page.
+function requestView(read) {
+  const shown = code("");
+  const copy = h("button", { type: "button", onclick: async () => {
+    await navigator.clipboard.writeText(shown.textContent);
+    copy.textContent = "Copied";
+  } }, "Copy");
+  const looks = [["JSON", asJson], ["curl", asCurl]].map(([name, as]) =>
+    [as, h("button", { type: "button", onclick: () => { look = as; redraw(); } }, name)]);
+  redraws.push(() => {
+    for (const [as, button] of looks) button.setAttribute("aria-pressed", as === look);
+    copy.textContent = "Copy";
+    const body = read();
+    if (body) shown.replaceChildren(...look(body));
+  });
+  return [
+    h("div", { class: "heading" }, h("h4", {}, "Request"),
+      // Browsers give the clipboard to pages from https or from the machine itself alone.
+      h("span", {}, looks.map(([, button]) => button), navigator.clipboard ? copy : "")),
+    block("Request", shown)];
+}
+
+// --------------------------------------------------------------------------- a reply, to look at
+
+function replyView() {
+  const said = h("p", { role: "status" });
+  const shown = code("");
+  const use = h("p");
+  const view = h("div", { class: "reply" },
+    h("h4", {}, "Reply"), said, block("Reply", shown), use);
+  const say = (text, kind) => { said.textContent = text; said.className = kind; };
+  const show = (json) => shown.replaceChildren(...coloured(json));
+  const forget = () => { shown.replaceChildren(); use.replaceChildren(); };
+
+  async function send(body) {
+    forget();
+    say("Waiting…", "");
+    const started = performance.now();
+    try {
+      const response = await fetch(address(), {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+      });
+      const text = await response.text();
+      const took = `HTTP ${response.status} in ${Math.round(performance.now() - started)} ms`;
+      const reply = parsed(text);
+      const failure = response.ok ? failureIn(reply) : reply?.detail ?? "That is no JSON-RPC.";
+      say(failure ? `${took}. ${failure}` : text ? took : `${took}. No reply, as asked.`, failure ? "failed" : "done");
+      show(reply === undefined ? text : pretty(reply));
+      offer(reply);
+    } catch (error) {
+      say(`No answer: ${error.message}`, "failed");
+    }
+  }
+
+  function offer(reply) {
+    const results = [reply].flat().map((one) => one?.result);
+    const credential = results.map((result) => result?.token ?? result?.key).find(Boolean);
+    if (!credential) return;
+    use.append(h("button", { type: "button", onclick: () => {
+      $("auth").value = credential;
+      redraw();
+      use.replaceChildren("The other calls of this page use it now.");
+    } }, "Use it for the other calls"));
+  }
+
+  return { view, say, show, send, forget };
+}
+
+// What a proxy says is often no JSON.
+function parsed(text) {
+  try { return JSON.parse(text); }
+  catch { return undefined; }
+}
+
+// Both dialects of errors: a sentence as data, or a problem object, or neither.
+function failureIn(reply) {
+  if (!Array.isArray(reply)) {
+    const error = reply?.error;
+    return error && `Error ${error.code}: ${error.data?.detail ?? error.data ?? error.message}`;
+  }
+  const failed = reply.filter((one) => one.error).length;
+  return failed ? `${failed} of ${reply.length} failed.` : undefined;
+}
+
+// -------------------------------------------------------------------------------------- to try
+
+function tryPanel(method) {
+  const [example] = method.examples ?? [];
+  const names = method.params.map((param) => param.name);
+  const values = Object.fromEntries((example?.params ?? []).map((param) => [param.name, param.value]));
+  const reply = replyView();
+  if (example) {
+    reply.say("An example; a call shows the real one.", "");
+    reply.show(pretty({ jsonrpc: "2.0", id: 1, result: example.result.value }));
+  }
+  const params = h("textarea", { name: "params", rows: String(2 + Math.max(1, Object.keys(values).length)), spellcheck: "false" },
+    names.length ? pretty(values) : "");
+  const notification = h("input", { type: "checkbox" });
+  const positional = h("input", { type: "checkbox", oninput: () => {
+    try { params.value = pretty((positional.checked ? toPositions : toNames)(JSON.parse(params.value || "{}"), names)); }
+    catch { /* what is no JSON yet stays as it is */ }
+  } });
+
+  function read() {
+    const call = { jsonrpc: "2.0", method: method.name, auth: null };
+    if (method["x-credential"] !== "none") call.auth = $("auth").value || null;
+    if (params.value.trim()) call.params = JSON.parse(params.value);
+    return notification.checked ? call : { ...call, id: 1 };
+  }
+  const withCall = (then) => {
+    let call;
+    try { call = read(); }
+    catch (error) {
+      reply.forget();
+      reply.say(`The parameters are not JSON: ${error.message}`, "failed");
+      return;
+    }
+    then(call);
+  };
+  const request = requestView(() => {
+    try {
+      const call = read();
+      params.removeAttribute("aria-invalid");
+      return call;
+    } catch {
+      params.setAttribute("aria-invalid", "true");
+      return undefined;
+    }
+  });
+  const form = h("form",
+    {
+      oninput: redraw,
+      onsubmit: (event) => { event.preventDefault(); withCall(reply.send); },
+      onkeydown: (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); },
+    },
+    names.length ? h("label", {}, "Parameters, as JSON", params) : "",
+    h("p", { class: "choices" },
+      names.length ? h("label", { class: "choice" }, positional, " by position") : "",
+      h("label", { class: "choice" }, notification, " as a notification")),
+    h("p", { class: "buttons" },
+      h("button", { type: "submit", class: "main", "aria-keyshortcuts": "Control+Enter" }, "Call"),
+      h("button", { type: "button", onclick: () => withCall(addToBatch) }, "Add to batch")));
+  return h("details", { class: "try" }, h("summary", {}, "Try it"), form, request, reply.view);
+}
+
+const toNames = (value, names) =>
+  Array.isArray(value) ? Object.fromEntries(value.map((one, i) => [names[i] ?? i, one])) : value;
+
+function toPositions(value, names) {
+  if (Array.isArray(value)) return value;
+  const last = Math.max(-1, ...Object.keys(value).map((name) => names.indexOf(name)));
+  return names.slice(0, last + 1).map((name) => value[name] ?? null);
+}
+
+// --------------------------------------------------------------------------------------- batch
+
+let batch = [];
+const batchReply = replyView();
+$("batch").querySelector("details").append(
+  h("div", { class: "sides" }, h("div", {}, requestView(() => batch)), batchReply.view));
+
+function addToBatch(call) {
+  const id = 1 + Math.max(0, ...batch.map((other) => other.id ?? 0));
+  showBatch([...batch, "id" in call ? { ...call, id } : call]);
+}
+
+function showBatch(calls) {
+  batch = calls;
+  $("batch").hidden = !calls.length;
+  $("batch-title").textContent = calls.length === 1 ? "A batch of one call" : `A batch of ${calls.length} calls`;
+  $("batch-calls").replaceChildren(...calls.map((call) => h("li", {}, code(call.method),
+    "id" in call ? ` with the id ${call.id} ` : " as a notification ",
+    h("button", { type: "button", "aria-label": `Remove ${call.method}`, onclick: () => showBatch(calls.filter((other) => other !== call)) }, "Remove"))));
+  batchReply.forget();
+  batchReply.say("Calls are done in their order.", "");
+  redraw();
+}
+
+$("send-batch").addEventListener("click", async () => {
+  $("batch").querySelector("details").open = true;
+  await batchReply.send(batch);
+  batchReply.view.scrollIntoView({ block: "nearest" });
+});
+$("clear-batch").addEventListener("click", () => showBatch([]));
+
+// ------------------------------------------------------------------------------------- to read
 
 const nameIn = (schema) => schema.$ref.split("/").pop();
 
@@ -32,14 +254,11 @@ function typeOf(schema, schemas) {
   }
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
-  for (const kind of ["anyOf", "oneOf"]) {
-    if (schema[kind]) return schema[kind].map((part) => typeOf(part, schemas)).join(" | ");
-  }
-  if (schema.type === "array") return `array of ${typeOf(schema.items ?? {}, schemas)}`;
-  if (schema.type === "object" && schema.additionalProperties?.$ref) {
-    return `map to ${typeOf(schema.additionalProperties, schemas)}`;
-  }
-  return [schema.type ?? "anything", schema.format].flat().filter(Boolean).join(", ");
+  const either = schema.anyOf ?? schema.oneOf;
+  if (either) return either.map((part) => typeOf(part, schemas)).join(" | ");
+  if (schema.type === "array") return `array of ${typeOf(schema.items, schemas)}`;
+  if (schema.additionalProperties) return `map to ${typeOf(schema.additionalProperties, schemas)}`;
+  return [schema.type, schema.format].filter(Boolean).join(", ");
 }
 
 // The schema with members that a result is made of, if there is one.
@@ -49,156 +268,107 @@ function named(schema, schemas) {
   return target.properties || !inner?.$ref ? target : named(inner, schemas);
 }
 
-function members(rows, schemas, caption) {
-  if (!rows.length) return h("p", { class: "none" }, "No parameters.");
-  return h("table", {}, h("caption", {}, caption), h("tbody", {}, rows.map((row) =>
-    h("tr", {},
-      h("th", { scope: "row" }, h("code", {}, row.name), row.required ? "" : h("span", { class: "optional" }, " optional")),
-      h("td", {}, h("code", {}, typeOf(row.schema, schemas)), row.description ? h("div", {}, ...prose(row.description)) : "")))));
+function members(rows, schemas) {
+  return h("ul", { class: "members" }, rows.map((row) =>
+    h("li", {}, code(row.name), " ",
+      h("span", { class: "type" }, typeOf(row.schema, schemas), row.required ? "" : ", optional"),
+      row.description ? prose(row.description) : "")));
 }
 
-function resultView(result, schemas) {
-  const schema = named(result.schema, schemas);
-  const shown = [h("p", {}, h("code", {}, typeOf(result.schema, schemas)))];
-  if (schema.properties) {
-    const required = new Set(schema.required ?? []);
-    const rows = Object.entries(schema.properties).map(([name, part]) => ({ name, schema: part, required: required.has(name) }));
-    shown.push(members(rows, schemas, "Its members"));
-  }
-  return shown;
-}
-
-const curl = (address, body) =>
-  `curl -s '${location.origin}${address}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${JSON.stringify(body).replaceAll("'", `'\\''`)}'`;
-
-async function send(body, outcome) {
-  const address = ENDPOINT + ($("problem").checked ? "?errors=problem" : "");
-  outcome.replaceChildren(
-    h("h4", {}, "Request"), block(pretty(body), "Request as JSON"), block(curl(address, body), "Request as curl"),
-    h("p", { role: "status" }, "Waiting…"));
-  const started = performance.now();
-  let told;
-  try {
-    const response = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-    const text = await response.text();
-    const ms = Math.round(performance.now() - started);
-    const failed = !response.ok || /"error":\{/.test(text);
-    let shown = text;
-    try { shown = pretty(JSON.parse(text)); } catch { /* an empty or foreign answer is shown as it is */ }
-    told = [h("h4", { class: failed ? "failed" : "done", role: "status" }, `HTTP ${response.status}, ${ms} ms`), block(shown || "(no body)", "Reply")];
-  } catch (error) {
-    told = [h("h4", { class: "failed", role: "status" }, `No answer: ${error.message}`)];
-  }
-  outcome.lastChild.remove();
-  outcome.append(...told);
-}
-
-let lastId = 0;
-
-function readCall(method, form) {
-  const call = { jsonrpc: "2.0", method: method.name };
-  if (form.auth.checked && $("auth").value) call.auth = $("auth").value;
-  const text = form.params.value.trim();
-  if (text) call.params = JSON.parse(text);
-  if (!form.notification.checked) call.id = ++lastId;
-  return call;
-}
-
-function tryForm(method) {
-  const example = Object.fromEntries((method.examples?.[0]?.params ?? []).map((p) => [p.name, p.value]));
-  const hasParams = method.params.length > 0;
-  const outcome = h("div", { class: "outcome" });
-  const withCall = (then) => {
-    try { then(readCall(method, form)); }
-    catch (error) { outcome.replaceChildren(h("p", { class: "failed", role: "alert" }, `The parameters are not JSON: ${error.message}`)); }
-  };
-  const byPosition = () => {
-    try {
-      const value = JSON.parse(form.params.value || "{}");
-      if (Array.isArray(value)) form.params.value = pretty(Object.fromEntries(value.map((v, i) => [method.params[i]?.name ?? i, v])));
-      else {
-        const names = method.params.map((p) => p.name);
-        const last = Math.max(-1, ...Object.keys(value).map((name) => names.indexOf(name)));
-        form.params.value = pretty(names.slice(0, last + 1).map((name) => value[name] ?? null));
-      }
-    } catch { /* what is no JSON yet stays as it is */ }
-  };
-  const form = h("form", { onsubmit: (event) => { event.preventDefault(); withCall((call) => send(call, outcome)); } },
-    hasParams
-      ? h("label", {}, "Parameters, as JSON", h("textarea", { name: "params", rows: String(Math.min(10, 2 + Object.keys(example).length)), spellcheck: "false" }, pretty(example)))
-      : h("input", { type: "hidden", name: "params" }),
-    h("p", { class: "choices" },
-      h("label", { class: "inline" }, h("input", { type: "checkbox", name: "auth", checked: method["x-credential"] !== "none" }), " with the credential above"),
-      h("label", { class: "inline" }, h("input", { type: "checkbox", name: "notification" }), " as a notification")),
-    h("p", {},
-      h("button", { type: "submit" }, "Call"), " ",
-      h("button", { type: "button", onclick: () => withCall(addToBatch) }, "Add to batch"), " ",
-      hasParams ? h("button", { type: "button", onclick: byPosition }, "By name / by position") : ""));
-  return h("details", { class: "try" }, h("summary", {}, "Try it"), form, outcome);
-}
-
-function addToBatch(call) {
-  batch.push(call);
-  showBatch();
-  $("batch").scrollIntoView({ block: "nearest" });
-}
-
-function showBatch() {
-  $("batch").hidden = !batch.length;
-  $("batch-calls").replaceChildren(block(pretty(batch), "The batch as JSON"));
-  $("batch-outcome").replaceChildren();
+function resultView({ schema }, schemas) {
+  const part = named(schema, schemas);
+  const rows = Object.entries(part.properties ?? {}).map(([name, inner]) =>
+    ({ name, schema: inner, required: part.required.includes(name) }));
+  return [
+    h("h4", {}, "Result ", h("span", { class: "type" }, typeOf(schema, schemas))),
+    part.description ? prose(part.description) : "",
+    rows.length ? members(rows, schemas) : ""];
 }
 
 function methodView(method, schemas) {
-  const [example] = method.examples ?? [];
-  const request = { jsonrpc: "2.0", method: method.name, auth: method["x-credential"] === "none" ? null : "********",
-    params: Object.fromEntries((example?.params ?? []).map((p) => [p.name, p.value])), id: 1 };
   return h("article", { id: method.name, "data-text": `${method.name} ${method.summary} ${method.description}`.toLowerCase() },
-    h("h3", {}, h("a", { href: `#${method.name}` }, method.name)),
-    h("p", { class: "summary" }, method.summary),
-    prose(method.description ?? ""),
-    h("p", { class: "needs" }, "Credential: ", h("strong", {}, method["x-credential"])),
-    members(method.params, schemas, "Parameters, in their order"),
-    h("h4", {}, "Result"), resultView(method.result, schemas),
-    h("details", {}, h("summary", {}, `Errors (${method.errors.length})`),
-      h("table", {}, h("tbody", {}, method.errors.map((e) =>
-        h("tr", {}, h("th", { scope: "row" }, h("code", {}, String(e.code))), h("td", {}, e.message, e.data?.code ? [" ", h("code", {}, e.data.code)] : "")))))),
-    example ? h("details", {}, h("summary", {}, "Example"),
-      block(pretty(request), "Example request"), block(pretty({ jsonrpc: "2.0", id: 1, result: example.result.value }), "Example reply")) : "",
-    tryForm(method));
+    h("div", { class: "read" },
+      h("h3", {}, h("a", { href: `#${method.name}` }, method.name)),
+      h("p", { class: "summary" }, `${method.summary}.`),
+      prose(method.description),
+      h("p", { class: "needs" }, "Credential: ", h("strong", {}, method["x-credential"])),
+      h("h4", {}, method.params.length ? "Parameters, in their order" : "No parameters"),
+      method.params.length ? members(method.params, schemas) : "",
+      resultView(method.result, schemas),
+      h("details", {}, h("summary", {}, `Errors (${method.errors.length})`),
+        h("ul", { class: "members" }, method.errors.map((error) =>
+          h("li", {}, code(String(error.code)), ` ${error.message} `, h("span", { class: "type" }, error.data?.code ?? "")))))),
+    tryPanel(method));
 }
 
 function show(openrpc) {
-  const schemas = openrpc.components?.schemas ?? {};
-  const groups = Map.groupBy ? Map.groupBy(openrpc.methods, (m) => m.tags[0].name)
-    : openrpc.methods.reduce((found, m) => found.set(m.tags[0].name, [...(found.get(m.tags[0].name) ?? []), m]), new Map());
-  $("about").replaceChildren(...prose(openrpc.info.description));
-  $("contents").replaceChildren(...[...groups].map(([group, methods]) =>
-    h("section", {}, h("h2", {}, group), h("ul", {}, methods.map((m) => h("li", { "data-for": m.name }, h("a", { href: `#${m.name}` }, m.name)))))));
-  $("methods").replaceChildren(...[...groups].map(([group, methods]) =>
-    h("section", {}, h("h2", {}, group, " ", h("small", {}, methods[0].tags[0].description ?? "")), methods.map((m) => methodView(m, schemas)))));
-  if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  const schemas = openrpc.components.schemas;
+  const groups = new Map();
+  for (const method of openrpc.methods) {
+    const [{ name, description }] = method.tags;
+    if (!groups.has(name)) groups.set(name, { name, description, methods: [] });
+    groups.get(name).methods.push(method);
+  }
+  $("about").replaceChildren(...prose(openrpc.info.description),
+    h("p", { class: "type" },
+      "See also ", h("a", { href: "/rpc/openrpc.json" }, "the OpenRPC document"), " and ", h("a", { href: "/docs" }, "the REST door"), ". ",
+      h("span", { class: "keys" }, h("kbd", {}, "/"), " finds a method, ", h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter"), " calls it.")));
+  $("methods").replaceChildren();
+  for (const { name, description, methods } of groups.values()) {
+    $("contents").append(h("section", {}, h("h2", {}, name),
+      h("ul", {}, methods.map((method) => h("li", { "data-for": method.name }, h("a", { href: `#${method.name}` }, method.name))))));
+    $("methods").append(h("section", {}, h("h2", {}, name, " ", h("small", {}, description)),
+      methods.map((method) => methodView(method, schemas))));
+  }
 }
+
+// ------------------------------------------------------------------------------------- to find
 
 function filter() {
   const words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const article of document.querySelectorAll("article")) {
+  const articles = [...document.querySelectorAll("article")];
+  for (const article of articles) {
     article.hidden = !words.every((word) => article.dataset.text.includes(word));
     document.querySelector(`[data-for="${article.id}"]`).hidden = article.hidden;
   }
   for (const section of document.querySelectorAll("#methods > section, #contents > section")) {
     section.hidden = !section.querySelector("article:not([hidden]), li:not([hidden])");
   }
+  const found = articles.filter((article) => !article.hidden).length;
+  $("found").textContent = words.length ? `${found} of ${articles.length}` : "";
+  scrollTo(0, 0);
 }
 
-$("settings").addEventListener("submit", (event) => event.preventDefault());
+function goToFirst(event) {
+  event.preventDefault();
+  const first = document.querySelector("article:not([hidden])");
+  if (!first) return;
+  location.hash = first.id;
+  first.querySelector("a").focus({ preventScroll: true });
+}
+
 $("filter").addEventListener("input", filter);
-$("send-batch").addEventListener("click", () => send(batch, $("batch-outcome")));
-$("clear-batch").addEventListener("click", () => { batch.length = 0; showBatch(); });
+$("find").addEventListener("submit", goToFirst);
+$("settings").addEventListener("submit", (event) => event.preventDefault());
+$("settings").addEventListener("input", redraw);
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.closest("input, textarea")) return;
+  event.preventDefault();
+  $("filter").focus();
+});
+
+// Where there is room all is open; where there is little, one opens what one wants.
+const unfold = () => {
+  for (const details of document.querySelectorAll("#contents, .try")) details.open = WIDE.matches;
+};
 
 try {
   const response = await fetch("/rpc/openrpc.json");
   show(await response.json());
+  unfold();
+  WIDE.addEventListener("change", unfold);
+  redraw();
+  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 } catch (error) {
   $("methods").replaceChildren(h("p", { class: "failed", role: "alert" }, `The OpenRPC document cannot be read: ${error.message}`));
 }
