@@ -35,6 +35,10 @@ test: .venv/.dev  ## run every test
 clients: .venv/.dev  ## let generated clients use a server, and show what they do
 	@REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/clients
 
+.PHONY: pictures
+pictures: .venv/.dev  ## take the README's pictures anew (needs Chromium and pngquant)
+	@$(BIN)/python -m tools.pictures
+
 .PHONY: format
 format: .venv/.dev  ## put the code into its one form
 	@$(BIN)/ruff check --fix --quiet . || true

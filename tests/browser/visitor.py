@@ -36,10 +36,15 @@ addEventListener("securitypolicyviolation",
 
 async def launch(playwright: Playwright) -> Browser:
     """The Chromium that is installed, headless. Skips the test where there is none."""
-    path = next(filter(None, map(which, BROWSERS)), None)
+    path = installed_browser()
     if path is None:
         missing("These tests need Chromium. On Debian and Ubuntu: apt-get install chromium")
     return await playwright.chromium.launch(executable_path=path, args=SWITCHES)
+
+
+def installed_browser() -> str | None:
+    """Where Chromium is, by whichever name."""
+    return next(filter(None, map(which, BROWSERS)), None)
 
 
 class Visitor:
