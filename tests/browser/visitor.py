@@ -13,7 +13,7 @@ from playwright.async_api import (
     expect,
 )
 
-from tests.missing import missing
+from tests.needs import missing
 
 # A machine may have other things to do than to draw pages.
 expect.set_options(timeout=20_000)
