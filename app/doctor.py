@@ -38,9 +38,10 @@ def _sqlite() -> Finding:
 
 
 def _modes(settings: Settings) -> Iterator[Finding]:
-    private = {settings.data_dir: 0o700, settings.data_dir / KEY_FILE: 0o600}
+    private = {settings.data_dir: 0o700}
     if settings.sqlite_path is not None:
         private[settings.sqlite_path] = 0o600
+    private[settings.data_dir / KEY_FILE] = 0o600
     for path, wanted in private.items():
         yield _mode(path, wanted)
 
