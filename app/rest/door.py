@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -62,22 +63,22 @@ class Route:
     shows_as_is: bool
     no_default: frozenset[str]
 
-    @property
+    @cached_property
     def path_names(self) -> list[str]:
         """The members that travel in the path."""
         return [part[1:-1] for part in self.path.split("/") if part.startswith("{")]
 
-    @property
+    @cached_property
     def elsewhere(self) -> set[str]:
         """The members that travel neither in the body nor in the query."""
         return {*self.path_names, *self.headers.values(), *self.left_out}
 
-    @property
+    @cached_property
     def form(self) -> InputForm:
         """How the operation's input is read."""
         return input_form(self.operation.input)
 
-    @property
+    @cached_property
     def takes_body(self) -> bool:
         """Whether the input's other members travel in a JSON body; else in the query."""
         others = set(self.form.names) - self.elsewhere
@@ -92,13 +93,21 @@ class Ask:
     ) -> None:
         self.services = services
         self.route = route
-        self.headers = Headers(scope=scope)
-        self.query = QueryParams(scope["query_string"])
         self.path: dict[str, str] = scope["path_params"]
         self.prefix = ALIAS if scope["path"].startswith(f"{ALIAS}/") else ""
         self.scope = scope
         self._ready = ready
         self._receive = receive
+
+    @cached_property
+    def headers(self) -> Headers:
+        """The request's headers."""
+        return Headers(scope=self.scope)
+
+    @cached_property
+    def query(self) -> QueryParams:
+        """The query, parsed."""
+        return QueryParams(self.scope["query_string"])
 
     async def do(self) -> Any:
         """Do the route's operation with what was sent."""
@@ -180,11 +189,11 @@ class Ask:
 
     async def body(self) -> bytes:
         """The body as it was sent. Raises PayloadTooLarge."""
-        return await read_body(self.headers, self._receive)
+        return await read_body(self.scope, self._receive)
 
     async def json_body(self) -> bytes:
         """The body, said to be JSON. Raises UnsupportedMediaType, PayloadTooLarge."""
-        require_media_type(self.headers, JSON)
+        require_media_type(self.scope, JSON)
         return await self.body()
 
     async def json_object(self) -> dict[str, Any]:

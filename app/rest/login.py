@@ -63,8 +63,8 @@ async def read_login(ask: Ask) -> tuple[dict[str, Any], bool]:
     body = await ask.body()
     if not body and (basic := _read_basic(ask.headers.getlist("authorization"))) is not None:
         return basic, False
-    require_media_type(ask.headers, JSON, FORM)
-    if media_type(ask.headers) == FORM:
+    require_media_type(ask.scope, JSON, FORM)
+    if media_type(ask.scope) == FORM:
         return _read_form(body), True
     members = parse_json(body)
     if type(members) is not dict:

@@ -2,10 +2,11 @@
 
 import asyncio
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import structlog
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -29,6 +30,7 @@ from app.usecases.call import Caller
 from app.wire import json
 from app.wire.http import (
     JSON,
+    Context,
     caller_of,
     context_of,
     method_not_allowed,
@@ -61,16 +63,11 @@ class RpcEndpoint:
             raise method_not_allowed({"POST"})
         context = context_of(scope)
         context.route = PATH
-        headers = Headers(scope=scope)
-        require_media_type(headers, *CONTENT_TYPES)
+        require_media_type(scope, *CONTENT_TYPES)
         exchange = Exchange(
-            self._ready,
-            self._document,
-            caller_of(scope),
-            _dialect(scope["query_string"]),
-            context.request_id,
+            self._ready, self._document, scope, _dialect(scope["query_string"]), context
         )
-        reply = await exchange.answer(await read_body(headers, receive))
+        reply = await exchange.answer(await read_body(scope, receive))
         context.noted["methods"] = exchange.methods
         if reply is None:
             await Response(status_code=204)(scope, receive, send)
@@ -85,16 +82,20 @@ class Exchange:
         self,
         ready: Ready,
         document: bytes,
-        caller: Caller,
+        scope: Scope,
         dialect: Dialect,
-        request_id: str,
+        context: Context,
     ) -> None:
         self._ready = ready
         self._document = document
-        self._caller = caller
+        self._scope = scope
         self._dialect = dialect
-        self._request_id = request_id
+        self._context = context
         self.methods: list[str] = []
+
+    @cached_property
+    def _caller(self) -> Caller:
+        return caller_of(self._scope)
 
     async def answer(self, body: bytes) -> bytes | None:
         """The reply to a call or a batch; None where only notifications were sent."""
@@ -133,19 +134,22 @@ class Exchange:
         if method is None:
             raise method_not_found()
         self.methods.append(request.method)
-        caller = self._caller
-        if request.auth is not None:
-            caller = replace(caller, credential=request.auth)
-        if not request.params and (ready := self._ready.find(method.operation, caller.credential)):
+        credential = self._context.credential if request.auth is None else request.auth
+        if not request.params and (ready := self._ready.find(method.operation, credential)):
             return ready
         command = method.read(request.params)
+        caller = self._caller
+        if request.auth is not None:
+            caller = replace(caller, credential=credential)
         try:
             return await self._ready.perform(method.operation, caller, command)
         except DomainError as error:
-            raise self._dialect(error, self._request_id) from error
+            raise self._dialect(error, self._context.request_id) from error
         except Exception as error:
-            _LOG.exception("fault", request_id=self._request_id, method=request.method)
-            raise self._dialect(Internal(self._request_id), self._request_id) from error
+            _LOG.exception("fault", request_id=self._context.request_id, method=request.method)
+            raise self._dialect(
+                Internal(self._context.request_id), self._context.request_id
+            ) from error
 
 
 def _refused_batch(values: list[Any]) -> RpcError | None:

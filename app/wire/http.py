@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -80,11 +80,16 @@ def header_credential(scope: Scope) -> str | None:
 def caller_of(scope: Scope) -> Caller:
     """Who asks: the credential of the headers, unchecked, and where it comes from."""
     context = context_of(scope)
-    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
-    return Caller(
-        credential=context.credential,
-        origin=Origin(context.address, None if agent is None else agent.decode("latin-1")),
-    )
+    return Caller(context.credential, Origin(context.address, header(scope, b"user-agent")))
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of that name, in lower case; costs less than Starlette's `Headers`."""
+    for found, value in scope["headers"]:
+        if found == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
 
 
 def refuse_query(query: QueryParams) -> None:
@@ -93,20 +98,20 @@ def refuse_query(query: QueryParams) -> None:
         raise InvalidInput.of(*(Flaw(name, "is not known here", "query") for name in query))
 
 
-def media_type(headers: Headers) -> str:
+def media_type(scope: Scope) -> str:
     """The body's content type without its parameters, in lower case."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
 
 
-def require_media_type(headers: Headers, *accepted: str) -> None:
+def require_media_type(scope: Scope, *accepted: str) -> None:
     """Raise UnsupportedMediaType for a body of any other type, or of none."""
-    if media_type(headers) not in accepted:
+    if media_type(scope) not in accepted:
         raise UnsupportedMediaType(accepted)
 
 
-async def read_body(headers: Headers, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive) -> bytes:
     """The body, of at most 1 MiB by its header and by its bytes. Raises PayloadTooLarge."""
-    length = headers.get("content-length", "")
+    length = header(scope, b"content-length") or ""
     if length.isdecimal() and int(length[:20]) > BODY_MAX:
         raise PayloadTooLarge(BODY_MAX)
     body = bytearray()

@@ -173,3 +173,15 @@ def test_nothing_is_kept_of_what_was_not_found() -> None:
     one.answer("known", lambda: "answer")
     assert one.answer("invented", lambda: None) is None
     assert one.answer("known", lambda: "asked again") == "answer"
+
+
+async def test_a_reader_that_rests_keeps_no_part_of_the_log(
+    sqlite: SqliteStore, user: User, database: Path
+) -> None:
+    """Else the log would grow for as long as the server stands."""
+    await sqlite.read(lambda tx: tx.users.find(AccountRef(id=user.id)))
+    sqlite.version()
+    execute(database, "UPDATE users SET version = version + 1")
+    other = pysqlite3.connect(str(database), isolation_level=None)
+    assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    other.close()
