@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.registry import Guild, Server
-from app.domain.users import AccountRef, NewUser, Position, Sort, User, UserFilter
+from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Users(Protocol):
 
     def page(
         self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
-    ) -> Sequence[User]:
+    ) -> Sequence[Listed]:
         """Up to `limit` accounts that follow `after` in the order of `sort`."""
 
 

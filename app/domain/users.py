@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 from unicodedata import normalize
 from uuid import UUID
 
@@ -51,6 +51,18 @@ class User:
         tags = [tag.strip() for tag in if_match.split(",")]
         if tags != ["*"] and self.etag not in tags:
             raise PreconditionFailed
+
+
+class Listed(NamedTuple):
+    """What a list shows of an account, and what it is ordered by."""
+
+    number: int
+    uuid: str
+    username: str
+    email: str | None
+    email_key: str
+    admin: bool
+    disabled: bool
 
 
 @dataclass(frozen=True, slots=True)

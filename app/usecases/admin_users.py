@@ -11,6 +11,7 @@ from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.users import (
     PAGE_MAX,
+    Listed,
     NewUser,
     Position,
     Sort,
@@ -99,7 +100,9 @@ async def list_users(call: Call, command: ListUsers) -> UserPage:
             "next": cursor_after(page[-1], wanted, sort) if more else None,
         }
 
-    return await call.scan(read)
+    # A search may have to look at every account, and a long page takes its time.
+    is_short = command.q is UNSET and command.limit <= LIMIT_DEFAULT
+    return await (call.read(read) if is_short else call.scan(read))
 
 
 async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str, PanelUser]]:
@@ -113,7 +116,7 @@ async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str
     shown: set[int] = set()
     after: Position | None = None
 
-    def piece(tx: Transaction, _: Principal) -> Sequence[User]:
+    def piece(tx: Transaction, _: Principal) -> Sequence[Listed]:
         return tx.users.page(wanted, sort, after, PAGE_MAX)
 
     while True:

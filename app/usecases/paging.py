@@ -5,11 +5,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
 from app.domain.errors import Flaw, InvalidInput
-from app.domain.names import email_key
-from app.domain.users import SNOWFLAKE_MAX, Position, Sort, SortKey, User, UserFilter
+from app.domain.users import SNOWFLAKE_MAX, Listed, Position, Sort, SortKey, UserFilter
 
 
-def position_of(user: User, sort: Sort) -> Position:
+def position_of(user: Listed, sort: Sort) -> Position:
     """Where `user` stands in the order of `sort`."""
     match sort.key:
         case SortKey.ID:
@@ -17,10 +16,10 @@ def position_of(user: User, sort: Sort) -> Position:
         case SortKey.USERNAME:
             return Position(user.username, user.number)
         case SortKey.EMAIL:
-            return Position(email_key(user.email or ""), user.number)
+            return Position(user.email_key, user.number)
 
 
-def cursor_after(user: User, wanted: UserFilter, sort: Sort) -> str:
+def cursor_after(user: Listed, wanted: UserFilter, sort: Sort) -> str:
     """The cursor of the page that begins after `user`."""
     position = position_of(user, sort)
     text = json.dumps([_digest(wanted, sort), position.value, position.number])

@@ -10,7 +10,7 @@ from app.domain.credentials import AccessKey, Session
 from app.domain.ports import Transaction
 from app.domain.presence import Presence
 from app.domain.registry import Guild, Server
-from app.domain.users import User
+from app.domain.users import Listed, User
 
 T = TypeVar("T")
 # A type that is to have a name in the documents is an alias that knows its name.
@@ -161,7 +161,7 @@ def chat_user(user: User) -> ChatUser:
     }
 
 
-def panel_user(user: User) -> PanelUser:
+def panel_user(user: User | Listed) -> PanelUser:
     """The list's view of `user`."""
     view: PanelUser = {
         "id": user.number,

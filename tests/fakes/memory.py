@@ -20,6 +20,7 @@ from app.domain.ports import PublicKey, Transaction
 from app.domain.registry import Guild, Server
 from app.domain.users import (
     AccountRef,
+    Listed,
     NewUser,
     Position,
     Sort,
@@ -168,7 +169,7 @@ class MemoryUsers:
 
     def page(
         self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
-    ) -> Sequence[User]:
+    ) -> Sequence[Listed]:
         def place(user: User) -> tuple[str, int]:
             return _sort_value(user, sort.key), user.number
 
@@ -178,7 +179,20 @@ class MemoryUsers:
             users = [
                 u for u in users if (place(u) < start if sort.descending else place(u) > start)
             ]
-        return sorted(users, key=place, reverse=sort.descending)[:limit]
+        return [listed(u) for u in sorted(users, key=place, reverse=sort.descending)[:limit]]
+
+
+def listed(user: User) -> Listed:
+    """What a list shows of the account."""
+    return Listed(
+        number=user.number,
+        uuid=user.uuid,
+        username=user.username,
+        email=user.email,
+        email_key=_email_key(user),
+        admin=user.admin,
+        disabled=user.disabled,
+    )
 
 
 def _email_key(user: User) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.domain.errors import InvalidInput, Unauthenticated
 from app.domain.policy import Access
 from app.domain.ports import Transaction
-from app.domain.users import NewUser, Sort, SortKey, Status, User, UserFilter
+from app.domain.users import Listed, NewUser, Sort, SortKey, Status, UserFilter
 from app.usecases.admin_users import ListUsers, stream_users
 from app.usecases.call import Call, Caller
 from app.usecases.operator import AT_THE_COMMAND_LINE
@@ -261,7 +261,7 @@ async def test_a_cursor_goes_with_another_limit_and_another_admin(services: Serv
     assert len((await page(services, key, limit=3, cursor=cursor))["users"]) == 3
 
 
-SOMEBODY = User(7, 70, "u", "demo", "Demo", "d@example.com", None, False, False, 1)
+SOMEBODY = Listed(7, "u", "demo", "D@example.com", "d@example.com", admin=False, disabled=False)
 any_json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
