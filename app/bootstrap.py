@@ -10,7 +10,7 @@ from app.config import Settings
 from app.domain.errors import UsernameTaken
 from app.security.clock import SystemClock
 from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_id, worker_number
-from app.security.passwords import Argon2Hasher
+from app.security.passwords import Argon2Hasher, hash_threads
 from app.security.signing import SigningKeyFile, replace_file
 from app.security.tokens import JoseTokens
 from app.storage.sqlite import SqliteFile, SqliteStore
@@ -80,7 +80,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         database = database_of(settings)
         opened: AbstractAsyncContextManager[SqliteStore | PostgresStore] = database.open()
         store = await closing.enter_async_context(opened)
-        hasher = Argon2Hasher()
+        hasher = Argon2Hasher(hash_threads(settings.workers))
         closing.callback(hasher.close)
         worker = await closing.enter_async_context(_worker(store, settings))
         newest = await store.read(lambda tx: tx.users.newest_id())

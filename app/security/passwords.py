@@ -31,12 +31,17 @@ HASHES_PER_SECOND = 40
 _BCRYPT_BYTES = 72
 
 
+def hash_threads(workers: int = 1) -> int:
+    """How many hashes each of so many processes may compute at once: together one for each core."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
 class Argon2Hasher:
     """Hashes passwords, and verifies imported bcrypt, PBKDF2 and scrypt hashes, too."""
 
     def __init__(self, cores: int | None = None) -> None:
         """On `cores` threads, by default one for each that this process may use."""
-        cores = cores or len(os.sched_getaffinity(0))
+        cores = cores or hash_threads()
         self._waiting, self._most = 0, cores * QUEUE_SECONDS * HASHES_PER_SECOND
         self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash")
         self._nobodys = _CONTEXT.hash("what is verified where there is nothing to verify")

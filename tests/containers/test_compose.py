@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from shutil import which
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -26,8 +27,12 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture
 def gateway(compose: dict[str, Any]) -> dict[str, Any]:
-    (service,) = compose["services"].values()
-    return dict(service)
+    return dict(compose["services"]["gateway"])
+
+
+@pytest.fixture(params=["gateway", "replica"])
+def either(request: pytest.FixtureRequest, compose: dict[str, Any]) -> dict[str, Any]:
+    return dict(compose["services"][request.param])
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +64,11 @@ def test_it_publishes_the_images_port_to_this_machine_alone(
 
 
 def test_a_start_without_a_container_cannot_have_left_a_setting_that_breaks_this_one(
-    gateway: dict[str, Any], image: Config
+    either: dict[str, Any], image: Config
 ) -> None:
-    fixed = gateway["environment"]
-    assert {"GATEHOUSE_DATA_DIR", "GATEHOUSE_HOST", "GATEHOUSE_PORT"} <= fixed.keys()
+    names = {"GATEHOUSE_DATA_DIR", "GATEHOUSE_HOST", "GATEHOUSE_PORT"}
+    assert names <= either["environment"].keys()
+    fixed = {name: either["environment"][name] for name in names}
     assert fixed.items() <= image.environment.items()
 
 
@@ -70,21 +76,41 @@ def test_its_volume_is_the_images(
     compose: dict[str, Any], gateway: dict[str, Any], image: Config
 ) -> None:
     mounts = dict(volume.split(":") for volume in gateway["volumes"])
-    assert mounts.keys() == compose["volumes"].keys()
+    assert mounts.keys() <= compose["volumes"].keys()
     assert [*mounts.values()] == image.volumes
 
 
-def test_it_may_do_nothing_that_it_need_not(gateway: dict[str, Any]) -> None:
-    assert gateway["read_only"] is True
-    assert gateway["cap_drop"] == ["ALL"]
-    assert gateway["security_opt"] == ["no-new-privileges:true"]
-    assert gateway.keys().isdisjoint({"cap_add", "devices", "pid", "privileged", "user"})
+def test_it_may_do_nothing_that_it_need_not(either: dict[str, Any]) -> None:
+    assert either["read_only"] is True
+    assert either["cap_drop"] == ["ALL"]
+    assert either["security_opt"] == ["no-new-privileges:true"]
+    assert either.keys().isdisjoint({"cap_add", "devices", "pid", "privileged", "user"})
 
 
-def test_a_stop_waits_longer_than_the_gateway_takes(gateway: dict[str, Any]) -> None:
-    assert int(gateway["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS
+def test_a_stop_waits_longer_than_the_gateway_takes(either: dict[str, Any]) -> None:
+    assert int(either["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS
 
 
-def test_it_is_healthy_when_the_image_says_so(gateway: dict[str, Any], image: Config) -> None:
-    assert "healthcheck" not in gateway
+def test_it_is_healthy_when_the_image_says_so(either: dict[str, Any], image: Config) -> None:
+    assert "healthcheck" not in either
     assert image.health
+
+
+def test_only_the_proxy_of_the_cluster_can_be_reached(compose: dict[str, Any]) -> None:
+    cluster = {
+        name: service
+        for name, service in compose["services"].items()
+        if service.get("profiles") == ["cluster"]
+    }
+    assert cluster.keys() == {"replica", "proxy", "postgres"}
+    assert [name for name, service in cluster.items() if "ports" in service] == ["proxy"]
+
+
+def test_the_replicas_find_the_database_that_is_there(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    environment = services["replica"]["environment"]
+    given = services["postgres"]["environment"]
+    found = urlsplit(environment["GATEHOUSE_DATABASE_URL"])
+    assert found.hostname == "postgres"
+    assert (found.username, found.password) == (given["POSTGRES_USER"], given["POSTGRES_PASSWORD"])
+    assert found.path == f"/{given['POSTGRES_USER']}", "the image names the database so by default"
