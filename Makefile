@@ -39,6 +39,10 @@ clients: .venv/.dev  ## let generated clients use a server, and show what they d
 pictures: .venv/.dev  ## take the README's pictures anew (needs Chromium and pngquant)
 	@$(BIN)/python -m tools.pictures
 
+.PHONY: bench
+bench: .venv/.dev  ## measure what docs/benchmarks.md shows, and write it anew (up to 20 minutes)
+	@$(BIN)/python -m bench --docs
+
 .PHONY: format
 format: .venv/.dev  ## put the code into its one form
 	@$(BIN)/ruff check --fix --quiet . || true

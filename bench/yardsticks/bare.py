@@ -1,0 +1,22 @@
+"""A bare ASGI function: what uvicorn alone can do. `uvicorn bench.yardsticks.bare:app`."""
+
+from typing import Any
+
+ANSWER = (
+    b'{"id":"250254688375537664","username":"user","display_name":"user","presence":null}'
+).ljust(150)
+_START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"150")],
+}
+_BODY = {"type": "http.response.body", "body": ANSWER}
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Answer 150 bytes of JSON; of a POST, read the body first."""
+    if scope["method"] == "POST":
+        while (await receive()).get("more_body", False):
+            pass
+    await send(_START)
+    await send(_BODY)
