@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
@@ -27,6 +29,7 @@ _CONTEXT = CryptContext(
 # Nobody waits longer than about so many seconds; a hash takes some 25 ms of a core.
 QUEUE_SECONDS = 4
 HASHES_PER_SECOND = 40
+NICENESS = 10
 # bcrypt reads no more, and other programs cut there in silence (PHP's password_hash among them).
 _BCRYPT_BYTES = 72
 
@@ -36,6 +39,13 @@ def hash_threads(workers: int = 1) -> int:
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
+def _yield() -> None:
+    """Let the event loop go before: a hash takes 25 ms, and whoever asks for it waits anyway."""
+    # On Linux alone a thread has a priority of its own (setpriority(2)).
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
 class Argon2Hasher:
     """Hashes passwords, and verifies imported bcrypt, PBKDF2 and scrypt hashes, too."""
 
@@ -43,7 +53,7 @@ class Argon2Hasher:
         """On `cores` threads, by default one for each that this process may use."""
         cores = cores or hash_threads()
         self._waiting, self._most = 0, cores * QUEUE_SECONDS * HASHES_PER_SECOND
-        self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash")
+        self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash", initializer=_yield)
         self._nobodys = _CONTEXT.hash("what is verified where there is nothing to verify")
 
     async def hash(self, password: str) -> str:

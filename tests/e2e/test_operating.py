@@ -71,7 +71,7 @@ def test_the_operators_own_first_key_is_used_and_not_told(tmp_path: Path) -> Non
     ("settings", "sentence"),
     [
         ({"GATEHOUSE_COLOUR": "blue"}, "There is no setting GATEHOUSE_COLOUR"),
-        ({"GATEHOUSE_WORKERS": "2"}, "GATEHOUSE_WORKERS: this release runs with 1 worker"),
+        ({"GATEHOUSE_WORKERS": "0"}, "GATEHOUSE_WORKERS: Input should be greater than"),
         ({"GATEHOUSE_BOOTSTRAP_ADMIN_KEY": "secret"}, "groups of 8, 4, 4, 4 and 8"),
         ({"GATEHOUSE_HOST": "256.0.0.1"}, "gatehouse:"),
     ],
