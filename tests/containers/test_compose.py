@@ -2,9 +2,7 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
-from shutil import which
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,13 +43,6 @@ def test_it_is_what_the_specification_describes(compose: dict[str, Any]) -> None
     validator.validate(compose)
     compose["services"]["gateway"]["readonly"] = True
     assert not validator.is_valid(compose)
-
-
-def test_docker_compose_takes_it() -> None:
-    compose = ["docker", "compose"]
-    if which("docker") is None or subprocess.run([*compose, "version"], check=False).returncode:
-        pytest.skip("There is no docker with its compose plugin here; the schema has to do.")
-    subprocess.run([*compose, "config", "--quiet"], cwd=ROOT, check=True)
 
 
 def test_it_publishes_the_images_port_to_this_machine_alone(
