@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import structlog
@@ -89,13 +88,10 @@ class Exchange:
         self._ready = ready
         self._document = document
         self._scope = scope
+        self._caller: Caller | None = None
         self._dialect = dialect
         self._context = context
         self.methods: list[str] = []
-
-    @cached_property
-    def _caller(self) -> Caller:
-        return caller_of(self._scope)
 
     async def answer(self, body: bytes) -> bytes | None:
         """The reply to a call or a batch; None where only notifications were sent."""
@@ -138,7 +134,7 @@ class Exchange:
         if not request.params and (ready := self._ready.find(method.operation, credential)):
             return ready
         command = method.read(request.params)
-        caller = self._caller
+        caller = self._caller = self._caller or caller_of(self._scope)
         if request.auth is not None:
             caller = replace(caller, credential=credential)
         try:

@@ -1,7 +1,6 @@
 """One transaction: the ports of the domain on one connection."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from sqlalchemy import Connection
 
@@ -18,31 +17,31 @@ class SqlTransaction:
 
     connection: Connection
 
-    @cached_property
+    @property
     def users(self) -> UserTable:
         return UserTable(self.connection)
 
-    @cached_property
+    @property
     def names(self) -> NameTable:
         return NameTable(self.connection)
 
-    @cached_property
+    @property
     def sessions(self) -> SessionTable:
         return SessionTable(self.connection)
 
-    @cached_property
+    @property
     def keys(self) -> KeyTable:
         return KeyTable(self.connection)
 
-    @cached_property
+    @property
     def signing_keys(self) -> SigningKeyTable:
         return SigningKeyTable(self.connection)
 
-    @cached_property
+    @property
     def guilds(self) -> GuildTable:
         return GuildTable(self.connection)
 
-    @cached_property
+    @property
     def servers(self) -> ServerTable:
         return ServerTable(self.connection)
 
@@ -53,10 +52,10 @@ class RecentTransaction(SqlTransaction):
 
     recent: Recent
 
-    @cached_property
+    @property
     def sessions(self) -> SessionTable:
         return RecentSessions(self.connection, self.recent)
 
-    @cached_property
+    @property
     def keys(self) -> KeyTable:
         return RecentKeys(self.connection, self.recent)
