@@ -23,13 +23,10 @@ CLIENT = ("203.0.113.9", 4711)
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    """A running application, its first admin's key, and the clock it goes by."""
+class Gate:
+    """Both doors of a gateway, wherever it runs."""
 
-    services: Services
     client: httpx.AsyncClient
-    clock: FakeClock
-    admin_key: str
 
     async def rest(
         self, method: str, path: str, credential: str | None = None, **request: Any
@@ -49,6 +46,15 @@ class Gateway:
         assert response.status_code == 200, response.text
         reply: dict[str, Any] = response.json()
         return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway(Gate):
+    """A running application, its first admin's key, and the clock it goes by."""
+
+    services: Services
+    clock: FakeClock
+    admin_key: str
 
     async def sign_up(self, username: str, password: str = PASSWORD) -> dict[str, Any]:
         """Register at the chat door; the chat User."""
@@ -98,5 +104,5 @@ async def open_gateway(
     app = create_app(settings, services)
     transport = httpx.ASGITransport(app, client=CLIENT)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield Gateway(services, client, clock, admin_key)
+        yield Gateway(client, services, clock, admin_key)
     await store.close()

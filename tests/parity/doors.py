@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from app.rest.door import Route
 from app.rest.openapi import ROUTES
-from tests.gateway import Gateway
+from tests.gateway import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class Door(Protocol):
 class ChatDoor:
     """JSON-RPC; the problem dialect tells the slug."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     async def __call__(
         self, operation: str, credential: str | None = None, /, **members: Any
     ) -> Outcome:
-        reply = await self._gateway.rpc(operation, members, credential, query="?errors=problem")
+        reply = await self._gate.rpc(operation, members, credential, query="?errors=problem")
         if "error" in reply:
             return Outcome(_slug(reply["error"]))
         return Outcome(None, reply["result"])
@@ -48,8 +48,8 @@ def _slug(error: dict[str, Any]) -> str:
 class RestDoor:
     """REST; the row of the operation tells how its members travel."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     async def __call__(
         self, operation: str, credential: str | None = None, /, **members: Any
@@ -66,9 +66,7 @@ class RestDoor:
             if name in sent:
                 headers[header] = sent.pop(name)
         request = {"json": sent} if route.takes_body else {"params": sent}
-        response = await self._gateway.rest(
-            route.method, path, credential, headers=headers, **request
-        )
+        response = await self._gate.rest(route.method, path, credential, headers=headers, **request)
         if response.status_code < 400:
             return Outcome(None, response.json() if response.content else None)
         # HEAD shows no body; the one refusal of the existence check says 'false' at the other door.
