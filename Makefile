@@ -43,6 +43,10 @@ pictures: .venv/.dev  ## take the README's pictures anew (needs Chromium and png
 bench: .venv/.dev  ## measure what docs/benchmarks.md shows, and write it anew (up to 20 minutes)
 	@$(BIN)/python -m bench --docs
 
+.PHONY: model
+model: .venv/.dev  ## walk at random through real servers, and compare (MODEL_STEPS, MODEL_SEED)
+	@MODEL_STEPS=$${MODEL_STEPS:-2000} REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/model
+
 .PHONY: format
 format: .venv/.dev  ## put the code into its one form
 	@$(BIN)/ruff check --fix --quiet . || true
