@@ -8,6 +8,7 @@ from typing import Any
 import pysqlite3
 import pytest
 
+from app.domain.ports import Transaction
 from app.storage.sqlite import SqliteStore
 from tests.gateway import Gateway
 
@@ -93,6 +94,23 @@ async def test_what_another_process_commits_ends_it(
 ) -> None:
     elsewhere(database, statement)
     assert await ask() == 401
+
+
+async def test_what_was_read_before_a_commit_is_not_kept_after_it(
+    database: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SqliteStore.read
+
+    async def overtaken(store: SqliteStore, work: Callable[[Transaction], Any]) -> Any:
+        result = await read(store, work)
+        elsewhere(database, "UPDATE users SET presence = 'DND'")
+        return result
+
+    elsewhere(database, "UPDATE users SET presence = 'IDLE'")
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "read", overtaken)
+        assert (await ask())["presence"] == "IDLE"
+    assert (await ask())["presence"] == "DND"
 
 
 async def test_it_ends_with_the_token_to_the_second(gateway: Gateway, ask: Ask) -> None:
