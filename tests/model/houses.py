@@ -48,6 +48,7 @@ class Place:
     gate: Gate
     doors: tuple[Door, Door]
     folder: Path
+    process: int
 
 
 @contextmanager
@@ -94,11 +95,15 @@ async def connected(house: House) -> AsyncIterator[list[Place]]:
                 if len(takers) != 1:
                     await client.aclose()
                     continue
-                wanted[takers[0]] -= 1
+                (taker,) = takers
+                wanted[taker] -= 1
                 stack.push_async_callback(client.aclose)
                 gate = Gate(client)
-                places.append(Place(gate, (ChatDoor(gate), RestDoor(gate)), served.folder))
-        yield places
+                doors = (ChatDoor(gate), RestDoor(gate))
+                places.append(Place(gate, doors, served.folder, taker))
+        # In an order that a seed can count on, whoever took the first connection.
+        served_from = [served.folder for served in house.served]
+        yield sorted(places, key=lambda p: (served_from.index(p.folder), p.process))
 
 
 def _client(server: Server) -> httpx.AsyncClient:

@@ -32,6 +32,7 @@ PASSWORDS = {"current": PASSWORD, "new": PASSWORD}
 
 @pytest.fixture(params=HOUSES)
 def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    print(f"\nMODEL_SEED={SEED} MODEL_STEPS={STEPS}")
     with HOUSES[request.param](tmp_path) as house:
         yield house
 
@@ -42,7 +43,7 @@ async def test_every_answer_on_a_random_walk_is_the_models(house: House) -> None
         try:
             await walk.go(STEPS)
         finally:
-            print(f"\nMODEL_SEED={SEED} MODEL_STEPS={STEPS}: {dict(walk.counts)}")
+            print(dict(walk.counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +146,4 @@ async def test_nobody_gets_in_with_what_was_revoked_before_he_asked(house: House
             counts["asked"] += len(tries)
             counts["asked after it"] += sum(each.sent > answered for each in tries)
             await done(here, "admin.users.update", ADMIN_KEY, uuid=uuid, disabled=False)
-    print(f"\nMODEL_SEED={SEED}: {dict(counts)}")
+    print(dict(counts))

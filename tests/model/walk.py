@@ -155,6 +155,10 @@ class Walk:
         mine = (c for c in self.directory.credentials.values() if c.owner is account)
         return [credential for credential in mine if credential.is_alive]
 
+    def _sessions_of(self, account: Account) -> list[str]:
+        """In the order in which they were opened, which a seed repeats; their ids it does not."""
+        return [credential.id for credential in self._alive(account) if credential.is_token]
+
     def _account(self) -> Account:
         """Anybody but the first admin."""
         return self._one_of([a for a in self.directory.accounts.values() if a is not self._root])
@@ -298,7 +302,7 @@ class Walk:
 
     async def _end_sessions(self) -> None:
         credential = self._acting()
-        chosen = self._maybe_id(sorted(credential.owner.sessions))
+        chosen = self._maybe_id(self._sessions_of(credential.owner))
         await self._change(credential.owner, "sessions.revoke", credential.text, **chosen)
 
     async def _make_key(self) -> None:
@@ -307,7 +311,7 @@ class Walk:
 
     async def _revoke_key(self) -> None:
         credential = self._acting()
-        key_id = self._maybe_id(sorted(credential.owner.keys)).get("id", "ABCDEFGH")
+        key_id = self._maybe_id(list(credential.owner.keys)).get("id", "ABCDEFGH")
         await self._change(credential.owner, "keys.revoke", credential.text, id=key_id)
 
     # ------------------------------------------------------------------- admins' changes
@@ -359,14 +363,14 @@ class Walk:
 
     async def _end_sessions_of(self) -> None:
         account = self._account()
-        chosen = self._maybe_id(sorted(account.sessions))
+        chosen = self._maybe_id(self._sessions_of(account))
         await self._change(
             account, "admin.sessions.revoke", self._admin(), uuid=account.uuid, **chosen
         )
 
     async def _revoke_keys_of(self) -> None:
         account = self._account()
-        chosen = self._maybe_id(sorted(account.keys))
+        chosen = self._maybe_id(list(account.keys))
         await self._change(account, "admin.keys.revoke", self._admin(), uuid=account.uuid, **chosen)
 
     async def _change_server(self) -> None:
@@ -455,7 +459,7 @@ class Walk:
         )
         key = self.directory.credentials[shown.value["key"]]
         # Its first use is written down now, so that no commit comes between it and its end.
-        await self._places[0].doors[0]("users.presence", key.text)
+        await self._places[0].doors[0]("users.update", key.text)
         late: set[int] = set()
         while len(late) < len(self._places):
             for number, place in enumerate(self._places):
