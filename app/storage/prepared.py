@@ -1,7 +1,6 @@
 """Queries of the hottest paths, run past SQLAlchemy's own machinery."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Any
 
 from sqlalchemy import Connection, Select
@@ -21,28 +20,23 @@ class Prepared:
 
     def first(self, connection: Connection, **values: Any) -> Any:
         """The first row as a tuple, or None."""
-        with self._ran(connection, values) as cursor:
-            return cursor.fetchone()
+        rows = self.all(connection, **values)
+        return rows[0] if rows else None
 
     def all(self, connection: Connection, **values: Any) -> Sequence[Any]:
-        """All rows, as tuples."""
-        with self._ran(connection, values) as cursor:
-            return cursor.fetchall()
-
-    def _ran(self, connection: Connection, values: dict[str, Any]) -> closing[DBAPICursor]:
-        compiled = self._compiled.get(connection.dialect.name)
-        if compiled is None:
-            compiled = self._compile(connection)
+        """All rows, as tuples. Raises as SQLAlchemy does."""
+        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection)
         statement, names, fixed = compiled
+        parameters = tuple(values[name] if name in values else fixed[name] for name in names)
         cursor: DBAPICursor = connection.connection.cursor()
         try:
-            cursor.execute(
-                statement, tuple(values[name] if name in values else fixed[name] for name in names)
-            )
-        except BaseException:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall()
+        except connection.dialect.loaded_dbapi.Error:
+            # Once more by SQLAlchemy, which knows what the error means: a lock, a lost connection.
+            return connection.exec_driver_sql(statement, parameters).all()
+        finally:
             cursor.close()
-            raise
-        return closing(cursor)
 
     def _compile(self, connection: Connection) -> tuple[str, list[str], dict[str, Any]]:
         compiled = self._query.compile(dialect=connection.dialect)
