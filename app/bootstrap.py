@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.config import Settings
 from app.domain.errors import UsernameTaken
 from app.security.clock import SystemClock
-from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_id, worker_number
+from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_ids, worker_number
 from app.security.passwords import Argon2Hasher, hash_threads
 from app.security.signing import SigningKeyFile, replace_file
 from app.security.tokens import JoseTokens
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # Half a second of imports that an installation with one file never uses.
     from app.storage.postgres import PostgresServer, PostgresStore
 
-__all__ = ["House", "StartError", "first_admin", "open_house", "prepare_store", "request_id"]
+__all__ = ["House", "StartError", "first_admin", "open_house", "prepare_store", "request_ids"]
 
 ADMIN_KEY_FILE = "admin-key"
 
@@ -109,7 +109,7 @@ async def _worker(
     else:
         from app.storage.workers import WorkerLease
 
-        async with WorkerLease(store, request_id(), WORKERS) as lease:
+        async with WorkerLease(store, next(request_ids()), WORKERS) as lease:
             yield lease.number
 
 

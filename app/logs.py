@@ -3,6 +3,9 @@
 import json
 import logging
 import sys
+from datetime import UTC, datetime
+from functools import lru_cache
+from time import time_ns
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -13,7 +16,6 @@ from structlog.typing import EventDict, Processor
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
-_timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 Form = Literal["auto", "console", "json"]
 
@@ -38,14 +40,25 @@ class _JsonLogger(_Logger):  # type: ignore[misc,valid-type]
     """Says what the chain of processors would, in a third of the time: each request has a line."""
 
     def info(self, event: str, **members: Any) -> None:
-        line = _stamped(self._logger, "info", {"event": event, **members})
-        self._logger.msg(_json_line(line))
+        line = {"event": event, **members}
+        self._logger.msg(_json_line(_stamped(self._logger, "info", line)))
 
 
 def _stamped(logger: Any, level: str, event: EventDict) -> EventDict:
     event["level"] = level
     event["logger"] = logger.name
     return _timestamp(logger, level, event)
+
+
+def _timestamp(_logger: Any, _level: str, event: EventDict) -> EventDict:
+    seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
+    return event
+
+
+@lru_cache(1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def configure_logs(form: Form, stream: TextIO = sys.stderr) -> None:

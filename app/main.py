@@ -7,14 +7,13 @@ from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from app.bootstrap import first_admin, open_house, prepare_store, request_id
+from app.bootstrap import first_admin, open_house, prepare_store, request_ids
 from app.config import Settings, load_settings
 from app.domain.errors import NotFound
 from app.rest.door import mount
@@ -86,11 +85,14 @@ class Application(FastAPI):
             )
         https = (settings.public_url or "").startswith("https:")
         rules = EdgeRules(settings.trusted_proxies, https=https)
-        return Edge(inner, rules=rules, new_id=request_id, metrics=self._metrics)
+        return Edge(inner, rules=rules, new_id=request_ids().__next__, metrics=self._metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Like Starlette's; FastAPI's own asks the environment of every request."""
-        await Starlette.__call__(self, scope, receive, send)
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
     def open_doors(self, services: Services) -> None:
         """Answer from these services."""

@@ -1,7 +1,7 @@
 """Where the time of one request goes: the application in this process, without a network.
 
-`python -m bench profile self` prints microseconds for each request, the least of several rounds,
-and then where a profiler finds them.
+`python -m bench profile self` prints microseconds of processor for each request, the least of
+several rounds, and then where a profiler finds them.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import pstats
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 from app.bootstrap import open_house
@@ -58,10 +58,10 @@ async def _profile(data: Dataset, work: Work, lines: int) -> None:
         calls = [Call(request) for request in work.requests]
 
         async def go_through(count: int) -> float:
-            started = perf_counter()
+            started = process_time()
             for i in range(count):
                 await calls[i % len(calls)].make(app)
-            return (perf_counter() - started) / count
+            return (process_time() - started) / count
 
         for call in calls:
             await call.make(app)

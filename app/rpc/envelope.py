@@ -12,6 +12,9 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 
 Id = str | int | float | None
+_IDS = frozenset({str, int, float, type(None)})
+_PARAMS = frozenset({dict, list, type(None)})
+_AUTHS = frozenset({str, type(None)})
 
 
 class RpcError(Exception):
@@ -63,11 +66,11 @@ def read_request(value: Any) -> Request:
     method, params, auth = value.get("method"), value.get("params"), value.get("auth")
     if type(method) is not str:
         raise invalid_request("'method' must be a string.")
-    if params is not None and type(params) not in {dict, list}:
+    if type(params) not in _PARAMS:
         raise invalid_request("'params' must be an object or an array.")
-    if type(value.get("id")) not in {str, int, float, type(None)}:
+    if type(value.get("id")) not in _IDS:
         raise invalid_request("'id' must be a string, a number or null.")
-    if type(auth) not in {str, type(None)}:
+    if type(auth) not in _AUTHS:
         raise invalid_request("'auth' must be a string or null.")
     return Request(
         method=method,

@@ -80,9 +80,12 @@ def worker_number(data_dir: Path) -> Iterator[int]:
     raise OSError(errno.EAGAIN, "Every worker number is taken", str(folder))
 
 
-def request_id() -> str:
-    """A name for one request, to find it in the log."""
-    return secrets.token_hex(8)
+def request_ids() -> Iterator[str]:
+    """Names for requests, to find them in the log: 64 random bits each."""
+    while True:
+        # Asking the system for many at once costs as much as for one.
+        some = secrets.token_hex(8 * 256)
+        yield from (some[i : i + 16] for i in range(0, len(some), 16))
 
 
 class SystemRandomness:

@@ -26,7 +26,7 @@ from app.storage.migrations import (
     to_head,
 )
 from app.storage.notes import Notes
-from app.storage.unit_of_work import SqlTransaction
+from app.storage.unit_of_work import OneQuery, SecondQuery, SqlTransaction
 
 T = TypeVar("T")
 
@@ -236,25 +236,6 @@ class PostgresStore:
     def _unreachable(self, reason: BaseException | None) -> Overloaded:
         _LOG.warning("The store refuses: %s", reason or "no reason given")
         return Overloaded()
-
-
-class OneQuery:
-    """A connection that lets one query through and raises SecondQuery at another."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._asked = False
-        self.dialect = connection.dialect
-
-    def __getattr__(self, name: str) -> Any:
-        if self._asked:
-            raise SecondQuery
-        self._asked = True
-        return getattr(self._connection, name)
-
-
-class SecondQuery(Exception):
-    """The work needs a transaction."""
 
 
 class _AgainError(Exception):

@@ -4,11 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pysqlite3
 from sqlalchemy import Connection, Engine
@@ -30,7 +30,13 @@ from app.storage.migrations import (
 )
 from app.storage.notes import Notes
 from app.storage.recent import Recent
-from app.storage.unit_of_work import RecentTransaction, SqlTransaction
+from app.storage.unit_of_work import (
+    OneLook,
+    OneQuery,
+    RecentTransaction,
+    SecondQuery,
+    SqlTransaction,
+)
 
 T = TypeVar("T")
 
@@ -199,7 +205,8 @@ class LoopReader:
 
     `PRAGMA data_version` moves at every commit of any other connection, those of other processes
     among them (sqlite.org/pragma.html#pragma_data_version), and this one never writes. Where it
-    stands still, all that was read in between is of one moment: that takes no transaction.
+    stands still, all that was read in between is of one moment: that takes no transaction. A
+    single query is of one moment anyway.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -211,6 +218,8 @@ class LoopReader:
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one consistent view. Raises Unsteady, OperationalError."""
         connection = self._connection or self._connect()
+        with suppress(SecondQuery):
+            return work(OneLook(cast("Connection", OneQuery(connection))))
         for _ in range(ATTEMPTS):
             version = self.version()
             self._recent.is_of(version)

@@ -1,6 +1,7 @@
 """One transaction: the ports of the domain on one connection."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -59,3 +60,34 @@ class RecentTransaction(SqlTransaction):
     @property
     def keys(self) -> KeyTable:
         return RecentKeys(self.connection, self.recent)
+
+
+class OneQuery:
+    """A connection that lets one query through and raises SecondQuery at another."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._asked = False
+        self.dialect = connection.dialect
+
+    def __getattr__(self, name: str) -> Any:
+        if self._asked:
+            raise SecondQuery
+        self._asked = True
+        return getattr(self._connection, name)
+
+
+class SecondQuery(Exception):
+    """The work takes more than one query."""
+
+
+class OneLook(SqlTransaction):
+    """What one query finds; not for credentials, which may be at hand without any."""
+
+    @property
+    def sessions(self) -> SessionTable:
+        raise SecondQuery
+
+    @property
+    def keys(self) -> KeyTable:
+        raise SecondQuery

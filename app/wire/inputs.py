@@ -10,17 +10,11 @@ from dataclasses import MISSING, Field, fields
 from functools import cache
 from inspect import getdoc
 from types import NoneType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    ValidationError,
-    create_model,
-)
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
-from typing_extensions import TypeAliasType
+from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.errors import FLAWS_MAX, Flaw, InvalidInput
 from app.usecases.examples import CALL_EXAMPLES
@@ -29,6 +23,8 @@ from app.usecases.views import Bit, Result
 from app.wire.schemas import Schemas
 
 _TEXT_FLAGS = {"0": False, "1": True, "false": False, "true": True}
+# Made of what is known at run time alone.
+_typed_dict: Any = TypedDict
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _SENTENCES = {
     "missing": "is required",
@@ -53,12 +49,12 @@ class InputForm:
     def __init__(self, input_type: type) -> None:
         self._input_type = input_type
         self.params = dict(_params(input_type))
-        definitions: dict[str, Any] = {p.name: p.definition for p in self.params.values()}
-        self._model: type[BaseModel] = create_model(
-            input_type.__name__,
-            __config__=ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True),
-            **definitions,
+        types = {param.name: param.read_as for param in self.params.values()}
+        members = _typed_dict(input_type.__name__, types)
+        members.__pydantic_config__ = ConfigDict(
+            strict=True, extra="forbid", hide_input_in_errors=True
         )
+        self._read = TypeAdapter(members).validator.validate_python
 
     @property
     def names(self) -> list[str]:
@@ -75,10 +71,10 @@ class InputForm:
         if len(members) > len(self.params) + FLAWS_MAX:
             raise MalformedInputError([Flaw("", "There are far too many members.", place)])
         try:
-            model = self._model.model_validate(dict(members))
+            values = self._read(members)
         except ValidationError as error:
             raise MalformedInputError([_flaw(e, place) for e in error.errors()]) from None
-        return self._input_type(**{name: getattr(model, name) for name in model.model_fields_set})
+        return self._input_type(**values)
 
     def read_text(self, members: Mapping[str, str]) -> Any:
         """The input from the texts of a query. Raises MalformedInputError."""
@@ -116,10 +112,10 @@ class InputParam:
         self._default = None if isinstance(field.default, Unset) else field.default
 
     @property
-    def definition(self) -> Any:
-        """The field for the reading model; its default stands for 'was not sent'."""
-        default = ... if self.required else None
-        return (_read_as(self._type), default)
+    def read_as(self) -> Any:
+        """The type to read, marked where the member may be left out."""
+        plain = _read_as(self._type)
+        return plain if self.required else NotRequired[plain]
 
     def schema(self, schemas: Schemas) -> dict[str, Any]:
         """The JSON Schema of the member."""
