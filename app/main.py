@@ -24,6 +24,7 @@ from app.rpc.openrpc import openrpc_document
 from app.usecases.services import Services
 from app.wire.crossroads import Crossroads
 from app.wire.edge import Edge, EdgeRules, Refusals
+from app.wire.http import REFUSED, context_of
 from app.wire.ready import Ready
 
 
@@ -51,7 +52,7 @@ class Application(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
         )
-        self.router.default = _not_found
+        self.router.default = _nothing_here
         self._settings = settings
         self._metrics = CollectorRegistry()
         self._documents = Documents(
@@ -132,5 +133,10 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     return app
 
 
-async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    raise NotFound("There is nothing at this address.")
+async def _nothing_here(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Refuse what leads nowhere, and what the transport could not take for a request."""
+    refusal = scope.get(REFUSED)
+    if refusal is None:
+        raise NotFound("There is nothing at this address.")
+    context_of(scope).noted["reason"] = refusal.detail
+    raise refusal

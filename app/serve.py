@@ -17,6 +17,7 @@ from app.bootstrap import StartError, first_admin, open_house, prepare_store
 from app.config import Settings
 from app.logs import is_readable
 from app.main import create_app
+from app.transport import Connection, Server
 from app.workers import Workers
 
 GRACE_SECONDS = 10
@@ -69,10 +70,12 @@ async def _serve(settings: Settings, sock: socket.socket, *, greet: bool = False
             log_level="warning",
             server_header=False,
             proxy_headers=False,
+            http=Connection,
+            ws="none",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         try:
-            await uvicorn.Server(config).serve(sockets=[sock])
+            await Server(config).serve(sockets=[sock])
         finally:
             _LOG.info("stopped")
 

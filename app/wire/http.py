@@ -29,6 +29,8 @@ JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 # Whatever carries or depends on a secret stays out of caches; what may be cached says so itself.
 NO_STORE = "no-store"
+# Where the scope has the refusal of what the transport could not take for a request.
+REFUSED = "gatehouse.refused"
 
 _BEARER = re.compile(r"bearer +(.*)", re.IGNORECASE | re.DOTALL)
 

@@ -124,13 +124,14 @@ def test_rotating_the_signing_key_logs_nobody_out(server: Server, folder: Path) 
     assert len(published) == 2
 
 
-def test_every_line_of_the_log_is_json_whoever_writes_it(server: Server) -> None:
+def test_every_line_of_the_log_is_json_even_of_what_is_not_http(server: Server) -> None:
     port = int(server.greeting["url"].rsplit(":", 1)[1])
     with socket.create_connection(("127.0.0.1", port)) as raw:
         raw.sendall(b"no HTTP at all\r\n\r\n")
         assert raw.recv(4096).startswith(b"HTTP/1.1 400")
-    lines = server.log.until("Invalid HTTP request").splitlines()
-    assert any("Invalid HTTP request" in json.loads(line)["event"] for line in lines)
+    lines = [json.loads(line) for line in server.log.until("not a request of HTTP").splitlines()]
+    (refused,) = (line for line in lines if "reason" in line)
+    assert (refused["status"], refused["address"]) == (400, "127.0.0.1")
 
 
 def test_the_log_is_json_and_holds_no_secret(server: Server) -> None:
