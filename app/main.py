@@ -24,7 +24,7 @@ from app.rpc.openrpc import openrpc_document
 from app.usecases.services import Services
 from app.wire.crossroads import Crossroads
 from app.wire.edge import Edge, EdgeRules, Refusals
-from app.wire.http import REFUSED, context_of
+from app.wire.http import REFUSED, context_of, header
 from app.wire.ready import Ready
 
 
@@ -60,12 +60,23 @@ class Application(FastAPI):
             openrpc=openrpc_document(settings.public_url),
         )
         self._crossroads = Crossroads(self.router)
+        self._edge = self._layers()
 
     def openapi(self) -> dict[str, Any]:
         """The document that is made from the rows of the door."""
         return self._documents.openapi
 
     def build_middleware_stack(self) -> ASGIApp:
+        """What every request passes."""
+        return self._edge
+
+    def at_once(self, scope: Scope, body: bytes) -> bytes | None:
+        """See `Edge.at_once`; whoever asks from another origin is answered by the layers."""
+        if self._settings.cors_origins and header(scope, b"origin") is not None:
+            return None
+        return self._edge.at_once(scope, body)
+
+    def _layers(self) -> Edge:
         """What every request passes, the innermost first."""
         settings = self._settings
         inner: ASGIApp = Refusals(self._crossroads)
@@ -86,14 +97,18 @@ class Application(FastAPI):
             )
         https = (settings.public_url or "").startswith("https:")
         rules = EdgeRules(settings.trusted_proxies, https=https)
-        return Edge(inner, rules=rules, new_id=request_ids().__next__, metrics=self._metrics)
+        return Edge(
+            inner,
+            rules=rules,
+            new_id=request_ids().__next__,
+            metrics=self._metrics,
+            prompt=self._crossroads,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Like Starlette's; FastAPI's own asks the environment of every request."""
-        if self.middleware_stack is None:
-            self.middleware_stack = self.build_middleware_stack()
         scope["app"] = self
-        await self.middleware_stack(scope, receive, send)
+        await self._edge(scope, receive, send)
 
     def open_doors(self, services: Services) -> None:
         """Answer from these services."""

@@ -17,7 +17,8 @@ from app.bootstrap import StartError, first_admin, open_house, prepare_store
 from app.config import Settings
 from app.logs import is_readable
 from app.main import create_app
-from app.transport import Connection, Server
+from app.prompt import PromptConnection
+from app.transport import Server
 from app.workers import Workers
 
 GRACE_SECONDS = 10
@@ -68,9 +69,9 @@ async def _serve(settings: Settings, sock: socket.socket, *, greet: bool = False
             access_log=False,
             log_config=None,
             log_level="warning",
+            http=PromptConnection,
             server_header=False,
             proxy_headers=False,
-            http=Connection,
             ws="none",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )

@@ -19,6 +19,7 @@ from app.usecases.services import Services
 from app.wire import json
 from app.wire.http import (
     JSON,
+    Context,
     caller_of,
     context_of,
     method_not_allowed,
@@ -305,13 +306,24 @@ class PathEndpoint:
             raise method_not_allowed(set(self._routes))
         context = context_of(scope)
         context.route = route.path
-        if route.shows_as_is and not scope["query_string"]:
-            body = self._ready.find(route.operation, context.credential)
-            if body is not None:
-                await send_json(send, body)
-                return
+        if (body := self._found(route, scope, context)) is not None:
+            await send_json(send, body)
+            return
         response = await route.endpoint(Ask(self._services, self._ready, route, scope, receive))
         await response(scope, receive, send)
+
+    def at_once(self, scope: Scope, context: Context, _body: bytes, /) -> bytes | None:
+        """A ready answer to GET."""
+        route = self._routes.get("GET")
+        if route is None or scope["method"] != "GET":
+            return None
+        context.route = route.path
+        return self._found(route, scope, context)
+
+    def _found(self, route: Route, scope: Scope, context: Context) -> bytes | None:
+        if not route.shows_as_is or scope["query_string"]:
+            return None
+        return self._ready.find(route.operation, context.credential)
 
 
 def mount(services: Services, ready: Ready, routes: Iterable[Route]) -> list[StarletteRoute]:

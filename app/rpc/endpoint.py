@@ -33,6 +33,7 @@ from app.wire.http import (
     Context,
     caller_of,
     context_of,
+    media_type,
     method_not_allowed,
     read_body,
     require_media_type,
@@ -48,6 +49,7 @@ BATCH_HASHES_MAX = 10
 # How long a batch may go on before others have their turn.
 TURN_SECONDS = 0.001
 HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
+_LASTING = [name.encode() for name, method in METHODS.items() if method.operation.lasting]
 
 _NO_PARAMETERS = input_form(Nothing)
 _LOG = structlog.get_logger("gatehouse.rpc")
@@ -75,6 +77,33 @@ class RpcEndpoint:
             await Response(status_code=204)(scope, receive, send)
         else:
             await send_json(send, reply)
+
+    def at_once(self, scope: Scope, context: Context, body: bytes, /) -> bytes | None:
+        """The reply to a single call whose answer is ready."""
+        if not any(name in body for name in _LASTING):
+            return None
+        if scope["method"] != "POST" or scope["query_string"]:
+            return None
+        if media_type(scope) not in CONTENT_TYPES:
+            return None
+        try:
+            request = read_request(json.parse(body))
+        except (ValueError, RpcError):
+            return None
+        if request.is_notification or (found := find_ready(self._ready, request, context)) is None:
+            return None
+        context.route = PATH
+        context.noted["methods"] = [request.method]
+        return success(request.id, found)
+
+
+def find_ready(ready: Ready, request: Request, context: Context) -> bytes | None:
+    """The result of a call whose answer is ready."""
+    method = METHODS.get(request.method)
+    if method is None or request.params:
+        return None
+    credential = context.credential if request.auth is None else request.auth
+    return ready.find(method.operation, credential)
 
 
 class Exchange:
@@ -136,13 +165,12 @@ class Exchange:
         if method is None:
             raise method_not_found()
         self.methods.append(request.method)
-        credential = self._context.credential if request.auth is None else request.auth
-        if not request.params and (ready := self._ready.find(method.operation, credential)):
-            return ready
+        if (found := find_ready(self._ready, request, self._context)) is not None:
+            return found
         command = method.read(request.params)
         caller = self._caller = self._caller or caller_of(self._scope)
         if request.auth is not None:
-            caller = replace(caller, credential=credential)
+            caller = replace(caller, credential=request.auth)
         try:
             return await self._ready.perform(method.operation, caller, command)
         except DomainError as error:

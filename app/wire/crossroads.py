@@ -1,9 +1,20 @@
 """Which endpoint a path leads to."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.wire.http import Context
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """An endpoint that may have its answer ready."""
+
+    def at_once(self, scope: Scope, context: Context, body: bytes, /) -> bytes | None:
+        """The JSON that it would answer with 200, without waiting for anything; None: ask it."""
 
 
 class Crossroads:
@@ -15,11 +26,19 @@ class Crossroads:
     def __init__(self, router: Router) -> None:
         self._router = router
         self._straight: dict[str, ASGIApp] = {}
+        self._prompt: dict[str, Prompt] = {}
 
     def open(self, routes: Sequence[Route]) -> None:
         """Lead to these from now on."""
         self._router.routes[:] = routes
         self._straight = {route.path: route.app for route in routes if "{" not in route.path}
+        straight: list[tuple[str, object]] = list(self._straight.items())
+        self._prompt = {path: app for path, app in straight if isinstance(app, Prompt)}
+
+    def at_once(self, scope: Scope, context: Context, body: bytes) -> bytes | None:
+        """What the endpoint at this path says at once, if it does."""
+        endpoint = self._prompt.get(scope["path"])
+        return None if endpoint is None else endpoint.at_once(scope, context, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = None

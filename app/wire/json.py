@@ -8,6 +8,8 @@ from pydantic_core import from_json, to_json
 
 # A number that is too large for a float is written with an exponent or with hundreds of digits.
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?0*[0-9]{3}|[0-9]{200}")
+# To look for one in so few bytes costs more than to look at all values.
+_SHORT = 4096
 # More than any request needs, and few enough that building them keeps nobody waiting.
 CONTAINERS_MAX = 20_000
 
@@ -24,19 +26,19 @@ def parse(body: bytes) -> Any:
     if body.count(b"[") + body.count(b"{") > CONTAINERS_MAX:
         raise ValueError("there are too many arrays and objects")
     value = from_json(body, allow_inf_nan=False)
-    if _MAY_OVERFLOW.search(body) and _has_infinity(value):
+    if (len(body) <= _SHORT or _MAY_OVERFLOW.search(body)) and _has_infinity(value):
         raise ValueError("a number is too large")
     return value
 
 
 def _has_infinity(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        match pending.pop():
-            case float() as number if math.isinf(number):
-                return True
-            case dict() as members:
-                pending.extend(members.values())
-            case list() as items:
-                pending.extend(items)
+    found = [value]
+    for item in found:
+        kind = type(item)
+        if kind is float and math.isinf(item):
+            return True
+        if kind is dict:
+            found += item.values()
+        elif kind is list:
+            found += item
     return False

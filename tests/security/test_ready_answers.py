@@ -5,10 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pysqlite3
 import pytest
 
+from app.config import Settings
 from app.domain.ports import Transaction
+from app.main import Application, create_app
 from app.storage.sqlite import SqliteStore
 from tests.gateway import Gateway
 
@@ -155,3 +158,18 @@ async def test_it_takes_no_more_than_the_operation_does(gateway: Gateway, token:
     assert (await gateway.rest("PUT", "/users/@self", token)).status_code == 405
     head = await gateway.rest("HEAD", "/users/@self", token)
     assert (head.status_code, head.headers["cache-control"]) == (200, "no-store")
+
+
+async def test_it_is_given_where_the_request_is_read(gateway: Gateway, token: str) -> None:
+    app = create_app(Settings(), gateway.services)
+    assert isinstance(app, Application)
+    headers = [(b"x-access-token", token.encode())]
+    scope = dict[str, Any](type="http", method="GET", path="/users/@self", query_string=b"")
+    scope |= {"headers": headers, "client": ("203.0.113.9", 4711)}
+    assert app.at_once(dict(scope), b"") is None
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        await client.get("http://gateway/users/@self", headers={"X-Access-Token": token})
+    answer = app.at_once(dict(scope), b"")
+    assert answer is not None
+    assert b'"username":"alice"' in answer
+    assert app.at_once({**scope, "headers": []}, b"") is None
