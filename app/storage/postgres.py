@@ -18,13 +18,7 @@ from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
 from app.storage.constraints import is_passing, sqlstate
 from app.storage.errors import StoreError
-from app.storage.migrations import (
-    Steps,
-    alembic_config,
-    require_current,
-    require_known,
-    to_head,
-)
+from app.storage.migrations import Steps, perform, require_current, to_head
 from app.storage.notes import Notes
 from app.storage.unit_of_work import OneQuery, SecondQuery, SqlTransaction
 
@@ -88,8 +82,7 @@ class PostgresServer:
 
         def run(connection: Connection) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            require_known(connection)
-            steps(alembic_config(connection))
+            perform(connection, steps)
 
         async def migrate() -> None:
             async with self._connected() as connection, connection.begin():

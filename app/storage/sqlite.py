@@ -23,9 +23,8 @@ from app.storage.migrations import (
     MIGRATION_TIMEOUT,
     SchemaError,
     Steps,
-    alembic_config,
+    perform,
     require_current,
-    require_known,
     to_head,
 )
 from app.storage.notes import Notes
@@ -64,8 +63,7 @@ class SqliteFile:
                 engine.connect().execution_options(begin="IMMEDIATE") as connection,
                 connection.begin(),
             ):
-                require_known(connection)
-                steps(alembic_config(connection))
+                perform(connection, steps)
                 if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
                     raise SchemaError("The migration would leave rows that refer to nothing.")
         except DBAPIError as error:

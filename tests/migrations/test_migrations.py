@@ -14,6 +14,7 @@ import pysqlite3
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from anyio import to_thread
 from sqlalchemy import Connection
@@ -24,7 +25,7 @@ from app.storage.engine import (
     sqlite_engine,
 )
 from app.storage.errors import StoreError
-from app.storage.migrations import SchemaError
+from app.storage.migrations import SchemaError, revisions
 from app.storage.postgres import PostgresServer, postgres_engine
 from app.storage.sqlite import SqliteFile
 from tests.postgres import new_database
@@ -247,3 +248,23 @@ def test_wal_is_refused_where_the_library_is_not_sound_for_it(
 
 def test_the_library_in_use_is_sound() -> None:
     require_sound_sqlite()
+
+
+def test_the_files_of_the_migrations_are_named_in_their_order() -> None:
+    script = ScriptDirectory.from_config(Config("alembic.ini"))
+    assert revisions() == [step.revision for step in script.walk_revisions()][::-1]
+
+
+def test_a_start_without_a_migration_does_not_load_what_migrates(tmp_path: Path) -> None:
+    asked = "import sys, app.cli; app.cli.app(['migrate'], standalone_mode=False); print('alembic' in sys.modules)"
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", asked],
+            env={**os.environ, "GATEHOUSE_DATA_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()[-1]
+        for _ in range(2)
+    ]
+    assert seen == ["True", "False"]
