@@ -16,10 +16,12 @@ from sqlalchemy.pool import NullPool
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
+from app.storage import snapshots
 from app.storage.constraints import is_passing, sqlstate
 from app.storage.errors import StoreError
 from app.storage.migrations import Steps, perform, require_current, to_head
 from app.storage.notes import Notes
+from app.storage.snapshots import Snapshots
 from app.storage.unit_of_work import OneQuery, SecondQuery, SqlTransaction
 
 T = TypeVar("T")
@@ -140,7 +142,9 @@ class PostgresStore:
         self._each_alone = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshot = engine.execution_options(isolation_level="REPEATABLE READ")
         self._serializable = engine.execution_options(isolation_level="SERIALIZABLE")
-        self._notes = Notes(self.write)
+        self._snapshots = Snapshots(engine)
+        snapshots.watch(engine)
+        self._notes = Notes(self._write_notes)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`; its one query needs no transaction, which would be two more round trips."""
@@ -158,7 +162,16 @@ class PostgresStore:
         return await self._read(self._snapshot, lambda c: work(SqlTransaction(c)))
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` as if alone, and commit."""
+        """Run `work` as if alone, commit, and wait until nobody relies on what was before."""
+        result, voids = await self._write_again(work)
+        if voids:
+            await snapshots.outlast()
+        return result
+
+    async def _write_notes(self, work: Callable[[Transaction], None]) -> None:
+        await self._write_again(work)
+
+    async def _write_again(self, work: Callable[[Transaction], T]) -> tuple[T, bool]:
         for attempt in range(ATTEMPTS):
             try:
                 return await self._write(work)
@@ -169,8 +182,8 @@ class PostgresStore:
         raise Overloaded
 
     def version(self) -> object | None:
-        """Only the server knows, and it is far away."""
-        return None
+        """The server's snapshot of a moment ago, while nobody answers for a newer one."""
+        return self._snapshots.version()
 
     def note(self, about: str, work: Callable[[Transaction], None]) -> None:
         """Run `work` within a second or so, where the server can be reached then."""
@@ -179,6 +192,7 @@ class PostgresStore:
     async def close(self) -> None:
         """Finish what is under way and let go of the connections."""
         await self._notes.flush()
+        await self._snapshots.close()
         await self._engine.dispose()
 
     async def _read(self, engine: AsyncEngine, run: Callable[[Connection], T]) -> T:
@@ -198,7 +212,7 @@ class PostgresStore:
         except (OSError, TimeoutError, PoolTimeoutError) as error:
             raise self._unreachable(error) from error
 
-    async def _write(self, work: Callable[[Transaction], T]) -> T:
+    async def _write(self, work: Callable[[Transaction], T]) -> tuple[T, bool]:
         committing = False
         try:
             async with (
@@ -206,10 +220,12 @@ class PostgresStore:
                 self._serializable.connect() as connection,
                 connection.begin() as transaction,
             ):
+                assert connection.sync_connection is not None
+                snapshots.begins(connection.sync_connection)
                 result = await connection.run_sync(lambda c: work(SqlTransaction(c)))
                 committing = True
                 await transaction.commit()
-                return result
+                return result, snapshots.voids(connection.sync_connection)
         except DBAPIError as error:
             raise self._meaning(error, last=committing) from error
         except (OSError, TimeoutError, PoolTimeoutError) as error:

@@ -256,7 +256,10 @@ def test_the_files_of_the_migrations_are_named_in_their_order() -> None:
 
 
 def test_a_start_without_a_migration_does_not_load_what_migrates(tmp_path: Path) -> None:
-    asked = "import sys, app.cli; app.cli.app(['migrate'], standalone_mode=False); print('alembic' in sys.modules)"
+    asked = (
+        "import sys, app.cli; app.cli.app(['migrate'], standalone_mode=False);"
+        "print('alembic' in sys.modules)"
+    )
     seen = [
         subprocess.run(
             [sys.executable, "-c", asked],
