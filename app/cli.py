@@ -11,6 +11,7 @@ import typer
 from app.bootstrap import House, StartError, database_of, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
 from app.doctor import examine
+from app.domain.bounds import Scope
 from app.domain.errors import DomainError
 from app.domain.users import Status
 from app.logs import configure_logs
@@ -170,20 +171,26 @@ def keys_create(
     username: Username,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "command line",
     expires_at: Annotated[str | None, typer.Option(help="When it ends, RFC 3339.")] = None,
+    scope: Annotated[Scope, typer.Option(help="How much of what its owner may.")] = Scope.ADMIN,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Where it may be used from, in CIDR notation; may be given repeatedly."),
+    ] = None,
 ) -> None:
     """Make an access key for an account and print it, this once."""
-    command = CreateKey(name, expires_at)
+    command = CreateKey(name, expires_at, scope, network)
     made = _in_house(lambda house: operator.create_key_for(house.services, username, command))
     print(made["key"])
 
 
 @keys.command("list")
 def keys_list(username: Username) -> None:
-    """List an account's access keys: id, name, created, expires, last used."""
+    """List an account's access keys: id, name, created, expires, last used, scope, networks."""
     for key in _in_house(lambda house: operator.keys_of(house.services, username)):
         times = [key["created_at"], key["expires_at"], key["last_used_at"]]
         shown = [time.isoformat() if time else "-" for time in times]
-        print("\t".join([key["id"], key["name"], *shown]))
+        networks = " ".join(key["networks"] or ["-"])
+        print("\t".join([key["id"], key["name"], *shown, key["scope"], networks]))
 
 
 @keys.command("revoke")

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import httpx
+from starlette.types import ASGIApp
 
 from app.config import Settings
 from app.main import create_app
@@ -52,9 +53,16 @@ class Gate:
 class Gateway(Gate):
     """A running application, its first admin's key, and the clock it goes by."""
 
+    app: ASGIApp
     services: Services
     clock: FakeClock
     admin_key: str
+
+    @asynccontextmanager
+    async def seen_at(self, address: str) -> AsyncIterator["Gateway"]:
+        """The same gateway for a client at another address."""
+        async with client_of(self.app, address) as client:
+            yield replace(self, client=client)
 
     async def sign_up(self, username: str, password: str = PASSWORD) -> dict[str, Any]:
         """Register at the chat door; the chat User."""
@@ -81,6 +89,12 @@ class Gateway(Gate):
         return str(uuid)
 
 
+def client_of(app: ASGIApp, address: str) -> httpx.AsyncClient:
+    """A client at an address."""
+    transport = httpx.ASGITransport(app, client=(address, CLIENT[1]))
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
+
+
 @asynccontextmanager
 async def open_gateway(
     database: Path, settings: Settings | None = None, **overrides: Unpack[Overrides]
@@ -102,7 +116,6 @@ async def open_gateway(
     admin_key = services.randomness.access_key()
     assert await make_first_admin(services, admin_key)
     app = create_app(settings, services)
-    transport = httpx.ASGITransport(app, client=CLIENT)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield Gateway(client, services, clock, admin_key)
+    async with client_of(app, CLIENT[0]) as client:
+        yield Gateway(client, app, services, clock, admin_key)
     await store.close()

@@ -9,6 +9,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Self
 
+from app.domain.bounds import Bounds, Networks, Scope
 from app.domain.errors import Flaw, InvalidInput
 
 SESSION_MAX = timedelta(days=90)
@@ -84,10 +85,21 @@ class AccessKey:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    scope: Scope = Scope.ADMIN
+    networks: Networks | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """What it is limited to."""
+        return Bounds(self.scope, self.expires_at, self.networks)
 
     def is_live(self, now: datetime) -> bool:
         """Whether the key still lets anybody in."""
         return self.expires_at is None or now < self.expires_at
+
+    def is_used_from(self, address: str | None) -> bool:
+        """Whether the key lets anybody in from there."""
+        return self.networks is None or self.networks.holds(address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,8 @@ class AccountDisabled(DomainError):
 class Forbidden(DomainError):
     """The credential is valid but does not reach this far.
 
-    The detail says what it takes: an admin, or a token where an access key was sent.
+    The detail says what it takes: an admin, a token where an access key was sent, or a key with
+    a wider scope.
     """
 
     slug, kind, title = "forbidden", Kind.FORBIDDEN, "Not allowed with this credential"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from app.domain.bounds import UNBOUNDED, Bounds
 from app.domain.credentials import AccessKey, Session
 from app.domain.errors import Forbidden
 from app.domain.users import OPERATOR, User
@@ -28,6 +29,11 @@ class Principal:
         credential = self.session or self.key
         return "" if credential is None else credential.id
 
+    @property
+    def bounds(self) -> Bounds:
+        """What the key that acts is limited to; nothing else has limits of its own."""
+        return UNBOUNDED if self.key is None else self.key.bounds
+
 
 THE_OPERATOR = Principal(OPERATOR)
 
@@ -43,8 +49,11 @@ def holds_token(actor: Principal) -> bool:
 
 
 def is_admin(actor: Principal) -> bool:
-    """Active admins, and the operator."""
-    return actor.user.is_active_admin
+    """Active admins, and the operator; with a key, where its scope reaches so far."""
+    return actor.user.is_active_admin and actor.bounds.scope.administers
+
+
+READ_ONLY = "This changes something; a key with the scope 'read' changes nothing."
 
 
 class Access(Enum):
@@ -53,16 +62,20 @@ class Access(Enum):
     ANYONE = (None, "")
     HOLDER = (is_holder, "This takes an account of one's own.")
     TOKEN = (holds_token, "This takes a token; an access key has no session.")
-    ADMIN = (is_admin, "This takes an admin.")
+    ADMIN = (is_admin, "This takes an admin, and of his keys one whose scope is not 'self'.")
 
     def __init__(self, allows: Callable[[Principal], bool] | None, refusal: str) -> None:
         self.allows = allows
         self.refusal = refusal
 
-    def require(self, actor: Principal) -> None:
-        """Raise Forbidden where `actor` may not."""
-        if self.allows is not None and not self.allows(actor):
+    def require(self, actor: Principal, *, changes: bool) -> None:
+        """Raise Forbidden where `actor` may not, or may only read and this `changes` something."""
+        if self.allows is None:
+            return
+        if not self.allows(actor):
             raise Forbidden(self.refusal)
+        if changes and not actor.bounds.scope.changes:
+            raise Forbidden(READ_ONLY)
 
 
 def may_take_held_names(actor: Principal) -> bool:

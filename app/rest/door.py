@@ -323,7 +323,7 @@ class PathEndpoint:
     def _found(self, route: Route, scope: Scope, context: Context) -> bytes | None:
         if not route.shows_as_is or scope["query_string"]:
             return None
-        return self._ready.find(route.operation, context.credential)
+        return self._ready.find(route.operation, context.credential, context.address)
 
 
 def mount(services: Services, ready: Ready, routes: Iterable[Route]) -> list[StarletteRoute]:

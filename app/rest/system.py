@@ -133,7 +133,7 @@ class System:
     async def _metrics(self, scope: Scope) -> Response:
         """For whoever asks from this machine, and for admins."""
         if not _is_from_here(scope):
-            await Call(self._services, Access.ADMIN, caller_of(scope)).actor()
+            await Call(self._services, Access.ADMIN, caller_of(scope), changes=False).actor()
         return Response(_exposition(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _error_page(self, scope: Scope) -> Response:

@@ -103,7 +103,7 @@ def find_ready(ready: Ready, request: Request, context: Context) -> bytes | None
     if method is None or request.params:
         return None
     credential = context.credential if request.auth is None else request.auth
-    return ready.find(method.operation, credential)
+    return ready.find(method.operation, credential, context.address)
 
 
 class Exchange:

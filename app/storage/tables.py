@@ -5,8 +5,9 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, text
 from sqlmodel import Field, SQLModel
 
+from app.domain.bounds import Networks, Scope
 from app.domain.presence import Presence
-from app.storage.types import Milliseconds, PresenceText, Text
+from app.storage.types import Milliseconds, NetworksText, PresenceText, ScopeText, Text
 
 # Every constraint has a name of our own: `constraints.py` maps it to its domain error.
 SQLModel.metadata = metadata = MetaData(
@@ -102,6 +103,8 @@ class AccessKeyRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Milliseconds)
     expires_at: datetime | None = Field(sa_type=Milliseconds)
     last_used_at: datetime | None = Field(sa_type=Milliseconds)
+    scope: Scope = Field(sa_column=Column(ScopeText, nullable=False, server_default=Scope.ADMIN))
+    networks: Networks | None = Field(sa_type=NetworksText)
 
 
 class SigningKeyRow(SQLModel, table=True):

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Dialect, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from app.domain.bounds import Networks, Scope
 from app.domain.presence import Presence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,6 +41,32 @@ class PresenceText(TypeDecorator[Presence]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Presence | None:  # noqa: ARG002
         return None if value is None else Presence(value)
+
+
+class ScopeText(TypeDecorator[Scope]):
+    """A scope by its name."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Scope | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Scope | None:  # noqa: ARG002
+        return None if value is None else Scope(value)
+
+
+class NetworksText(TypeDecorator[Networks]):
+    """Networks in CIDR notation, with spaces between."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Networks | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Networks | None:  # noqa: ARG002
+        return None if value is None else Networks.parse(value.split(" "))
 
 
 class Text(TypeDecorator[str]):

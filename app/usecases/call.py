@@ -34,12 +34,15 @@ class Caller:
 
 
 class Call:
-    """The services of one operation for one caller."""
+    """The services of one operation for one caller; `changes`: it may write."""
 
-    def __init__(self, services: Services, access: Access, caller: Caller) -> None:
+    def __init__(
+        self, services: Services, access: Access, caller: Caller, *, changes: bool
+    ) -> None:
         self.services = services
         self.origin = caller.origin
         self._access = access
+        self._changes = changes
         self._caller = caller
         self._presented: Presented | None = None
         self._actor: Principal | None = None
@@ -75,6 +78,7 @@ class Call:
 
     async def write(self, work: Callable[[Transaction, Principal], T]) -> T:
         """Do `work`, all of it or nothing. Raises Unauthenticated or Forbidden before it."""
+        assert self._changes, "an operation that only reads does not write"
         presented, now = await self._present(), self.services.clock.now()
 
         def admitted(tx: Transaction) -> T:
@@ -99,12 +103,14 @@ class Call:
         return self._presented
 
     def _admit(self, tx: Transaction, presented: Presented | None, now: datetime) -> Principal:
-        actor = self._caller.trusted or _resolve(tx, presented, now)
-        self._access.require(actor)
+        actor = self._caller.trusted or _resolve(tx, presented, now, self.origin.address)
+        self._access.require(actor, changes=self._changes)
         return actor
 
 
-def _resolve(tx: Transaction, presented: Presented | None, now: datetime) -> Principal:
+def _resolve(
+    tx: Transaction, presented: Presented | None, now: datetime, address: str | None
+) -> Principal:
     match presented:
         case TokenClaims(user_id=user_id, session_id=session_id, expires_at=expires_at):
             found = tx.sessions.with_owner(session_id)
@@ -116,7 +122,7 @@ def _resolve(tx: Transaction, presented: Presented | None, now: datetime) -> Pri
             row = tx.keys.with_owner(key_id)
             if row is not None and presented.opens(row[0]):
                 key, user = row
-                if key.is_live(now) and not user.disabled:
+                if key.is_live(now) and key.is_used_from(address) and not user.disabled:
                     return Principal(user, key=key)
         case None:
             pass

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from app.domain.bounds import UNBOUNDED, Bounds, Networks, Scope
 from app.domain.credentials import AccessKey, KeyText, key_expiry, key_name
 from app.domain.errors import NotFound
 from app.domain.policy import Principal
@@ -85,31 +86,69 @@ async def list_keys(call: Call, command: Nothing) -> list[KeyView]:
 
 @dataclass(frozen=True, slots=True)
 class CreateKey:
-    """What an access key is to be called, and when it ends."""
+    """What an access key is to be called, and what it is limited to.
+
+    A limit that is left out is that of the key that asks; with a token there is none.
+    """
 
     name: Annotated[str, Param("What the key is for: 1 to 64 characters.", "panel")]
     expires_at: Annotated[
         str | None, Param("When it ends, RFC 3339; null for never.", "2030-01-31T12:00:00Z")
+    ] = None
+    scope: (
+        Annotated[
+            str,
+            Param(
+                "`read`: what changes nothing; `self`: what takes no admin; `admin`: all that its "
+                "owner may.",
+                "self",
+                choices=tuple(Scope),
+            ),
+        ]
+        | Unset
+    ) = UNSET
+    networks: Annotated[
+        list[str] | None,
+        Param(
+            "Where it may be used from: 1 to 16 IPv4 and IPv6 networks; null for anywhere.",
+            ["192.0.2.0/24", "2001:db8::/32"],
+        ),
     ] = None
 
 
 async def create_key(call: Call, command: CreateKey) -> CreatedKey:
     """Creates an access key for the authenticated user; `key` is shown this once.
 
-    The holder of any valid credential may. The key acts for him with all his rights.
+    The holder of any valid credential may. The key acts for him with his rights of the moment, as
+    far as its scope reaches. One made with a key is never more than that one: not in scope, end
+    or networks.
     """
 
     def make(tx: Transaction, actor: Principal) -> CreatedKey:
-        return make_key(tx, call.services, actor.user.id, command)
+        return make_key(tx, call.services, actor.user.id, command, maker=actor.bounds)
 
     return await call.write(make)
 
 
 def make_key(
-    tx: Transaction, services: Services, user_id: int, command: CreateKey, text: str | None = None
+    tx: Transaction,
+    services: Services,
+    user_id: int,
+    command: CreateKey,
+    *,
+    maker: Bounds = UNBOUNDED,
+    text: str | None = None,
 ) -> CreatedKey:
-    """Store a new key of an account; only a hash of its secret is kept. Raises InvalidInput."""
+    """Store a new key of an account, within `maker`; only a hash of its secret is kept.
+
+    Raises InvalidInput, Forbidden.
+    """
     now = services.clock.now()
+    bounds = maker.narrowed(
+        scope=None if command.scope is UNSET else Scope.parse(command.scope),
+        expires_at=key_expiry(command.expires_at, now),
+        networks=None if command.networks is None else Networks.parse(command.networks),
+    )
     key_text = KeyText(services.randomness.access_key() if text is None else text)
     key = AccessKey(
         id=key_text.id,
@@ -117,8 +156,10 @@ def make_key(
         name=key_name(command.name),
         secret_hash=key_text.secret_hash,
         created_at=now,
-        expires_at=key_expiry(command.expires_at, now),
+        expires_at=bounds.expires_at,
         last_used_at=None,
+        scope=bounds.scope,
+        networks=bounds.networks,
     )
     tx.keys.add(key)
     return {**key_view(key), "key": key_text.text}

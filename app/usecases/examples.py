@@ -34,6 +34,8 @@ _KEY = {
     "created_at": "2026-01-31T12:00:00Z",
     "expires_at": None,
     "last_used_at": None,
+    "scope": "self",
+    "networks": ["192.0.2.0/24", "2001:db8::/32"],
 }
 _GUILD = {
     "id": "71395574100676610",

@@ -50,10 +50,11 @@ class Operation:
     """One thing that can be done: its name, function, reach and possible errors.
 
     `errors` lists what the function itself refuses with; what follows from `access` or from the
-    form of the request is known without it. `hashes`: it computes password hashes, so a batch
-    may hold few of it. `lasting`: it takes nothing, and what it answers follows from the store and
-    the credential alone, so that it may be answered again while neither has changed.
-    `run_in_pieces`: the same for an answer too large for one piece.
+    form of the request is known without it. `changes`: whether it may change anything but notes of
+    use, or the name of the member without which it only reads. `hashes`: it computes password
+    hashes, so a batch may hold few of it. `lasting`: it takes nothing, and what it answers follows
+    from the store, the credential and the address alone, so that it may be answered again while
+    none of them has changed. `run_in_pieces`: the same for an answer too large for one piece.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Operation:
     access: Access
     group: Group
     errors: tuple[type[DomainError], ...] = ()
+    changes: bool | str = True
     hashes: bool = False
     lasting: bool = False
     run_in_pieces: Callable[[Call, Any], AsyncIterator[Any]] | None = None
@@ -92,9 +94,16 @@ class Operation:
 
     async def perform(self, services: Services, caller: Caller, command: Any) -> Any:
         """Do it for `caller`. Raises the catalogue's errors."""
-        return await self.run(Call(services, self.access, caller), command)
+        return await self.run(self.call(services, caller, command), command)
 
     def stream(self, services: Services, caller: Caller, command: Any) -> AsyncIterator[Any]:
         """Do it for `caller` piece by piece. Raises the catalogue's errors at the first."""
         assert self.run_in_pieces is not None
-        return self.run_in_pieces(Call(services, self.access, caller), command)
+        return self.run_in_pieces(self.call(services, caller, command), command)
+
+    def call(self, services: Services, caller: Caller, command: Any) -> Call:
+        """What it is done with for `caller`."""
+        changes = self.changes
+        if isinstance(changes, str):
+            changes = getattr(command, changes) is not UNSET
+        return Call(services, self.access, caller, changes=changes)

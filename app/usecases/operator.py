@@ -51,7 +51,7 @@ async def make_first_admin(
         if tx.users.has_other_active_admin(OPERATOR.id):
             return False
         user = add_user(tx, services, new, held_too=True)
-        make_key(tx, services, user.id, CreateKey("bootstrap"), key)
+        make_key(tx, services, user.id, CreateKey("bootstrap"), text=key)
         if keep is not None:
             keep()
         return True

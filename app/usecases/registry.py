@@ -34,10 +34,19 @@ _OPERATIONS = (
         (e.InvalidCredentials, e.AccountDisabled),
         hashes=True,
     ),
-    Operation("users.check", accounts.check_username, Access.ANYONE, _ANYONE),
-    Operation("users.self", accounts.get_self, Access.HOLDER, _CHAT, lasting=True),
-    Operation("users.guilds", accounts.list_guilds, Access.HOLDER, _CHAT, lasting=True),
-    Operation("users.presence", accounts.presence, Access.HOLDER, _CHAT, (e.InvalidPresence,)),
+    Operation("users.check", accounts.check_username, Access.ANYONE, _ANYONE, changes=False),
+    Operation("users.self", accounts.get_self, Access.HOLDER, _CHAT, changes=False, lasting=True),
+    Operation(
+        "users.guilds", accounts.list_guilds, Access.HOLDER, _CHAT, changes=False, lasting=True
+    ),
+    Operation(
+        "users.presence",
+        accounts.presence,
+        Access.HOLDER,
+        _CHAT,
+        (e.InvalidPresence,),
+        changes="presence",
+    ),
     Operation("users.update", accounts.update_self, Access.HOLDER, _CHAT, (*_NAME, e.InvalidInput)),
     Operation(
         "users.password",
@@ -49,9 +58,9 @@ _OPERATIONS = (
     ),
     Operation("users.logout", login.logout, Access.TOKEN, _CHAT),
     Operation("users.refresh", login.refresh, Access.TOKEN, _CHAT),
-    Operation("sessions.list", credentials.list_sessions, Access.HOLDER, _CHAT),
+    Operation("sessions.list", credentials.list_sessions, Access.HOLDER, _CHAT, changes=False),
     Operation("sessions.revoke", credentials.revoke_session, Access.HOLDER, _CHAT),
-    Operation("keys.list", credentials.list_keys, Access.HOLDER, _CHAT),
+    Operation("keys.list", credentials.list_keys, Access.HOLDER, _CHAT, changes=False),
     Operation("keys.create", credentials.create_key, Access.HOLDER, _CHAT, (e.InvalidInput,)),
     Operation("keys.revoke", credentials.revoke_key, Access.HOLDER, _CHAT, (e.NotFound,)),
     Operation(
@@ -60,9 +69,17 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput,),
+        changes=False,
         run_in_pieces=admin_users.stream_users,
     ),
-    Operation("admin.users.get", admin_users.get_user, Access.ADMIN, _ADMIN, (e.UserNotFound,)),
+    Operation(
+        "admin.users.get",
+        admin_users.get_user,
+        Access.ADMIN,
+        _ADMIN,
+        (e.UserNotFound,),
+        changes=False,
+    ),
     Operation(
         "admin.users.create",
         admin_users.admin_create_user,
@@ -98,6 +115,7 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.UserNotFound,),
+        changes=False,
     ),
     Operation(
         "admin.sessions.revoke",
@@ -112,6 +130,7 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.UserNotFound,),
+        changes=False,
     ),
     Operation(
         "admin.keys.revoke",
@@ -120,7 +139,9 @@ _OPERATIONS = (
         _ADMIN,
         (e.UserNotFound, e.NotFound),
     ),
-    Operation("admin.servers.list", admin_registry.list_servers, Access.ADMIN, _ADMIN),
+    Operation(
+        "admin.servers.list", admin_registry.list_servers, Access.ADMIN, _ADMIN, changes=False
+    ),
     Operation(
         "admin.servers.put",
         admin_registry.put_server,
@@ -135,7 +156,9 @@ _OPERATIONS = (
         _ADMIN,
         (e.InvalidInput, e.NotFound),
     ),
-    Operation("admin.guilds.list", admin_registry.list_all_guilds, Access.ADMIN, _ADMIN),
+    Operation(
+        "admin.guilds.list", admin_registry.list_all_guilds, Access.ADMIN, _ADMIN, changes=False
+    ),
     Operation(
         "admin.guilds.put",
         admin_registry.put_guild,

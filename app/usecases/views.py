@@ -6,6 +6,7 @@ from typing import Generic, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypeAliasType, TypedDict
 
+from app.domain.bounds import Scope
 from app.domain.credentials import AccessKey, Session
 from app.domain.ports import Transaction
 from app.domain.presence import Presence
@@ -82,13 +83,15 @@ class SessionView(TypedDict):
 
 
 class KeyView(TypedDict):
-    """An access key, without its secret."""
+    """An access key, without its secret; `networks` is null where it may be used from anywhere."""
 
     id: str
     name: str
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    scope: Scope
+    networks: list[str] | None
 
 
 class CreatedKey(KeyView):
@@ -208,6 +211,8 @@ def key_view(key: AccessKey) -> KeyView:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
+        "scope": key.scope,
+        "networks": None if key.networks is None else list(map(str, key.networks.blocks)),
     }
 
 

@@ -29,6 +29,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _SENTENCES = {
     "missing": "is required",
     "extra_forbidden": "is not known here",
+    "list_type": "must be an array",
     "string_type": "must be a string",
     "int_type": "must be a whole number",
 }
@@ -214,6 +215,6 @@ def _read_as(plain: Any) -> Any:
 
 
 def _flaw(error: ErrorDetails, place: str) -> Flaw:
-    name = ".".join(str(part) for part in error["loc"])
+    name, *item = error["loc"]
     sentence = _SENTENCES.get(error["type"]) or error["msg"]
-    return Flaw(name, sentence, place)
+    return Flaw(str(name), f"each item {sentence}" if item else sentence, place)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from app.domain.bounds import Networks, Scope
 from app.domain.credentials import AccessKey, Session
 from app.domain.ports import PublicKey, Store, Transaction
 from app.domain.users import User
@@ -187,6 +188,20 @@ async def test_a_key_is_found_as_it_was_added_with_its_owner(
     added = replace(plain, expires_at=expires_at, secret_hash=secret_hash, name="钥匙 '")  # type: ignore[arg-type]
     await make_all(store, added)
     assert await store.read(lambda tx: tx.keys.with_owner("KEY00001")) == (added, user)
+
+
+@pytest.mark.parametrize("scope", Scope)
+@pytest.mark.parametrize("where", [None, ["192.0.2.0/24", "2001:db8::/32"], ["::1"]])
+async def test_the_bounds_of_a_key_are_kept(
+    store: Store, scope: Scope, where: list[str] | None
+) -> None:
+    (user,) = await add_users(store, 1)
+    networks = None if where is None else Networks.parse(where)
+    added = replace(access_key("KEY00001", user), scope=scope, networks=networks)
+    await make_all(store, added)
+    found = await store.read(lambda tx: tx.keys.with_owner("KEY00001"))
+    assert found == (added, user)
+    assert await store.read(lambda tx: list(tx.keys.of(user.id))) == [added]
 
 
 async def test_the_id_of_a_key_is_compared_exactly(store: Store) -> None:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.domain.bounds import UNBOUNDED, Scope
 from app.domain.credentials import AccessKey, Origin, Session
 from app.domain.errors import Forbidden, InvalidPresence, RegistrationClosed
-from app.domain.policy import THE_OPERATOR, Access, Principal, may_take_held_names
+from app.domain.policy import READ_ONLY, THE_OPERATOR, Access, Principal, may_take_held_names
 from app.domain.presence import Presence
 from app.domain.rules import Rules
 from app.domain.users import User
@@ -23,42 +24,73 @@ ACTORS = {
     "user by key": Principal(USER, key=KEY),
     "admin by token": Principal(ADMIN, session=SESSION),
     "admin by key": Principal(ADMIN, key=KEY),
+    "user by self key": Principal(USER, key=replace(KEY, scope=Scope.SELF)),
+    "user by read key": Principal(USER, key=replace(KEY, scope=Scope.READ)),
+    "admin by self key": Principal(ADMIN, key=replace(KEY, scope=Scope.SELF)),
+    "admin by read key": Principal(ADMIN, key=replace(KEY, scope=Scope.READ)),
     "operator": THE_OPERATOR,
 }
 ALLOWED = {
     Access.ANYONE: set(ACTORS),
     Access.HOLDER: set(ACTORS) - {"operator"},
     Access.TOKEN: {"user by token", "admin by token"},
-    Access.ADMIN: {"admin by token", "admin by key", "operator"},
+    Access.ADMIN: {"admin by token", "admin by key", "admin by read key", "operator"},
 }
+READERS = {"user by read key", "admin by read key"}
 
 
 @pytest.mark.parametrize("name", ACTORS)
 @pytest.mark.parametrize("access", Access)
 def test_access_is_given_to_just_whom_it_is_for(access: Access, name: str) -> None:
     if name in ALLOWED[access]:
-        access.require(ACTORS[name])
+        access.require(ACTORS[name], changes=False)
     else:
         with pytest.raises(Forbidden):
-            access.require(ACTORS[name])
+            access.require(ACTORS[name], changes=False)
+
+
+@pytest.mark.parametrize("name", ACTORS)
+@pytest.mark.parametrize("access", Access)
+def test_what_changes_something_is_for_the_same_but_for_read_keys(
+    access: Access, name: str
+) -> None:
+    if name in ALLOWED[access] and (name not in READERS or access is Access.ANYONE):
+        access.require(ACTORS[name], changes=True)
+    else:
+        with pytest.raises(Forbidden):
+            access.require(ACTORS[name], changes=True)
+
+
+def test_a_read_key_is_told_that_it_only_reads() -> None:
+    with pytest.raises(Forbidden) as refusal:
+        Access.HOLDER.require(ACTORS["user by read key"], changes=True)
+    assert refusal.value.detail == READ_ONLY
+
+
+@pytest.mark.parametrize("name", ACTORS)
+def test_a_key_has_bounds_and_nothing_else_has(name: str) -> None:
+    actor = ACTORS[name]
+    assert actor.bounds == (UNBOUNDED if actor.key is None else actor.key.bounds)
 
 
 def test_a_disabled_admin_is_no_admin() -> None:
     with pytest.raises(Forbidden):
-        Access.ADMIN.require(Principal(replace(ADMIN, disabled=True), session=SESSION))
+        Access.ADMIN.require(
+            Principal(replace(ADMIN, disabled=True), session=SESSION), changes=False
+        )
 
 
 @pytest.mark.parametrize("access", [Access.HOLDER, Access.TOKEN, Access.ADMIN])
 def test_a_refusal_says_what_it_takes(access: Access) -> None:
     refused = next(actor for name, actor in ACTORS.items() if name not in ALLOWED[access])
     with pytest.raises(Forbidden) as refusal:
-        access.require(refused)
+        access.require(refused, changes=False)
     assert refusal.value.detail == access.refusal != ""
 
 
-@pytest.mark.parametrize(("actor", "may"), [(a, a.user.admin) for a in ACTORS.values()])
-def test_only_admins_override_names_that_are_held_back(actor: Principal, may: bool) -> None:
-    assert may_take_held_names(actor) is may
+@pytest.mark.parametrize("name", ACTORS)
+def test_only_admins_override_names_that_are_held_back(name: str) -> None:
+    assert may_take_held_names(ACTORS[name]) is (name in ALLOWED[Access.ADMIN])
 
 
 def test_registration_is_open_unless_it_is_closed() -> None:

@@ -70,6 +70,7 @@ def test_a_password_can_come_from_standard_input(house: Path) -> None:
         (["users", "disable", "demo"], "last active admin"),
         (["keys", "create", "nobody"], "no such user"),
         (["keys", "create", "demo", "--expires-at", "soon"], "RFC 3339"),
+        (["keys", "create", "demo", "--network", "10.0.0.1/8"], "networks"),
         (["keys", "list", "nobody"], "no such user"),
         (["keys", "revoke", "AAAAAAAA"], "no such access key"),
     ],
@@ -90,6 +91,17 @@ def test_keys_are_created_listed_and_revoked(house: Path) -> None:
     assert run(house, "keys", "list", "demo").out.startswith(f"{key[:8]}\tpanel\t")
     assert run(house, "keys", "revoke", key[:8]).status == 0
     assert run(house, "keys", "list", "demo").out == ""
+
+
+def test_a_limited_key_is_listed_with_its_limits(house: Path) -> None:
+    run(house, "users", "create", "demo")
+    limits = ["--scope", "read", "--network", "10.0.0.0/8", "--network", "2001:db8::/32"]
+    key = run(house, "keys", "create", "demo", *limits).out.strip()
+    shown = run(house, "keys", "list", "demo").out.rstrip("\n").split("\t")
+    assert (shown[0], shown[-2:]) == (key[:8], ["read", "10.0.0.0/8 2001:db8::/32"])
+    assert run(house, "keys", "revoke", key[:8]).status == 0
+    refused = run(house, "keys", "create", "demo", "--scope", "write")
+    assert (refused.status, refused.out) == (2, "")
 
 
 def test_signing_keys_are_listed_and_rotated(house: Path) -> None:

@@ -128,6 +128,31 @@ def test_the_way_from_the_first_schema_keeps_every_row(empty: Database) -> None:
     assert ask(empty, "SELECT username, presence FROM users") == [("demo", None)]
 
 
+INSERT_KEY = (
+    "INSERT INTO access_keys (id, user_id, name, secret_hash, created_at{more})"
+    " VALUES ('{id}', 1, 'key', 'hash', 1{values})"
+)
+
+
+def test_a_key_of_before_there_were_limits_has_none(empty: Database) -> None:
+    empty.migrate(lambda config: command.upgrade(config, "0003"))
+    ask(empty, INSERT)
+    ask(empty, INSERT_KEY.format(id="OLD", more="", values=""))
+    empty.migrate()
+    assert ask(empty, "SELECT id, scope, networks FROM access_keys") == [("OLD", "admin", None)]
+
+
+def test_a_limited_key_does_not_outlive_the_schema_that_knows_its_limits(ready: Database) -> None:
+    ask(ready, INSERT)
+    for number, values in enumerate(
+        (", 'admin', NULL", ", 'self', NULL", ", 'read', NULL", ", 'admin', '::/0'")
+    ):
+        more = ", scope, networks"
+        ask(ready, INSERT_KEY.format(id=f"KEY{number}", more=more, values=values))
+    ready.migrate(lambda config: command.downgrade(config, "0003"))
+    assert ask(ready, "SELECT id FROM access_keys") == [("KEY0",)]
+
+
 def test_a_migration_that_fails_leaves_the_old_schema(empty: Database) -> None:
     def too_far(config: Config) -> None:
         command.upgrade(config, "head")

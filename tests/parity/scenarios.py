@@ -126,6 +126,39 @@ async def keeping_keys(door: Door, admin: str) -> AsyncIterator[Outcome]:
     yield await door("users.self", created.value["key"])
 
 
+async def limiting_keys(door: Door, admin: str) -> AsyncIterator[Outcome]:
+    """The client is at 203.0.113.9."""
+    token = await _user(door, "demo")
+    bounds = {"scope": "self", "expires_at": "2026-02-01T00:00:00Z", "networks": ["203.0.113.9"]}
+    created = await door("keys.create", token, name="bot", **bounds)
+    yield created
+    for scope in ("all", "", 1):
+        yield await door("keys.create", token, name="bot", scope=scope)
+    for networks in ([], ["10.0.0.1/8"], "10.0.0.0/8", [10], [None]):
+        yield await door("keys.create", token, name="bot", networks=networks)
+    key = created.value["key"]
+    yield await door("users.update", key, display_name="Bot")
+    yield await door("keys.create", key, name="child")
+    for scope in ("admin", "read"):
+        yield await door("keys.create", key, name="more", scope=scope)
+    yield await door("keys.create", key, name="more", networks=["203.0.113.0/24"])
+    yield await door("keys.create", key, name="more", expires_at="2026-02-01T00:00:01Z")
+    away = await door("keys.create", token, name="away", networks=["192.0.2.0/24", "::/0"])
+    yield away
+    yield await door("users.self", away.value["key"])
+    yield await door("keys.list", token)
+    reader = (await door("keys.create", admin, name="reader", scope="read")).value["key"]
+    yield await door("admin.users.list", reader, limit=10)
+    yield await door("users.presence", reader)
+    yield await door("users.presence", reader, presence="DND")
+    yield await door("users.password", reader, current="x", new=NEW_PASSWORD)
+    yield await door("keys.create", reader, name="child", scope="read")
+    own = (await door("keys.create", admin, name="own", scope="self")).value["key"]
+    yield await door("users.update", own, display_name="Boss")
+    yield await door("admin.users.list", own, limit=10)
+    yield await door("admin.users.create", own, username="someone", email="a@example.com")
+
+
 async def administering_accounts(door: Door, admin: str) -> AsyncIterator[Outcome]:
     yield await door("admin.users.create", admin, username="someone", email="new@example.com")
     yield await door(
@@ -294,6 +327,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     changing_a_password,
     keeping_sessions,
     keeping_keys,
+    limiting_keys,
     administering_accounts,
     changing_accounts,
     disabling_and_enabling,

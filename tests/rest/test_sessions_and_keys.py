@@ -135,6 +135,8 @@ async def test_a_key_is_created_and_shown_once(gateway: Gateway, token: str, pre
         "created_at": "2026-01-01T12:00:00Z",
         "expires_at": None,
         "last_used_at": None,
+        "scope": "admin",
+        "networks": None,
     }
     listed = await gateway.rest("GET", f"{prefix}{KEYS}", token)
     assert listed.json() == [created]
@@ -176,6 +178,30 @@ async def test_an_end_that_cannot_be_is_pointed_at(
 @pytest.mark.parametrize("name", ["", " ", "x" * 65, "a\nb", "a\u0000b"])
 async def test_a_name_that_cannot_be_is_pointed_at(door: Gateway, alice: str, name: str) -> None:
     assert flaws_of(await create_key(door, alice, name=name)) == ["#/name"]
+
+
+@pytest.mark.parametrize(
+    ("members", "pointer"),
+    [
+        ({"scope": "write"}, "#/scope"),
+        ({"scope": None}, "#/scope"),
+        ({"networks": []}, "#/networks"),
+        ({"networks": "10.0.0.0/8"}, "#/networks"),
+        ({"networks": ["10.0.0.0/8", 1]}, "#/networks"),
+        ({"networks": ["10.0.0.1/8"]}, "#/networks"),
+    ],
+)
+async def test_a_limit_that_cannot_be_is_pointed_at(
+    door: Gateway, alice: str, members: dict[str, Any], pointer: str
+) -> None:
+    assert flaws_of(await create_key(door, alice, **members)) == [pointer]
+
+
+async def test_a_limited_key_shows_its_limits(gateway: Gateway, token: str) -> None:
+    limits = {"scope": "self", "networks": ["2001:DB8::/32", CLIENT[0]]}
+    created = (await create_key(gateway, token, **limits)).json()
+    assert (created["scope"], created["networks"]) == ("self", [f"{CLIENT[0]}/32", "2001:db8::/32"])
+    assert await status_of(gateway, created["key"]) == 200
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])

@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pysqlite3
 import pytest
 
@@ -13,7 +12,7 @@ from app.config import Settings
 from app.domain.ports import Transaction
 from app.main import Application, create_app
 from app.storage.sqlite import SqliteStore
-from tests.gateway import Gateway
+from tests.gateway import Gateway, client_of
 
 pytestmark = pytest.mark.anyio
 
@@ -141,6 +140,35 @@ async def test_it_ends_with_the_access_key(gateway: Gateway, token: str) -> None
     assert await ask() == 401
 
 
+@pytest.mark.parametrize("way", [by_rest, by_rpc])
+@pytest.mark.parametrize("elsewhere_first", [False, True])
+async def test_a_key_that_is_bound_to_networks_gets_none_elsewhere(
+    gateway: Gateway, token: str, way: Callable[[Gateway, str], Ask], elsewhere_first: bool
+) -> None:
+    bound = {"name": "k", "networks": ["203.0.113.9"]}
+    key = (await gateway.rest("POST", "/users/@self/keys", token, json=bound)).json()["key"]
+    # An answer is kept once the key's first use is on record.
+    now = gateway.clock.now()
+    await gateway.services.store.write(lambda tx: tx.keys.used(key[:8], now))
+    inside = way(gateway, key)
+    async with gateway.seen_at("203.0.113.8") as other:
+        outside = way(other, key)
+        if elsewhere_first:
+            assert await outside() == 401
+        for _ in range(3):
+            assert (await inside())["username"] == "alice"
+            assert await outside() == 401
+
+
+async def test_what_is_ready_at_one_address_is_given_at_another_by_the_same_rules(
+    gateway: Gateway, ask: Ask, token: str
+) -> None:
+    async with gateway.seen_at("2001:db8::1") as other:
+        assert (await by_rest(other, token)())["username"] == "alice"
+        await gateway.rpc("users.logout", auth=token)
+        assert await by_rest(other, token)() == 401
+
+
 async def test_each_credential_has_its_own(gateway: Gateway, ask: Ask) -> None:
     bobby = by_rest(gateway, await gateway.user("bobby"))
     for _ in range(3):
@@ -167,9 +195,11 @@ async def test_it_is_given_where_the_request_is_read(gateway: Gateway, token: st
     scope = dict[str, Any](type="http", method="GET", path="/users/@self", query_string=b"")
     scope |= {"headers": headers, "client": ("203.0.113.9", 4711)}
     assert app.at_once(dict(scope), b"") is None
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
-        await client.get("http://gateway/users/@self", headers={"X-Access-Token": token})
+    async with client_of(app, "203.0.113.9") as client:
+        await client.get("/users/@self", headers={"X-Access-Token": token})
     answer = app.at_once(dict(scope), b"")
     assert answer is not None
     assert b'"username":"alice"' in answer
     assert app.at_once({**scope, "headers": []}, b"") is None
+    # It may be the answer to a key that is bound to networks.
+    assert app.at_once({**scope, "client": ("203.0.113.8", 4711)}, b"") is None

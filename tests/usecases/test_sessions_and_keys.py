@@ -164,6 +164,8 @@ async def test_a_new_key_shows_its_text_this_once(services: Services, alice: Cal
         "created_at": START,
         "expires_at": None,
         "last_used_at": None,
+        "scope": "admin",
+        "networks": None,
     }
     assert await keys(services, alice) == [created]
     assert await is_alive(services, Caller(credential=text))

@@ -1,0 +1,25 @@
+"""An access key may be limited to a scope and to networks.
+
+Revision: 0004, follows 0003.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    # A key that was made before has no limits.
+    op.add_column(
+        "access_keys", sa.Column("scope", sa.String, nullable=False, server_default="admin")
+    )
+    op.add_column("access_keys", sa.Column("networks", sa.String))
+
+
+def downgrade() -> None:
+    # The schema before cannot hold a key to its limits: it would open everything from everywhere.
+    op.execute("DELETE FROM access_keys WHERE scope <> 'admin' OR networks IS NOT NULL")
+    op.drop_column("access_keys", "networks")
+    op.drop_column("access_keys", "scope")
