@@ -10,13 +10,12 @@ import pytest
 from app.config import Settings
 from app.rest.openapi import ROUTES
 from app.rpc.methods import METHODS
-from app.storage.engine import sqlite_engine
-from app.storage.tables import metadata
 from app.usecases.registry import OPERATIONS
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
 from tests.parity.doors import ChatDoor, Door, Outcome, RestDoor
 from tests.parity.scenarios import SCENARIOS, Scenario
+from tests.rows import rows
 
 pytestmark = pytest.mark.anyio
 
@@ -71,19 +70,6 @@ def assert_same_view(rest: Any, rpc: Any) -> None:
     if isinstance(rest, dict) and "token" in rest:
         rest, rpc = rest["user_id"], rpc["user_id"]
     assert rest == rpc
-
-
-def rows(database: Path) -> dict[str, list[Any]]:
-    """Everything that is stored, but for the keys that each house signs with."""
-    engine = sqlite_engine(database)
-    with engine.connect() as connection:
-        found = {
-            name: [tuple(row) for row in connection.execute(table.select())]
-            for name, table in metadata.tables.items()
-            if name != "signing_keys"
-        }
-    engine.dispose()
-    return found
 
 
 @pytest.mark.parametrize("door", [RestDoor, ChatDoor])

@@ -1,0 +1,155 @@
+"""Who may what, written down once more: each operation by each kind of caller, at both doors.
+
+This is what the policy (`app/domain/policy.py`) is held to. It stands here and not in `app/`:
+a table that the program itself reads would only prove that the program agrees with itself.
+
+`python -m tests.security.matrix` tells its size.
+"""
+
+from app.rest.door import Route
+from app.rest.openapi import ROUTES
+from app.usecases.operation import Operation
+
+DONE, NOTHING, FORBIDDEN, UNKNOWN = "+", "0", "-", "?"
+"""It is done; it finds nothing of his; `forbidden`; `unauthenticated`."""
+
+# Who calls, and the column that holds for him.
+ROLES = {
+    # Nothing that lets anybody in.
+    "nobody": "none",
+    "an empty credential": "none",
+    "nonsense": "none",
+    "an expired token": "none",
+    "a token of a session that ended": "none",
+    "a disabled user": "none",
+    "a disabled user's key": "none",
+    "a disabled admin": "none",
+    "a disabled admin's key": "none",
+    "an expired key": "none",
+    "a revoked key": "none",
+    "a key with another secret": "none",
+    "a user's key outside its networks": "none",
+    "an admin's key outside its networks": "none",
+    # A user who names what is another's, and users who name what is theirs.
+    "another user": "other",
+    "a user": "user",
+    "a user's key": "key",
+    "a user's self key": "self",
+    "a user's read key": "read",
+    # No more than they are now.
+    "a demoted admin": "user",
+    "a demoted admin's key": "key",
+    "a demoted admin's self key": "self",
+    "a demoted admin's read key": "read",
+    # Admins.
+    "an admin": "ADMIN",
+    "an admin's key": "KEY",
+    "an admin's self key": "SELF",
+    "an admin's read key": "READ",
+    "an admin's key inside its networks": "KEY",
+    "a key made with an admin's self key": "SELF",
+    "a self key of a user who became an admin": "SELF",
+}
+
+# A word behind an operation is the member that it is asked with, where that makes a difference.
+# Lower case: a user's token, key, `self` key and `read` key; upper case: an admin's.
+TABLE = """
+                              none other user key self read ADMIN KEY SELF READ
+users.create                  +    +     +    +   +    +    +     +   +    +
+users.auth                    +    +     +    +   +    +    +     +   +    +
+users.check                   +    +     +    +   +    +    +     +   +    +
+users.self                    ?    +     +    +   +    +    +     +   +    +
+users.guilds                  ?    +     +    +   +    +    +     +   +    +
+users.presence                ?    +     +    +   +    +    +     +   +    +
+users.presence presence       ?    +     +    +   +    -    +     +   +    -
+users.update                  ?    +     +    +   +    -    +     +   +    -
+users.password                ?    +     +    +   +    -    +     +   +    -
+users.logout                  ?    +     +    -   -    -    +     -   -    -
+users.refresh                 ?    +     +    -   -    -    +     -   -    -
+sessions.list                 ?    +     +    +   +    +    +     +   +    +
+sessions.revoke               ?    +     +    +   +    -    +     +   +    -
+sessions.revoke id            ?    0     +    +   +    -    +     +   +    -
+keys.list                     ?    +     +    +   +    +    +     +   +    +
+keys.create                   ?    +     +    +   +    -    +     +   +    -
+keys.revoke                   ?    0     +    +   +    -    +     +   +    -
+admin.users.list              ?    -     -    -   -    -    +     +   -    +
+admin.users.get               ?    -     -    -   -    -    +     +   -    +
+admin.users.create            ?    -     -    -   -    -    +     +   -    -
+admin.users.update            ?    -     -    -   -    -    +     +   -    -
+admin.users.disable           ?    -     -    -   -    -    +     +   -    -
+admin.sessions.list           ?    -     -    -   -    -    +     +   -    +
+admin.sessions.revoke         ?    -     -    -   -    -    +     +   -    -
+admin.keys.list               ?    -     -    -   -    -    +     +   -    +
+admin.keys.revoke             ?    -     -    -   -    -    +     +   -    -
+admin.servers.list            ?    -     -    -   -    -    +     +   -    +
+admin.servers.put             ?    -     -    -   -    -    +     +   -    -
+admin.servers.delete          ?    -     -    -   -    -    +     +   -    -
+admin.guilds.list             ?    -     -    -   -    -    +     +   -    +
+admin.guilds.put              ?    -     -    -   -    -    +     +   -    -
+admin.guilds.delete           ?    -     -    -   -    -    +     +   -    -
+admin.guilds.members.put      ?    -     -    -   -    -    +     +   -    -
+admin.guilds.members.delete   ?    -     -    -   -    -    +     +   -    -
+GET /metrics                  ?    -     -    -   -    -    +     +   -    +
+"""
+
+# What each row is asked with. In braces: what `Cast.scene` puts there for each call.
+MEMBERS: dict[str, dict[str, str]] = {
+    "users.create": {"username": "{new}", "password": "{password}"},
+    "users.auth": {"username": "victim", "password": "{password}"},
+    "users.check": {"username": "victim"},
+    "users.presence presence": {"presence": "DND"},
+    "users.update": {"display_name": "{new}"},
+    "users.password": {"current": "{password}", "new": "{password}"},
+    "sessions.revoke id": {"id": "{session}"},
+    "keys.create": {"name": "{new}"},
+    "keys.revoke": {"id": "{key}"},
+    "admin.users.get": {"uuid": "{uuid}"},
+    "admin.users.create": {"username": "{new}", "email": "{new}@example.com"},
+    "admin.users.update": {"uuid": "{uuid}", "display_name": "{new}"},
+    "admin.users.disable": {"uuid": "{uuid}"},
+    "admin.sessions.list": {"uuid": "{uuid}"},
+    "admin.sessions.revoke": {"uuid": "{uuid}", "id": "{victims_session}"},
+    "admin.keys.list": {"uuid": "{uuid}"},
+    "admin.keys.revoke": {"uuid": "{uuid}", "id": "{victims_key}"},
+    "admin.servers.put": {"uuid": "{server}", "owner": "{uuid}", "name": "{new}"},
+    "admin.servers.delete": {"uuid": "{server}"},
+    "admin.guilds.put": {"id": "{guild}", "owner_id": "{uuid}", "name": "{new}"},
+    "admin.guilds.delete": {"id": "{guild}"},
+    "admin.guilds.members.put": {"id": "{guild}", "user": "{uuid}"},
+    "admin.guilds.members.delete": {"id": "{guild}", "user": "{uuid}"},
+}
+
+_HEAD, *_LINES = TABLE.strip("\n").splitlines()
+
+
+def _row(line: str) -> tuple[str, dict[str, str]]:
+    row, marks = line[:30].rstrip(), line[30:].split()
+    return row, dict(zip(_HEAD.split(), marks, strict=True))
+
+
+ROWS = dict(map(_row, _LINES))
+CHAT_ROWS = [row for row in ROWS if not row.startswith("GET ")]
+
+
+def expected(row: str, role: str) -> str:
+    """What is to come of it."""
+    return ROWS[row][ROLES[role]]
+
+
+def row_of(operation: Operation, left_out: frozenset[str] = frozenset()) -> str:
+    """The row of an operation that is asked without some of its members."""
+    with_member = [row for row in ROWS if row.startswith(f"{operation.name} ")]
+    return next((row for row in with_member if row.split()[1] not in left_out), operation.name)
+
+
+def panel_asks() -> list[tuple[Route, str]]:
+    """Each route with its row; one that shares its path with another operation, with both."""
+    own = [(route, row_of(route.operation, route.left_out)) for route in ROUTES]
+    return own + [(route, row_of(route.also)) for route in ROUTES if route.also is not None]
+
+
+if __name__ == "__main__":
+    asks = len(panel_asks())
+    cells = len(ROLES) * (len(ROWS) + len(CHAT_ROWS))
+    print(f"{len(ROLES)} roles x {len(ROWS)} rows x 2 doors = {cells} cells,")
+    print(f"asked at {len(CHAT_ROWS)} methods and {asks} routes with and without /api")
