@@ -78,25 +78,6 @@ def test_a_race_for_one_name_has_one_winner(server: Server) -> None:
     assert losers == ["User with username contested already exists"] * 7
 
 
-def test_two_admins_who_demote_each_other_at_once_leave_one(folder: Path) -> None:
-    with serving(folder) as server:
-        admins = [
-            run(folder, "users", "create", name, "--admin").out for name in ("adama", "adamb")
-        ]
-        uuids = [line.split("\t")[1] for line in admins]
-        keys = [run(folder, "keys", "create", name).out.strip() for name in ("adama", "adamb")]
-        assert run(folder, "users", "disable", "admin").status == 0
-
-        def demote(by: int) -> int:
-            headers = {"X-Access-Token": keys[by]}
-            url = f"/users/{uuids[1 - by]}"
-            return server.client.put(url, json={"admin": 0}, headers=headers).status_code
-
-        with ThreadPoolExecutor(2) as threads:
-            assert sorted(threads.map(demote, range(2))) in ([204, 403], [204, 409])
-        assert run(folder, "users", "enable", "admin").status == 0
-
-
 def test_what_the_command_line_changes_the_server_knows_at_once(
     server: Server, folder: Path
 ) -> None:
