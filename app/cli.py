@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 import typer
@@ -18,9 +19,11 @@ from app.logs import configure_logs
 from app.security.signing import SigningKeyError
 from app.storage.errors import StoreError
 from app.usecases import operator
+from app.usecases.admin_audit import ListAudit
 from app.usecases.admin_users import AdminCreateUser, ListUsers
 from app.usecases.credentials import CreateKey
 from app.usecases.operation import UNSET
+from app.usecases.paging import LIMIT_DEFAULT
 from app.usecases.registry import OPERATIONS
 from app.workers import shared_metrics
 
@@ -32,9 +35,11 @@ app = typer.Typer(
 users = typer.Typer(help="Accounts.", no_args_is_help=True)
 keys = typer.Typer(help="Access keys.", no_args_is_help=True)
 signing_keys = typer.Typer(help="The keys that tokens are signed with.", no_args_is_help=True)
+audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(signing_keys, name="signing-keys")
+app.add_typer(audit, name="audit")
 
 Username = Annotated[str, typer.Argument(help="The account's username.")]
 
@@ -212,7 +217,37 @@ def signing_keys_list() -> None:
 @signing_keys.command("rotate")
 def signing_keys_rotate() -> None:
     """Sign with a new key from now on; everybody stays logged in."""
-    print(_in_house(lambda house: house.signing.rotate(house.services.store)))
+
+    def rotate(house: House) -> Awaitable[str]:
+        recorded = operator.record_rotation(house.services)
+        return house.signing.rotate(house.services.store, recorded)
+
+    print(_in_house(rotate))
+
+
+@audit.command("list")
+def audit_list(
+    actor: Annotated[str | None, typer.Option(help="Who acted: a uuid, or operator.")] = None,
+    target: Annotated[str | None, typer.Option(help="What was touched, by its id.")] = None,
+    action: Annotated[str | None, typer.Option(help="The operation's name.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this time on, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time, RFC 3339.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.")] = LIMIT_DEFAULT,
+) -> None:
+    """List the audit trail, the newest entry first: each as one line of JSON."""
+    given = {
+        "actor": actor,
+        "target": target,
+        "action": action,
+        "since": since,
+        "until": until,
+    }
+    wanted = ListAudit(
+        limit=limit, **{name: value for name, value in given.items() if value is not None}
+    )
+    page = _in_house(lambda house: operator.audit_trail(house.services, wanted))
+    for entry in page["entries"]:
+        print(json.dumps(entry, ensure_ascii=False, default=datetime.isoformat))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def rows(database: Path) -> dict[str, list[Any]]:
     engine = sqlite_engine(database)
     with engine.connect() as connection:
         found = {
-            name: [tuple(row) for row in connection.execute(table.select())]
+            name: [dict(row) for row in connection.execute(table.select()).mappings()]
             for name, table in metadata.tables.items()
             if name != "signing_keys"
         }

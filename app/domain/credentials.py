@@ -2,15 +2,16 @@
 
 import re
 import unicodedata
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Self
 
+from app.domain.audit import Door
 from app.domain.bounds import Bounds, Networks, Scope
 from app.domain.errors import Flaw, InvalidInput
+from app.domain.times import parse_time
 
 SESSION_MAX = timedelta(days=90)
 SEEN_EVERY = timedelta(minutes=1)
@@ -18,9 +19,6 @@ AGENT_MAX = 256
 KEY_NAME_MAX = 64
 
 _ACCESS_KEY = re.compile(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}", re.ASCII)
-_RFC_3339 = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
 # What the panel document prints in the form of a key: known to everybody, in any case.
 _PUBLISHED = {
     "abcdefgh-1234-5678-0000-abcdefgh",
@@ -31,10 +29,13 @@ _PUBLISHED = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from, as far as is known."""
+    """Where a request came from, as far as is known; what comes through no door of the wire is the
+    operator's."""
 
     address: str | None = None
     agent: str | None = None
+    door: Door = Door.COMMAND_LINE
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +166,11 @@ def key_expiry(raw: str | None, now: datetime) -> datetime | None:
     """When a new key ends: an RFC 3339 time in the future, or None for never."""
     if raw is None:
         return None
-    rule = "must be an RFC 3339 time in the future, such as 2030-01-31T12:00:00Z"
-    with suppress(ValueError, OverflowError):
-        if _RFC_3339.fullmatch(raw) and (expires := datetime.fromisoformat(raw.upper())) > now:
-            # What the store keeps, so that it is shown the same ever after.
-            whole = expires.microsecond // 1000 * 1000
-            return expires.astimezone(now.tzinfo).replace(microsecond=whole)
-    raise InvalidInput.of(Flaw("expires_at", rule))
+    expires = parse_time(raw)
+    if expires is None or expires <= now:
+        rule = "must be an RFC 3339 time in the future, such as 2030-01-31T12:00:00Z"
+        raise InvalidInput.of(Flaw("expires_at", rule))
+    return expires
 
 
 def _printable(text: str) -> str:

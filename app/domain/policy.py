@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from app.domain.audit import Ref, RefKind
 from app.domain.bounds import UNBOUNDED, Bounds
 from app.domain.credentials import AccessKey, Session
 from app.domain.errors import Forbidden
@@ -26,8 +27,19 @@ class Principal:
     @property
     def acts_with(self) -> str:
         """The id of the session or key that acts; '' for the operator."""
-        credential = self.session or self.key
-        return "" if credential is None else credential.id
+        return "" if self.credential is None else self.credential.id
+
+    @property
+    def credential(self) -> Ref | None:
+        """The session or key that acts, by its public id; None for the operator."""
+        if self.session is not None:
+            return Ref(RefKind.SESSION, self.session.id)
+        return None if self.key is None else Ref(RefKind.KEY, self.key.id)
+
+    @property
+    def trail_name(self) -> str:
+        """How the audit trail names who acts: by the account's uuid, or as the operator."""
+        return self.user.username if self.user is OPERATOR else self.user.uuid
 
     @property
     def bounds(self) -> Bounds:

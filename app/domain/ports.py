@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.registry import Guild, Server
 from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
@@ -209,6 +210,16 @@ class Servers(Protocol):
         """The servers of an account, the oldest first."""
 
 
+class Audit(Protocol):
+    """The audit trail. There is no way to change or delete an entry, here or past this port."""
+
+    def add(self, entry: Entry) -> None: ...
+
+    def page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
+        """Up to `limit` entries, the newest first; those that follow `after`, whose value is a time
+        in milliseconds since 1970."""
+
+
 class Transaction(Protocol):
     """A consistent view of the store, and in a `write` everything or nothing of its changes."""
 
@@ -226,6 +237,8 @@ class Transaction(Protocol):
     def guilds(self) -> Guilds: ...
     @property
     def servers(self) -> Servers: ...
+    @property
+    def audit(self) -> Audit: ...
 
 
 class Store(Protocol):

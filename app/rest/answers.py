@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from app.domain.errors import NotFound
 from app.rest.door import Answer, Ask, Door
 from app.usecases.examples import RESULT_EXAMPLES
+from app.usecases.paging import LIMIT_DEFAULT
 from app.usecases.registry import OPERATIONS
 from app.wire.http import JSON, JsonResponse
 from app.wire.inputs import result_type
@@ -86,3 +88,14 @@ def puts(door: Door, path: str, operation: str, created: str, otherwise: str) ->
         if not result.created:
             return Response(status_code=204)
         return JsonResponse(result.view, 201)
+
+
+def page_links(ask: Ask, next_cursor: str | None) -> str:
+    """The Link header (RFC 8288) of a page: the first one, and the next where there is one."""
+    query = {name: value for name, value in ask.query.items() if name != "cursor"}
+    query.setdefault("limit", str(LIMIT_DEFAULT))
+    pages = {"first": query}
+    if next_cursor is not None:
+        pages["next"] = {**query, "cursor": next_cursor}
+    path = f"{ask.prefix}{ask.route.path}"
+    return ", ".join(f'<{path}?{urlencode(query)}>; rel="{rel}"' for rel, query in pages.items())

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
 
+from app.domain import audit
 from app.domain.errors import Flaw, InvalidInput
 from app.usecases.call import Caller
 from app.usecases.operation import Operation
@@ -137,7 +138,7 @@ class Ask:
                 yield piece
 
     def _caller(self) -> Caller:
-        return caller_of(self.scope)
+        return caller_of(self.scope, audit.Door.REST)
 
     @contextmanager
     def _placing_flaws(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain import errors as e
 from app.domain.policy import Access
-from app.rest import chat, panel, registry
+from app.rest import audit, chat, panel, registry
 from app.rest.door import Answer, Route
 from app.rest.openapi_parts import PARTS, PROBLEM_EXAMPLES, SECURITY_SCHEMES, UUID_OR_NAME
 from app.rest.system import PAGES, Page
@@ -19,7 +19,12 @@ from app.wire.inputs import call_example
 from app.wire.problem import STATUS
 from app.wire.schemas import Schemas, reference
 
-ROUTES: tuple[Route, ...] = (*chat.door.routes, *panel.door.routes, *registry.door.routes)
+ROUTES: tuple[Route, ...] = (
+    *chat.door.routes,
+    *panel.door.routes,
+    *registry.door.routes,
+    *audit.door.routes,
+)
 
 _Error = type[e.DomainError]
 
@@ -32,8 +37,8 @@ _TAGS = {
 }
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"accessToken": []}, {"login": []}]
 _RATIONALE = """\
-One user directory with two doors. What is below `/users`, `/servers` and `/guilds` also answers
-under `/api`.
+One user directory with two doors. What is below `/users`, `/servers`, `/guilds` and `/audit` also
+answers under `/api`.
 
 A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);

@@ -1,19 +1,17 @@
 """The panel admins' routes: accounts."""
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import UserNotFound
 from app.domain.users import parse_uuid
-from app.rest.answers import does, ends, shows, the_view
+from app.rest.answers import does, ends, page_links, shows, the_view
 from app.rest.door import Answer, Ask, Door
 from app.usecases.accounts import CheckUsername
-from app.usecases.admin_users import LIMIT_DEFAULT
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
-from app.usecases.views import PanelUser, PanelUsers, UserPage
+from app.usecases.views import PanelUser, PanelUsers
 from app.wire import json
 from app.wire.http import JSON, JsonResponse
 
@@ -42,7 +40,7 @@ async def list_users(ask: Ask) -> Response:
     if "limit" not in ask.query and "cursor" not in ask.query:
         return await _stream(ask.pieces(command))
     page = await ask.perform(command)
-    return JsonResponse(page["users"], headers={"Link": _links(ask, page)})
+    return JsonResponse(page["users"], headers={"Link": page_links(ask, page["next"])})
 
 
 async def _stream(pieces: AsyncIterator[dict[str, PanelUser]]) -> Response:
@@ -61,16 +59,6 @@ async def _stream(pieces: AsyncIterator[dict[str, PanelUser]]) -> Response:
         yield b"}"
 
     return StreamingResponse(chunks(), media_type=JSON)
-
-
-def _links(ask: Ask, page: UserPage) -> str:
-    query = {name: value for name, value in ask.query.items() if name != "cursor"}
-    query.setdefault("limit", str(LIMIT_DEFAULT))
-    pages = {"first": query}
-    if page["next"] is not None:
-        pages["next"] = {**query, "cursor": page["next"]}
-    path = f"{ask.prefix}/users"
-    return ", ".join(f'<{path}?{urlencode(query)}>; rel="{rel}"' for rel, query in pages.items())
 
 
 @door.route(

@@ -15,6 +15,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeAliasType, TypedDict
 
+from app.domain.audit import Door
 from app.domain.errors import CATALOGUE, NotFound
 from app.domain.policy import Access
 from app.rest import docs
@@ -133,7 +134,9 @@ class System:
     async def _metrics(self, scope: Scope) -> Response:
         """For whoever asks from this machine, and for admins."""
         if not _is_from_here(scope):
-            await Call(self._services, Access.ADMIN, caller_of(scope), changes=False).actor()
+            caller = caller_of(scope, Door.REST)
+            call = Call(self._services, "metrics", Access.ADMIN, caller, changes=False)
+            await call.actor()
         return Response(_exposition(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _error_page(self, scope: Scope) -> Response:

@@ -10,6 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.domain.audit import Door
 from app.domain.errors import DomainError, Flaw, Internal, InvalidInput
 from app.rpc.envelope import (
     Request,
@@ -168,7 +169,7 @@ class Exchange:
         if (found := find_ready(self._ready, request, self._context)) is not None:
             return found
         command = method.read(request.params)
-        caller = self._caller = self._caller or caller_of(self._scope)
+        caller = self._caller = self._caller or caller_of(self._scope, Door.RPC)
         if request.auth is not None:
             caller = replace(caller, credential=request.auth)
         try:

@@ -4,6 +4,7 @@ all in the store."""
 import json
 import os
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,8 @@ from jose import jwk
 from jose.backends.base import Key
 
 from app.domain.ports import Clock, PublicKey, Store, Transaction
+
+Also = Callable[[Transaction, str | None, str], None]
 
 ALGORITHM = "ES256"
 KEY_FILE = "signing-key.pem"
@@ -81,11 +84,12 @@ class SigningKeyFile:
         await store.write(publish)
         return kid
 
-    async def rotate(self, store: Store) -> str:
+    async def rotate(self, store: Store, also: Also | None = None) -> str:
         """Sign with a new key from now on; its kid. Tokens of the old one stay valid.
 
-        The public half is published before the private one is used, and the file is replaced at
-        once and whole: a crash in between costs nothing.
+        `also` gets the old and the new kid, in the transaction that publishes. The public half is
+        published before the private one is used, and the file is replaced at once and whole: a
+        crash in between costs nothing.
         """
         old = _public_half(self._path.read_bytes())[0] if self._path.exists() else None
         pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -95,7 +99,13 @@ class SigningKeyFile:
         )
         kid, jwk_text = _public_half(pem)
         now = self._clock.now()
-        await store.write(lambda tx: tx.signing_keys.publish(PublicKey(kid, jwk_text, now, None)))
+
+        def publish(tx: Transaction) -> None:
+            tx.signing_keys.publish(PublicKey(kid, jwk_text, now, None))
+            if also is not None:
+                also(tx, old, kid)
+
+        await store.write(publish)
         replace_file(self._path, pem)
         if old is not None:
             await store.write(lambda tx: tx.signing_keys.retire(old, now))

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select, update
 
+from app.domain.times import milliseconds
 from app.storage.inserts import insert_new
 from app.storage.prepared import Prepared
 from app.storage.tables import NameClaimRow, metadata
-from app.storage.types import milliseconds
 
 _CLAIMS = metadata.tables[NameClaimRow.__tablename__]
 _COLUMN = _CLAIMS.c

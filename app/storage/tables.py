@@ -153,6 +153,36 @@ class ServerRow(SQLModel, table=True):
     enabled: bool
 
 
+class AuditRow(SQLModel, table=True):
+    """A line of the audit trail; triggers refuse to change or delete one. It refers to nothing by a
+    foreign key: what it speaks of may be gone."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_at_number", "at", "number"),
+        Index("ix_audit_actor_at_number", "actor", "at", "number"),
+        Index("ix_audit_target_id_at_number", "target_id", "at", "number"),
+        {"sqlite_autoincrement": True},
+    )
+
+    # SQLite counts by itself in a column of just this type.
+    number: int = Field(
+        sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    )
+    at: datetime = Field(sa_type=Milliseconds)
+    actor: str | None = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    outcome: str = Field(sa_type=Text)
+    target_kind: str | None
+    target_id: str | None = Field(sa_type=Text)
+    changes: str
+    door: str
+    address: str | None
+    request_id: str | None
+    credential_kind: str | None
+    credential_id: str | None
+
+
 class WorkerRow(SQLModel, table=True):
     """A snowflake worker number that a process has leased; on PostgreSQL alone."""
 

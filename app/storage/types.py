@@ -1,6 +1,6 @@
 """Column types of ours."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, String
@@ -8,13 +8,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from app.domain.bounds import Networks, Scope
 from app.domain.presence import Presence
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def milliseconds(time: datetime) -> int:
-    """What stands in a column for a time."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)
+from app.domain.times import EPOCH, milliseconds
 
 
 class Milliseconds(TypeDecorator[datetime]):
@@ -27,7 +21,7 @@ class Milliseconds(TypeDecorator[datetime]):
         return None if value is None else milliseconds(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return None if value is None else _EPOCH + timedelta(milliseconds=value)
+        return None if value is None else EPOCH + timedelta(milliseconds=value)
 
 
 class PresenceText(TypeDecorator[Presence]):

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from app.storage.audit import AuditTable
 from app.storage.credentials import KeyTable, SessionTable, SigningKeyTable
 from app.storage.names import NameTable
 from app.storage.recent import Recent, RecentKeys, RecentSessions
@@ -45,6 +46,10 @@ class SqlTransaction:
     @property
     def servers(self) -> ServerTable:
         return ServerTable(self.connection)
+
+    @property
+    def audit(self) -> AuditTable:
+        return AuditTable(self.connection)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.presence import Presence
 from app.domain.users import AccountRef, NewUser, User, keep_an_admin, parse_uuid
+from app.usecases import trail
 from app.usecases.call import Call
 from app.usecases.operation import UNSET, Param, Unset
 from app.usecases.services import Services
+from app.usecases.trail import Done
 from app.usecases.views import ChatUser, GuildView, chat_user, guild_view
 
 UsernameParam = Annotated[
@@ -63,15 +65,16 @@ async def create_user(call: Call, command: CreateUser) -> ChatUser:
         email=None,
         password_hash=await services.hasher.hash(password),
     )
-    user = await services.store.write(lambda tx: add_user(tx, services, new, held_too=False))
-    return chat_user(user)
+    return chat_user(
+        await call.write_for_anyone(lambda tx: add_user(tx, services, new, held_too=False))
+    )
 
 
-def add_user(tx: Transaction, services: Services, new: NewUser, *, held_too: bool) -> User:
+def add_user(tx: Transaction, services: Services, new: NewUser, *, held_too: bool) -> Done[User]:
     """Store a new account and claim its name. Raises UsernameTaken, EmailTaken."""
     user = tx.users.add(new)
     claim_name(tx, services, user, new.skeleton, held_too=held_too)
-    return user
+    return Done(user, trail.account(user), trail.created(user))
 
 
 def claim_name(
@@ -141,7 +144,7 @@ async def update_self(call: Call, command: UpdateSelf) -> ChatUser:
     """
     services = call.services
 
-    def change(tx: Transaction, actor: Principal) -> User:
+    def change(tx: Transaction, actor: Principal) -> Done[User]:
         before, after = actor.user, actor.user
         if command.display_name is not UNSET:
             after = replace(after, display_name=display_name(command.display_name))
@@ -150,8 +153,7 @@ async def update_self(call: Call, command: UpdateSelf) -> ChatUser:
             if username.value != before.username:
                 services.rules.reserved_names.require_free(username)
             after = rename(tx, services, after, username, actor)
-        settle(tx, before, after, actor)
-        return after
+        return settle(tx, before, after, actor)
 
     return chat_user(await call.write(change))
 
@@ -172,7 +174,7 @@ def rename(
     return renamed
 
 
-def settle(tx: Transaction, before: User, after: User, actor: Principal) -> None:
+def settle(tx: Transaction, before: User, after: User, actor: Principal) -> Done[User]:
     """Store what `actor` changed of an account, and all that follows from it.
 
     Disabling ends sessions, keys and presence (the servers stop by themselves); a changed password
@@ -180,7 +182,7 @@ def settle(tx: Transaction, before: User, after: User, actor: Principal) -> None
     """
     keep_an_admin(before, after, others=lambda: tx.users.has_other_active_admin(before.id))
     if after == before:
-        return
+        return Done(after)
     if after.disabled:
         after = replace(after, presence=None)
     tx.users.save(replace(after, version=before.version + 1))
@@ -189,6 +191,7 @@ def settle(tx: Transaction, before: User, after: User, actor: Principal) -> None
         tx.keys.revoke(before.id)
     elif after.password_hash != before.password_hash:
         tx.sessions.end(before.id, keep=actor.session_id)
+    return Done(after, trail.account(before), trail.differences(before, after))
 
 
 def find_user(tx: Transaction, raw: str) -> User:
@@ -239,9 +242,10 @@ async def presence(call: Call, command: SetPresence) -> Presence | None:
         return (await call.actor()).user.presence
     wanted = command.presence
 
-    def set_to(tx: Transaction, actor: Principal) -> Presence:
+    def set_to(tx: Transaction, actor: Principal) -> Done[Presence]:
         presence = Presence.parse(wanted)
         tx.users.save(replace(actor.user, presence=presence))
-        return presence
+        # It comes and goes all day and decides nothing: the one change that leaves no entry.
+        return Done(presence)
 
     return await call.write(set_to)

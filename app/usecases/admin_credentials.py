@@ -11,10 +11,11 @@ from app.usecases.credentials import (
     KeyId,
     SessionId,
     end_sessions,
-    require_revoked,
+    revoke_keys,
     views_of_sessions,
 )
 from app.usecases.operation import UNSET, Unset
+from app.usecases.trail import Done
 from app.usecases.views import KeyView, SessionView, key_view
 
 
@@ -45,9 +46,9 @@ async def revoke_user_session(call: Call, command: RevokeUserSession) -> int:
     Admins may. The answer is how many ended: 0 for an id that is not one of the account's.
     """
 
-    def end(tx: Transaction, _: Principal) -> int:
+    def end(tx: Transaction, _: Principal) -> Done[int]:
         user = find_by_uuid(tx, command.uuid)
-        return end_sessions(tx, call.services, user.id, command.id)
+        return end_sessions(tx, call.services, user, command.id)
 
     return await call.write(end)
 
@@ -78,12 +79,8 @@ async def revoke_user_key(call: Call, command: RevokeUserKey) -> bool:
     Admins may. They are dead at once.
     """
 
-    def revoke(tx: Transaction, _: Principal) -> None:
-        user = find_by_uuid(tx, command.uuid)
-        if command.id is UNSET:
-            tx.keys.revoke(user.id)
-        else:
-            require_revoked(tx.keys.revoke(user.id, only=command.id))
+    def revoke(tx: Transaction, _: Principal) -> Done[None]:
+        return revoke_keys(tx, find_by_uuid(tx, command.uuid), command.id)
 
     await call.write(revoke)
     return True

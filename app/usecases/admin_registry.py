@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+from app.domain.audit import Change, Changes, Ref, RefKind
 from app.domain.errors import NotFound
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
@@ -11,6 +12,7 @@ from app.domain.users import User
 from app.usecases.accounts import Nothing, find_user
 from app.usecases.call import Call
 from app.usecases.operation import UNSET, Param, Unset
+from app.usecases.trail import Done
 from app.usecases.views import GuildView, Put, Servers, ServerView, guild_view, server_view
 
 ServerUuid = Annotated[str, Param("The server's uuid.", "7c9e6679-7425-40de-944b-e07fc1f90ae7")]
@@ -48,7 +50,7 @@ async def put_server(call: Call, command: PutServer) -> Put[ServerView]:
     owner is enabled.
     """
 
-    def put(tx: Transaction, _: Principal) -> Put[ServerView]:
+    def put(tx: Transaction, _: Principal) -> Done[Put[ServerView]]:
         uuid, name = server_uuid(command.uuid), label(command.name)
         owner = find_user(tx, command.owner)
         before = tx.servers.find(uuid)
@@ -58,12 +60,32 @@ async def put_server(call: Call, command: PutServer) -> Put[ServerView]:
         created = tx.servers.put(uuid, owner_id=owner.id, name=name, enabled=enabled)
         after = tx.servers.find(uuid)
         assert after is not None
-        _mark_changed(tx, owner)
+        changes = _server_changes(before, after)
+        if changes:
+            _mark_changed(tx, owner)
         if before is not None and before.owner_id != owner.id:
             _mark_changed(tx, find_user(tx, before.owner_uuid))
-        return Put(server_view(after), created=created)
+        return Done(Put(server_view(after), created=created), _server(uuid), changes)
 
     return await call.write(put)
+
+
+def _server(uuid: str) -> Ref:
+    return Ref(RefKind.SERVER, uuid)
+
+
+def _server_changes(before: Server | None, after: Server) -> Changes:
+    """What a PUT changed; of the name only that it did, since any text may stand there."""
+    if before is None:
+        return {"owner": (None, after.owner_uuid), "name": None, "active": (None, after.enabled)}
+    changes: dict[str, Change] = {}
+    if before.owner_id != after.owner_id:
+        changes["owner"] = (before.owner_uuid, after.owner_uuid)
+    if before.name != after.name:
+        changes["name"] = None
+    if before.enabled != after.enabled:
+        changes["active"] = (before.enabled, after.enabled)
+    return changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +101,11 @@ async def delete_server(call: Call, command: ServerByUuid) -> bool:
     Admins may.
     """
 
-    def delete(tx: Transaction, _: Principal) -> None:
+    def delete(tx: Transaction, _: Principal) -> Done[None]:
         server = _find_server(tx, command.uuid)
         tx.servers.delete(server.uuid)
         _mark_changed(tx, find_user(tx, server.owner_uuid))
+        return Done(None, _server(server.uuid), {"owner": (server.owner_uuid, None)})
 
     await call.write(delete)
     return True
@@ -126,12 +149,30 @@ async def put_guild(call: Call, command: PutGuild) -> Put[GuildView]:
     Admins may. The owner belongs to it without a membership of his own.
     """
 
-    def put(tx: Transaction, _: Principal) -> Put[GuildView]:
+    def put(tx: Transaction, _: Principal) -> Done[Put[GuildView]]:
         snowflake, name, icon = guild_id(command.id), label(command.name), icon_url(command.icon)
         guild = Guild(snowflake, name, find_user(tx, command.owner_id).id, icon)
-        return Put(guild_view(guild), created=tx.guilds.put(guild))
+        changes = _guild_changes(tx.guilds.find(snowflake), guild)
+        view = Put(guild_view(guild), created=tx.guilds.put(guild))
+        return Done(view, _guild(guild), changes)
 
     return await call.write(put)
+
+
+def _guild(guild: Guild) -> Ref:
+    return Ref(RefKind.GUILD, str(guild.id))
+
+
+def _guild_changes(before: Guild | None, after: Guild) -> Changes:
+    if before is None:
+        return {"owner_id": (None, str(after.owner_id)), "name": None}
+    changes: dict[str, Change] = {}
+    if before.owner_id != after.owner_id:
+        changes["owner_id"] = (str(before.owner_id), str(after.owner_id))
+    for name in ("name", "icon"):
+        if getattr(before, name) != getattr(after, name):
+            changes[name] = None
+    return changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +188,10 @@ async def delete_guild(call: Call, command: GuildById) -> bool:
     Admins may.
     """
 
-    def delete(tx: Transaction, _: Principal) -> None:
-        if not tx.guilds.delete(guild_id(command.id)):
-            raise NotFound("There is no such guild.")
+    def delete(tx: Transaction, _: Principal) -> Done[None]:
+        guild = _find_guild(tx, command.id)
+        tx.guilds.delete(guild.id)
+        return Done(None, _guild(guild), {"owner_id": (str(guild.owner_id), None)})
 
     await call.write(delete)
     return True
@@ -169,9 +211,11 @@ async def put_member(call: Call, command: Membership) -> Put[bool]:
     Admins may. Doing it again changes nothing.
     """
 
-    def put(tx: Transaction, _: Principal) -> Put[bool]:
-        guild, user = _guild_and_user(tx, command)
-        return Put(True, created=tx.guilds.add_member(guild.id, user.id))
+    def put(tx: Transaction, _: Principal) -> Done[Put[bool]]:
+        guild, user = _find_guild(tx, command.id), find_user(tx, command.user)
+        is_new = tx.guilds.add_member(guild.id, user.id)
+        changes: Changes = {"member": (None, user.uuid)} if is_new else {}
+        return Done(Put(True, created=is_new), _guild(guild), changes)
 
     return await call.write(put)
 
@@ -182,17 +226,18 @@ async def delete_member(call: Call, command: Membership) -> bool:
     Admins may.
     """
 
-    def delete(tx: Transaction, _: Principal) -> None:
-        guild, user = _guild_and_user(tx, command)
+    def delete(tx: Transaction, _: Principal) -> Done[None]:
+        guild, user = _find_guild(tx, command.id), find_user(tx, command.user)
         if not tx.guilds.remove_member(guild.id, user.id):
             raise NotFound("The user is not a member of this guild.")
+        return Done(None, _guild(guild), {"member": (user.uuid, None)})
 
     await call.write(delete)
     return True
 
 
-def _guild_and_user(tx: Transaction, command: Membership) -> tuple[Guild, User]:
-    guild = tx.guilds.find(guild_id(command.id))
+def _find_guild(tx: Transaction, raw: str) -> Guild:
+    guild = tx.guilds.find(guild_id(raw))
     if guild is None:
         raise NotFound("There is no such guild.")
-    return guild, find_user(tx, command.user)
+    return guild

@@ -32,8 +32,15 @@ from app.usecases.accounts import (
 )
 from app.usecases.call import Call
 from app.usecases.operation import UNSET, Param, Unset
-from app.usecases.paging import cursor_after, position_of, read_cursor
+from app.usecases.paging import (
+    LIMIT_DEFAULT,
+    cursor_after,
+    position_of,
+    read_cursor,
+    require_limit,
+)
 from app.usecases.services import Services
+from app.usecases.trail import Done
 from app.usecases.views import (
     CreatedUser,
     PanelUser,
@@ -44,8 +51,6 @@ from app.usecases.views import (
     panel_user,
     panel_user_detail,
 )
-
-LIMIT_DEFAULT = 100
 
 UuidParam = Annotated[
     str,
@@ -89,8 +94,7 @@ async def list_users(call: Call, command: ListUsers) -> UserPage:
     """
 
     def read(tx: Transaction, _: Principal) -> UserPage:
-        if not 1 <= command.limit <= PAGE_MAX:
-            raise InvalidInput.of(Flaw("limit", f"must be a whole number from 1 to {PAGE_MAX}"))
+        require_limit(command.limit)
         wanted, sort = _wanted(command), Sort.parse(command.sort)
         after = None if command.cursor is None else read_cursor(command.cursor, wanted, sort)
         users = tx.users.page(wanted, sort, after, command.limit + 1)
@@ -243,7 +247,7 @@ async def admin_update_user(call: Call, command: AdminUpdateUser) -> bool:
     """
     hashed = await _hash_of_new_password(call, command)
 
-    def change(tx: Transaction, actor: Principal) -> None:
+    def change(tx: Transaction, actor: Principal) -> Done[User]:
         before = find_by_uuid(tx, command.uuid)
         if command.if_match is not UNSET:
             before.require_match(command.if_match)
@@ -253,7 +257,7 @@ async def admin_update_user(call: Call, command: AdminUpdateUser) -> bool:
         if command.username is not UNSET:
             username = Username.parse(command.username)
             after = rename(tx, call.services, after, username, actor)
-        settle(tx, before, after, actor)
+        return settle(tx, before, after, actor)
 
     await call.write(change)
     return True

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from app.domain.audit import Ref
 from app.domain.credentials import SEEN_EVERY, KeyText, Origin, Presented, TokenClaims
-from app.domain.errors import Unauthenticated
+from app.domain.errors import DomainError, Forbidden, Unauthenticated
 from app.domain.policy import Access, Principal
 from app.domain.ports import Transaction
 from app.usecases.services import Services
+from app.usecases.trail import Done, add_once_in_a_while, entry
 
 T = TypeVar("T")
 Seen = tuple[T, Principal]
@@ -34,13 +36,17 @@ class Caller:
 
 
 class Call:
-    """The services of one operation for one caller; `changes`: it may write."""
+    """The services of one operation for one caller.
+
+    `action` is the operation's name; `changes`: it may write.
+    """
 
     def __init__(
-        self, services: Services, access: Access, caller: Caller, *, changes: bool
+        self, services: Services, action: str, access: Access, caller: Caller, *, changes: bool
     ) -> None:
         self.services = services
         self.origin = caller.origin
+        self._action = action
         self._access = access
         self._changes = changes
         self._caller = caller
@@ -70,14 +76,20 @@ class Call:
             actor = self._admit(tx, presented, now)
             return work(tx, actor), actor
 
-        result, actor = await look(admitted)
-        self._actor = actor
+        try:
+            result, actor = await look(admitted)
+        except Forbidden as refusal:
+            self.note_refusal(refusal)
+            raise
         if _is_due(actor, now):
             self.services.store.note(actor.acts_with, lambda tx: _note_use(tx, actor, now))
         return result
 
-    async def write(self, work: Callable[[Transaction, Principal], T]) -> T:
-        """Do `work`, all of it or nothing. Raises Unauthenticated or Forbidden before it."""
+    async def write(self, work: Callable[[Transaction, Principal], Done[T]]) -> T:
+        """Do `work` and put it on record, all of it or nothing.
+
+        Raises Unauthenticated or Forbidden before it.
+        """
         assert self._changes, "an operation that only reads does not write"
         presented, now = await self._present(), self.services.clock.now()
 
@@ -85,9 +97,39 @@ class Call:
             actor = self._admit(tx, presented, now)
             if _is_due(actor, now):
                 _note_use(tx, actor, now)
-            return work(tx, actor)
+            return self._record(tx, work(tx, actor), actor, now)
 
-        return await self.services.store.write(admitted)
+        try:
+            return await self.services.store.write(admitted)
+        except Forbidden as refusal:
+            self.note_refusal(refusal)
+            raise
+
+    async def write_for_anyone(self, work: Callable[[Transaction], Done[T]]) -> T:
+        """The same for what takes no credential, whatever the caller sent."""
+        now = self.services.clock.now()
+        return await self.services.store.write(lambda tx: self._record(tx, work(tx), None, now))
+
+    def _record(self, tx: Transaction, done: Done[T], actor: Principal | None, now: datetime) -> T:
+        if done.changes:
+            who = done.by or actor
+            tx.audit.add(
+                entry(self._action, who, self.origin, now, target=done.target, changes=done.changes)
+            )
+        return done.result
+
+    def note_refusal(self, refusal: DomainError, *, target: Ref | None = None) -> None:
+        """Put on record, within a second or so, that this was refused to whoever acts."""
+        refused = entry(
+            self._action,
+            self._actor,
+            self.origin,
+            self.services.clock.now(),
+            outcome=refusal.slug,
+            target=target,
+        )
+        about = f"{refused.outcome} {refused.actor} {target}"
+        self.services.store.note(about, lambda tx: add_once_in_a_while(tx, refused))
 
     @property
     def stands_until(self) -> datetime:
@@ -104,6 +146,7 @@ class Call:
 
     def _admit(self, tx: Transaction, presented: Presented | None, now: datetime) -> Principal:
         actor = self._caller.trusted or _resolve(tx, presented, now, self.origin.address)
+        self._actor = actor
         self._access.require(actor, changes=self._changes)
         return actor
 

@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from app.domain.audit import Changes
 from app.domain.bounds import UNBOUNDED, Bounds, Networks, Scope
 from app.domain.credentials import AccessKey, KeyText, key_expiry, key_name
 from app.domain.errors import NotFound
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
+from app.domain.users import User
+from app.usecases import trail
 from app.usecases.accounts import Nothing
 from app.usecases.call import Call
 from app.usecases.operation import UNSET, Param, Unset
 from app.usecases.services import Services
+from app.usecases.trail import Done
 from app.usecases.views import CreatedKey, KeyView, SessionView, key_view, session_view
 
 SessionId = Annotated[str, Param("The session's id.", "5b1c0f4e-6a1f-4d7e-9c55-2f9d2f6f0a11")]
@@ -52,9 +56,9 @@ async def revoke_session(call: Call, command: RevokeSession) -> int:
     one of his.
     """
 
-    def end(tx: Transaction, actor: Principal) -> int:
+    def end(tx: Transaction, actor: Principal) -> Done[int]:
         keep = actor.session_id if command.id is UNSET else None
-        return end_sessions(tx, call.services, actor.user.id, command.id, keep=keep)
+        return end_sessions(tx, call.services, actor.user, command.id, keep=keep)
 
     return await call.write(end)
 
@@ -62,14 +66,20 @@ async def revoke_session(call: Call, command: RevokeSession) -> int:
 def end_sessions(
     tx: Transaction,
     services: Services,
-    user_id: int,
+    user: User,
     only: str | Unset,
     *,
     keep: str | None = None,
-) -> int:
+) -> Done[int]:
     """End one session of an account, or all but the kept one; how many of the live ones ended."""
-    tx.sessions.end_expired(user_id, services.clock.now())
-    return tx.sessions.end(user_id, only=None if only is UNSET else only, keep=keep)
+    tx.sessions.end_expired(user.id, services.clock.now())
+    ended = tx.sessions.end(user.id, only=None if only is UNSET else only, keep=keep)
+    return Done(ended, trail.account(user), _gone("session", only) if ended else {})
+
+
+def _gone(kind: str, only: str | Unset) -> Changes:
+    """The one that is gone, by its public id, or that all are."""
+    return {f"{kind}s": None} if only is UNSET else {kind: (only, None)}
 
 
 async def list_keys(call: Call, command: Nothing) -> list[KeyView]:
@@ -124,8 +134,8 @@ async def create_key(call: Call, command: CreateKey) -> CreatedKey:
     or networks.
     """
 
-    def make(tx: Transaction, actor: Principal) -> CreatedKey:
-        return make_key(tx, call.services, actor.user.id, command, maker=actor.bounds)
+    def make(tx: Transaction, actor: Principal) -> Done[CreatedKey]:
+        return make_key(tx, call.services, actor.user, command, maker=actor.bounds)
 
     return await call.write(make)
 
@@ -133,12 +143,12 @@ async def create_key(call: Call, command: CreateKey) -> CreatedKey:
 def make_key(
     tx: Transaction,
     services: Services,
-    user_id: int,
+    user: User,
     command: CreateKey,
     *,
     maker: Bounds = UNBOUNDED,
     text: str | None = None,
-) -> CreatedKey:
+) -> Done[CreatedKey]:
     """Store a new key of an account, within `maker`; only a hash of its secret is kept.
 
     Raises InvalidInput, Forbidden.
@@ -152,7 +162,7 @@ def make_key(
     key_text = KeyText(services.randomness.access_key() if text is None else text)
     key = AccessKey(
         id=key_text.id,
-        user_id=user_id,
+        user_id=user.id,
         name=key_name(command.name),
         secret_hash=key_text.secret_hash,
         created_at=now,
@@ -162,7 +172,8 @@ def make_key(
         networks=bounds.networks,
     )
     tx.keys.add(key)
-    return {**key_view(key), "key": key_text.text}
+    view: CreatedKey = {**key_view(key), "key": key_text.text}
+    return Done(view, trail.account(user), {"key": (None, key.id)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +189,18 @@ async def revoke_key(call: Call, command: RevokeKey) -> bool:
     The holder of any valid credential may. It is dead at once.
     """
 
-    def revoke(tx: Transaction, actor: Principal) -> None:
-        require_revoked(tx.keys.revoke(actor.user.id, only=command.id))
-
-    await call.write(revoke)
+    await call.write(lambda tx, actor: revoke_keys(tx, actor.user, command.id))
     return True
 
 
-def require_revoked(count: int) -> None:
-    """Raise NotFound where there was no such key."""
-    if count == 0:
-        raise NotFound("There is no such access key.")
+def no_such_key() -> NotFound:
+    """The refusal of a key that is not there."""
+    return NotFound("There is no such access key.")
+
+
+def revoke_keys(tx: Transaction, user: User, only: str | Unset) -> Done[None]:
+    """Revoke one key of an account, or all of them. Raises NotFound where there is no such one."""
+    revoked = tx.keys.revoke(user.id, only=None if only is UNSET else only)
+    if only is not UNSET and not revoked:
+        raise no_such_key()
+    return Done(None, trail.account(user), _gone("key", only) if revoked else {})

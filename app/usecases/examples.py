@@ -43,11 +43,25 @@ _GUILD = {
     "owner_id": "71395574100676609",
     "icon": None,
 }
+_ENTRY = {
+    "id": 12,
+    "at": "2026-01-31T12:00:00Z",
+    "actor": _UUID,
+    "action": "admin.users.update",
+    "outcome": "done",
+    "target": {"kind": "user", "id": "7c9e6679-7425-40de-944b-e07fc1f90ae7"},
+    "changes": {"admin": {"before": 0, "after": 1}, "password": None},
+    "door": "rest",
+    "address": "203.0.113.7",
+    "request_id": "9f0c2b8e6d3a4c51",
+    "credential": {"kind": "key", "id": "ABCDEFGH"},
+}
 _SERVER = {"id": 1, "owner": _UUID, "name": "Survival", "active": 1}
 
 # Where the examples of the members that are required do not make a good one.
 CALL_EXAMPLES: dict[str, dict[str, Any]] = {
     "admin.users.list": {},
+    "admin.audit.list": {"target": _UUID},
     "admin.users.create": {
         "username": "someusername",
         "email": "new@example.com",
@@ -97,6 +111,7 @@ RESULT_EXAMPLES: dict[str, Any] = {
     "admin.sessions.revoke": 1,
     "admin.keys.list": [_KEY],
     "admin.keys.revoke": True,
+    "admin.audit.list": {"entries": [_ENTRY], "next": None},
     "admin.servers.list": {"7c9e6679-7425-40de-944b-e07fc1f90ae7": _SERVER},
     "admin.servers.put": _SERVER,
     "admin.servers.delete": True,

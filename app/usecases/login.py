@@ -10,11 +10,13 @@ from app.domain.names import Username
 from app.domain.passwords import new_password, presented_password
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
-from app.domain.users import AccountRef
+from app.domain.users import AccountRef, User
+from app.usecases import trail
 from app.usecases.accounts import Nothing, PasswordParam, settle
 from app.usecases.call import Call
 from app.usecases.operation import Param
 from app.usecases.services import Services
+from app.usecases.trail import Done
 from app.usecases.views import Issued, Login
 
 
@@ -48,8 +50,10 @@ async def _open_session(
     name = "" if username is None else username.value
     user = await services.store.read(lambda tx: tx.users.by_username(name))
     verdict = await services.hasher.verify(password, None if user is None else user.password_hash)
-    if user is None or not verdict.right:
+    if user is None:
         raise InvalidCredentials
+    if not verdict.right:
+        raise _wrong_password(call, user)
     session = Session.open(
         session_id=services.ids.uuid(),
         user_id=user.id,
@@ -58,19 +62,31 @@ async def _open_session(
         origin=call.origin,
     )
 
-    def admit(tx: Transaction) -> Session | None:
+    def admit(tx: Transaction) -> Done[Session | None]:
         current = tx.users.find(AccountRef(id=user.id))
         if current is None or current.password_hash != user.password_hash:
-            return None
+            return Done(None)
         if current.disabled:
             raise AccountDisabled
         if verdict.rehashed is not None:
             tx.users.save(replace(current, password_hash=verdict.rehashed))
         tx.sessions.end_expired(user.id, session.created_at)
         tx.sessions.add(session)
-        return session
+        by = Principal(current, session=session)
+        return Done(session, trail.account(current), {"session": (None, session.id)}, by)
 
-    return await services.store.write(admit)
+    try:
+        return await call.write_for_anyone(admit)
+    except AccountDisabled as refusal:
+        call.note_refusal(refusal, target=trail.account(user))
+        raise
+
+
+def _wrong_password(call: Call, user: User) -> InvalidCredentials:
+    """The refusal, put on record: it changes nothing, but whose it was is worth knowing."""
+    refusal = InvalidCredentials()
+    call.note_refusal(refusal, target=trail.account(user))
+    return refusal
 
 
 def _issue(services: Services, session: Session, now: datetime) -> Issued[Login]:
@@ -97,11 +113,11 @@ async def refresh(call: Call, command: Nothing) -> Issued[Login]:
     services = call.services
     now = services.clock.now()
 
-    def extend(tx: Transaction, actor: Principal) -> Session:
+    def extend(tx: Transaction, actor: Principal) -> Done[Session]:
         assert actor.session is not None
         session = actor.session.refreshed(now, services.rules.token_ttl)
         tx.sessions.refresh(session)
-        return session
+        return Done(session, trail.account(actor.user), {"token": None})
 
     return _issue(services, await call.write(extend), now)
 
@@ -112,8 +128,9 @@ async def logout(call: Call, command: Nothing) -> bool:
     The holder of a token may. Every token of the session is dead at once.
     """
 
-    def end(tx: Transaction, actor: Principal) -> None:
+    def end(tx: Transaction, actor: Principal) -> Done[None]:
         tx.sessions.end(actor.user.id, only=actor.session_id)
+        return Done(None, trail.account(actor.user), {"session": (actor.session_id, None)})
 
     await call.write(end)
     return True
@@ -138,16 +155,17 @@ async def change_password(call: Call, command: ChangePassword) -> bool:
     user = (await call.actor()).user
     verdict = await services.hasher.verify(presented_password(command.current), user.password_hash)
     if not verdict.right:
-        raise InvalidCredentials
+        raise _wrong_password(call, user)
     password = new_password(command.new, username=user.username, email=user.email)
     hashed = await services.hasher.hash(password)
 
-    def change(tx: Transaction, actor: Principal) -> None:
+    def change(tx: Transaction, actor: Principal) -> Done[User]:
         if actor.user.password_hash != user.password_hash:
             raise InvalidCredentials
-        settle(tx, actor.user, replace(actor.user, password_hash=hashed), actor)
-        if command.revoke_keys:
-            tx.keys.revoke(actor.user.id)
+        done = settle(tx, actor.user, replace(actor.user, password_hash=hashed), actor)
+        if command.revoke_keys and tx.keys.revoke(actor.user.id):
+            done = replace(done, changes={**done.changes, "keys": None})
+        return done
 
     await call.write(change)
     return True

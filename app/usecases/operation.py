@@ -106,4 +106,4 @@ class Operation:
         changes = self.changes
         if isinstance(changes, str):
             changes = getattr(command, changes) is not UNSET
-        return Call(services, self.access, caller, changes=changes)
+        return Call(services, self.name, self.access, caller, changes=changes)

@@ -4,18 +4,22 @@ sign with. Whoever can read the data directory needs no credential."""
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.domain.audit import Ref, RefKind
+from app.domain.credentials import Origin
 from app.domain.errors import UserNotFound
 from app.domain.names import Username
-from app.domain.policy import THE_OPERATOR
+from app.domain.policy import THE_OPERATOR, Access, Principal
 from app.domain.ports import PublicKey, Transaction
 from app.domain.users import OPERATOR, NewUser, User
 from app.usecases.accounts import add_user
+from app.usecases.admin_audit import ListAudit
 from app.usecases.admin_users import AdminCreateUser, AdminUpdateUser, UserByUuid, prepare_user
-from app.usecases.call import Caller
-from app.usecases.credentials import CreateKey, make_key, require_revoked
+from app.usecases.call import Call, Caller
+from app.usecases.credentials import CreateKey, make_key, no_such_key, revoke_keys
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
-from app.usecases.views import CreatedKey, CreatedUser, KeyView, created_user
+from app.usecases.trail import Done, entry
+from app.usecases.views import AuditPage, CreatedKey, CreatedUser, KeyView, created_user
 
 FIRST_ADMIN = "admin"
 AT_THE_COMMAND_LINE = Caller(trusted=THE_OPERATOR)
@@ -47,16 +51,16 @@ async def make_first_admin(
         admin=True,
     )
 
-    def make(tx: Transaction) -> bool:
+    def make(tx: Transaction, _: Principal) -> Done[bool]:
         if tx.users.has_other_active_admin(OPERATOR.id):
-            return False
+            return Done(False)
         user = add_user(tx, services, new, held_too=True)
-        make_key(tx, services, user.id, CreateKey("bootstrap"), text=key)
+        made = make_key(tx, services, user.result, CreateKey("bootstrap"), text=key)
         if keep is not None:
             keep()
-        return True
+        return Done(True, user.target, {**user.changes, **made.changes})
 
-    return await services.store.write(make)
+    return await _call(services, "admin.users.create").write(make)
 
 
 async def create_account(
@@ -64,8 +68,15 @@ async def create_account(
 ) -> CreatedUser:
     """Create an account as an admin does, with or without an e-mail address."""
     new, generated = await prepare_user(services, command, email)
-    user = await services.store.write(lambda tx: add_user(tx, services, new, held_too=True))
+    user = await _call(services, "admin.users.create").write(
+        lambda tx, _: add_user(tx, services, new, held_too=True)
+    )
     return created_user(user, generated)
+
+
+def _call(services: Services, action: str) -> Call:
+    """What the operator does goes on record as the operation that it is most like."""
+    return Call(services, action, Access.ADMIN, AT_THE_COMMAND_LINE, changes=True)
 
 
 def _by_name(tx: Transaction, raw: str) -> User:
@@ -89,13 +100,16 @@ async def _uuid_of(services: Services, username: str) -> str:
 async def set_disabled(services: Services, username: str, disabled: bool) -> None:
     """Disable or enable the account with this name. Raises UserNotFound, LastAdmin."""
     uuid = await _uuid_of(services, username)
-    await _as_admin(services, "admin.users.update", AdminUpdateUser(uuid, disabled=disabled))
+    if disabled:
+        await _as_admin(services, "admin.users.disable", UserByUuid(uuid))
+    else:
+        await _as_admin(services, "admin.users.update", AdminUpdateUser(uuid, disabled=False))
 
 
 async def create_key_for(services: Services, username: str, command: CreateKey) -> CreatedKey:
     """Make an access key for the account with this name. Raises UserNotFound, InvalidInput."""
-    return await services.store.write(
-        lambda tx: make_key(tx, services, _by_name(tx, username).id, command)
+    return await _call(services, "keys.create").write(
+        lambda tx, _: make_key(tx, services, _by_name(tx, username), command)
     )
 
 
@@ -106,14 +120,37 @@ async def keys_of(services: Services, username: str) -> list[KeyView]:
     return keys
 
 
+async def audit_trail(services: Services, command: ListAudit) -> AuditPage:
+    """A page of the audit trail. Raises InvalidInput."""
+    page: AuditPage = await _as_admin(services, "admin.audit.list", command)
+    return page
+
+
 async def revoke_key(services: Services, key_id: str) -> None:
     """Revoke the key with this public id, whosever it is. Raises NotFound."""
 
-    def revoke(tx: Transaction) -> None:
+    def revoke(tx: Transaction, _: Principal) -> Done[None]:
         found = tx.keys.with_owner(key_id)
-        require_revoked(0 if found is None else tx.keys.revoke(found[1].id, only=key_id))
+        if found is None:
+            raise no_such_key()
+        return revoke_keys(tx, found[1], key_id)
 
-    await services.store.write(revoke)
+    await _call(services, "admin.keys.revoke").write(revoke)
+
+
+def record_rotation(services: Services) -> Callable[[Transaction, str | None, str], None]:
+    """What puts a rotation of signing keys on record, in the transaction that publishes the new."""
+    now = services.clock.now()
+
+    def record(tx: Transaction, old: str | None, new: str) -> None:
+        target, changes = Ref(RefKind.SIGNING_KEY, new), {"signing_key": (old, new)}
+        tx.audit.add(
+            entry(
+                "signing-keys.rotate", THE_OPERATOR, Origin(), now, target=target, changes=changes
+            )
+        )
+
+    return record
 
 
 async def published_keys(services: Services) -> Sequence[PublicKey]:

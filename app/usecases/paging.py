@@ -1,11 +1,19 @@
-"""Cursors: where a page ended, bound to the filters and the order of its list."""
+"""Pages of a list, and cursors: where one ended, bound to the filters and the order of its list."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
 from app.domain.errors import Flaw, InvalidInput
-from app.domain.users import SNOWFLAKE_MAX, Listed, Position, Sort, SortKey, UserFilter
+from app.domain.users import PAGE_MAX, SNOWFLAKE_MAX, Listed, Position, Sort, SortKey, UserFilter
+
+LIMIT_DEFAULT = 100
+
+
+def require_limit(limit: int) -> None:
+    """Raise InvalidInput for a page that would have none, or too many."""
+    if not 1 <= limit <= PAGE_MAX:
+        raise InvalidInput.of(Flaw("limit", f"must be a whole number from 1 to {PAGE_MAX}"))
 
 
 def position_of(user: Listed, sort: Sort) -> Position:
@@ -21,37 +29,51 @@ def position_of(user: Listed, sort: Sort) -> Position:
 
 def cursor_after(user: Listed, wanted: UserFilter, sort: Sort) -> str:
     """The cursor of the page that begins after `user`."""
-    position = position_of(user, sort)
-    text = json.dumps([_digest(wanted, sort), position.value, position.number])
-    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return cursor_at(position_of(user, sort), (wanted, sort))
 
 
 def read_cursor(cursor: str, wanted: UserFilter, sort: Sort) -> Position:
     """The position a cursor names; InvalidInput for one that is not ours or of another list."""
+    return position_at(cursor, (wanted, sort), int if sort.key is SortKey.ID else str)
+
+
+def cursor_at(position: Position, listing: object) -> str:
+    """The cursor of the page that begins after `position` of `listing`: its filters and order."""
+    text = json.dumps([_digest(listing), position.value, position.number])
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def position_at(cursor: str, listing: object, kind: type[int] | type[str]) -> Position:
+    """The position that a cursor of `listing` names; `kind` is that of its values.
+
+    Raises InvalidInput for one that is not ours or of another list.
+    """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         digest, value, number = json.loads(urlsafe_b64decode(padded))
-        position = _position(value, number, sort)
+        position = Position(_whole(value) if kind is int else _text(value), _whole(number))
     except (ValueError, TypeError, RecursionError):
         raise _invalid("is not one that this list gave") from None
-    if digest != _digest(wanted, sort):
+    if digest != _digest(listing):
         raise _invalid("belongs to other filters or another order")
     return position
 
 
-def _position(value: object, number: object, sort: Sort) -> Position:
-    if type(number) is not int or not 0 <= number <= SNOWFLAKE_MAX:
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= SNOWFLAKE_MAX:
         raise ValueError
-    if sort.key is SortKey.ID:
-        return Position(number, number)
+    return value
+
+
+def _text(value: object) -> str:
     if type(value) is not str:
         raise ValueError
     value.encode()
-    return Position(value, number)
+    return value
 
 
-def _digest(wanted: UserFilter, sort: Sort) -> str:
-    return sha256(repr((wanted, sort)).encode()).hexdigest()[:16]
+def _digest(listing: object) -> str:
+    return sha256(repr(listing).encode()).hexdigest()[:16]
 
 
 def _invalid(rule: str) -> InvalidInput:

@@ -4,6 +4,7 @@ from app.domain import errors as e
 from app.domain.policy import Access
 from app.usecases import (
     accounts,
+    admin_audit,
     admin_credentials,
     admin_registry,
     admin_users,
@@ -138,6 +139,14 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.UserNotFound, e.NotFound),
+    ),
+    Operation(
+        "admin.audit.list",
+        admin_audit.list_audit,
+        Access.ADMIN,
+        _ADMIN,
+        (e.InvalidInput,),
+        changes=False,
     ),
     Operation(
         "admin.servers.list", admin_registry.list_servers, Access.ADMIN, _ADMIN, changes=False

@@ -6,6 +6,7 @@ from typing import Generic, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypeAliasType, TypedDict
 
+from app.domain.audit import Change, Door, Entry, Ref, RefKind, Value
 from app.domain.bounds import Scope
 from app.domain.credentials import AccessKey, Session
 from app.domain.ports import Transaction
@@ -116,6 +117,47 @@ class ServerView(TypedDict):
     owner: str
     name: str
     active: Bit
+
+
+class AuditRef(TypedDict):
+    """What an entry of the audit trail speaks of: its kind and its public id."""
+
+    kind: RefKind
+    id: str
+
+
+class AuditChange(TypedDict):
+    """What a member was and what it is; null for nothing."""
+
+    before: str | Bit | None
+    after: str | Bit | None
+
+
+class AuditEntry(TypedDict):
+    """A line of the audit trail.
+
+    `actor` is an account's uuid, `operator`, or null for anyone. `outcome` is `done` or the code of
+    a refusal. `changes` names each member that changed, with null where its values are not kept.
+    """
+
+    id: int
+    at: datetime
+    actor: str | None
+    action: str
+    outcome: str
+    target: AuditRef | None
+    changes: dict[str, AuditChange | None]
+    door: Door
+    address: str | None
+    request_id: str | None
+    credential: AuditRef | None
+
+
+class AuditPage(TypedDict):
+    """A page of the trail; `next` is the cursor of the page after it, null on the last."""
+
+    entries: list[AuditEntry]
+    next: str | None
 
 
 Servers = TypeAliasType("Servers", dict[str, ServerView])
@@ -234,3 +276,35 @@ def server_view(server: Server) -> ServerView:
         "name": server.name,
         "active": bit(server.active),
     }
+
+
+def entry_view(entry: Entry) -> AuditEntry:
+    """The view of `entry`."""
+    return {
+        "id": entry.number,
+        "at": entry.at,
+        "actor": entry.actor,
+        "action": entry.action,
+        "outcome": entry.outcome,
+        "target": _ref_view(entry.target),
+        "changes": {name: _change_view(change) for name, change in entry.changes.items()},
+        "door": entry.door,
+        "address": entry.address,
+        "request_id": entry.request_id,
+        "credential": _ref_view(entry.credential),
+    }
+
+
+def _ref_view(ref: Ref | None) -> AuditRef | None:
+    return None if ref is None else {"kind": ref.kind, "id": ref.id}
+
+
+def _change_view(change: Change) -> AuditChange | None:
+    if change is None:
+        return None
+    before, after = map(_value, change)
+    return {"before": before, "after": after}
+
+
+def _value(value: Value) -> str | Bit | None:
+    return bit(value) if isinstance(value, bool) else value

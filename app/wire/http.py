@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.domain.audit import Door
 from app.domain.credentials import Origin
 from app.domain.errors import (
     DomainError,
@@ -75,10 +76,12 @@ def header_credential(scope: Scope) -> str | None:
     return next(iter(found), None)
 
 
-def caller_of(scope: Scope) -> Caller:
+def caller_of(scope: Scope, door: Door) -> Caller:
     """Who asks: the credential of the headers, unchecked, and where it comes from."""
     context = context_of(scope)
-    return Caller(context.credential, Origin(context.address, header(scope, b"user-agent")))
+    agent = header(scope, b"user-agent")
+    origin = Origin(context.address, agent, door, context.request_id)
+    return Caller(context.credential, origin)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

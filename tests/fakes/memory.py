@@ -13,6 +13,7 @@ from datetime import datetime
 from threading import Lock
 from typing import TypeVar
 
+from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import AccessKey, Session
 from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
 from app.domain.names import email_key
@@ -68,6 +69,7 @@ class State:
     guilds: dict[int, Guild] = field(default_factory=dict)
     members: set[tuple[int, int]] = field(default_factory=set)
     servers: dict[str, ServerRow] = field(default_factory=dict)
+    audit: list[Entry] = field(default_factory=list)
 
     def snapshot(self) -> "State":
         return State(**{f.name: copy(getattr(self, f.name)) for f in fields(self)})
@@ -117,6 +119,7 @@ class MemoryTransaction:
         self.signing_keys = MemorySigningKeys(state)
         self.guilds = MemoryGuilds(state)
         self.servers = MemoryServers(state)
+        self.audit = MemoryAudit(state)
 
 
 class MemoryUsers:
@@ -411,3 +414,36 @@ class MemoryServers:
 
     def uuids_of(self, user_id: int) -> Sequence[str]:
         return [server.uuid for server in self.all() if server.owner_id == user_id]
+
+
+class MemoryAudit:
+    """Entries in the order in which they were added."""
+
+    def __init__(self, state: State) -> None:
+        self._entries = state.audit
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(replace(entry, number=len(self._entries) + 1))
+
+    def page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
+        def place(entry: Entry) -> tuple[int, int]:
+            return int(entry.position.value), entry.number
+
+        found = [
+            entry
+            for entry in sorted(self._entries, key=place, reverse=True)
+            if after is None or place(entry) < (int(after.value), after.number)
+        ]
+        return [entry for entry in found if _is_wanted(entry, wanted)][:limit]
+
+
+def _is_wanted(entry: Entry, wanted: EntryFilter) -> bool:
+    target = None if entry.target is None else entry.target.id
+    return (
+        wanted.actor in {None, entry.actor}
+        and (not wanted.target or target in wanted.target)
+        and wanted.action in {None, entry.action}
+        and wanted.outcome in {None, entry.outcome}
+        and (wanted.since is None or wanted.since <= entry.at)
+        and (wanted.until is None or entry.at < wanted.until)
+    )

@@ -244,6 +244,23 @@ async def administering_credentials(door: Door, admin: str) -> AsyncIterator[Out
         yield await door(operation, admin, uuid=NOBODY_UUID)
 
 
+async def reading_the_trail(door: Door, admin: str) -> AsyncIterator[Outcome]:
+    token = await _user(door, "demo")
+    uuid = await _uuid(door, admin, "demo")
+    await door("users.auth", username="demo", password="wrong horse battery")
+    await door("admin.users.update", admin, uuid=uuid, username="other", password=NEW_PASSWORD)
+    yield await door("admin.users.disable", token, uuid=uuid)
+    yield await door("admin.audit.list", admin)
+    yield await door("admin.audit.list", admin, target=uuid, limit=2)
+    yield await door("admin.audit.list", admin, actor=uuid, action="users.auth", outcome="done")
+    yield await door("admin.audit.list", admin, since="2026-01-01T13:00:00+01:00", limit=1)
+    yield await door("admin.audit.list", admin, until="2026-01-01T12:00:00Z")
+    yield await door("admin.audit.list", admin, since="yesterday")
+    yield await door("admin.audit.list", admin, limit=1001)
+    yield await door("admin.audit.list", admin, cursor="nonsense")
+    yield await door("admin.audit.list", token)
+
+
 async def keeping_servers(door: Door, admin: str) -> AsyncIterator[Outcome]:
     await _user(door, "demo")
     uuid = await _uuid(door, admin, "demo")
@@ -333,6 +350,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     disabling_and_enabling,
     losing_the_last_admin,
     administering_credentials,
+    reading_the_trail,
     keeping_servers,
     keeping_guilds,
     asking_in_vain,

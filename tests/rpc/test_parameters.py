@@ -40,6 +40,7 @@ CONTRACT = {
     "admin.sessions.revoke": "uuid id?",
     "admin.keys.list": "uuid",
     "admin.keys.revoke": "uuid id?",
+    "admin.audit.list": "actor? target? action? outcome? since? until? limit? cursor?",
     "admin.servers.list": "",
     "admin.servers.put": "uuid owner name active?",
     "admin.servers.delete": "uuid",

@@ -56,6 +56,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "admin.sessions.revoke": {"uuid": SOMEBODY},
     "admin.keys.list": {"uuid": SOMEBODY},
     "admin.keys.revoke": {"uuid": SOMEBODY},
+    "admin.audit.list": {},
     "admin.servers.list": {},
     "admin.servers.put": SERVER,
     "admin.servers.delete": {"uuid": SOMEBODY},

@@ -9,18 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidInput, Unauthenticated
-from app.domain.policy import Access
 from app.domain.ports import Transaction
 from app.domain.users import Listed, NewUser, Sort, SortKey, Status, UserFilter
 from app.usecases.admin_users import ListUsers, stream_users
-from app.usecases.call import Call, Caller
+from app.usecases.call import Caller
 from app.usecases.operator import AT_THE_COMMAND_LINE
 from app.usecases.paging import cursor_after, read_cursor
+from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
 from tests.fakes.services import account, as_user, do, sign_up, with_key
 
 pytestmark = pytest.mark.anyio
 
+LISTING = OPERATIONS["admin.users.list"]
 SORTS = ["id", "-id", "username", "-username", "email", "-email"]
 PEOPLE = {
     "delta": "zoe@example.com",
@@ -41,7 +42,8 @@ async def names(services: Services, **members: Any) -> list[str]:
 
 
 async def streamed(services: Services, **members: Any) -> list[str]:
-    call = Call(services, Access.ADMIN, AT_THE_COMMAND_LINE, changes=False)
+    command = ListUsers(**members)
+    call = LISTING.call(services, AT_THE_COMMAND_LINE, command)
     pieces = stream_users(call, ListUsers(**members))
     return [user["username"] async for piece in pieces for user in piece.values()]
 
@@ -358,9 +360,8 @@ async def test_a_stream_ends(services: Services, count: int) -> None:
 @pytest.mark.parametrize("sort", SORTS)
 async def test_who_is_renamed_meanwhile_is_shown_once(services: Services, sort: str) -> None:
     await add_many(services, 1500)
-    pieces = stream_users(
-        Call(services, Access.ADMIN, AT_THE_COMMAND_LINE, changes=False), ListUsers(sort=sort)
-    )
+    command = ListUsers(sort=sort)
+    pieces = stream_users(LISTING.call(services, AT_THE_COMMAND_LINE, command), command)
     shown = list(await anext(pieces))
     first, last = ("zzzz", "zzz@example.com"), ("aaaa", None)
     username, email = last if sort.startswith("-") else first
@@ -374,7 +375,7 @@ async def test_a_stream_ends_where_its_reader_is_no_admin_any_more(
     services: Services, admin: Caller
 ) -> None:
     await add_many(services, 1500)
-    pieces = stream_users(Call(services, Access.ADMIN, admin, changes=False), ListUsers())
+    pieces = stream_users(LISTING.call(services, admin, ListUsers()), ListUsers())
     assert len(await anext(pieces)) == 1000
     await do(services, "keys.revoke", admin, id=str(admin.credential)[:8])
     with pytest.raises(Unauthenticated):
