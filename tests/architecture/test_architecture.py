@@ -8,7 +8,9 @@ import pytest
 
 from app.domain.errors import CATALOGUE, Kind
 from app.domain.policy import Access
+from app.domain.ports import Audit
 from app.rpc.errors import PROBLEM_CODES
+from app.storage.audit import AuditTable
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.operation import Operation
 from app.usecases.registry import OPERATIONS
@@ -36,6 +38,25 @@ def imported(path: Path) -> set[str]:
 def test_the_inner_rooms_import_nothing_but_what_is_named(room: str, allowed: set[str]) -> None:
     for path in (APP / room).rglob("*.py"):
         assert imported(path) <= allowed, path.name
+
+
+def test_no_use_case_writes_past_the_audit_trail() -> None:
+    """`Call` alone opens a transaction that writes, and adds the entry to it."""
+    writers = {
+        path.name
+        for path in (APP / "usecases").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"write", "note"}
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "store"
+    }
+    assert writers == {"call.py"}
+
+
+def test_nothing_but_adding_and_reading_can_be_asked_of_the_audit_trail() -> None:
+    for trail in (Audit, AuditTable):
+        assert {name for name in vars(trail) if not name.startswith("_")} == {"add", "page"}
 
 
 def test_every_kind_of_error_has_a_status_and_every_error_a_code_of_its_own() -> None:

@@ -1,11 +1,13 @@
 """Lists go by an index: no filter, search or order reads or sorts the whole table."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
+from app.domain.audit import EntryFilter
 from app.domain.users import Position, Sort, SortKey, Status, UserFilter
 from app.storage.engine import sqlite_engine
 from app.storage.unit_of_work import SqlTransaction
@@ -30,20 +32,44 @@ def engine(database: Path) -> Iterator[Engine]:
     opened.dispose()
 
 
-def plan(engine: Engine, wanted: UserFilter, sort: Sort, after: Position | None) -> list[str]:
-    """What SQLite says it will do for a page."""
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ENTRIES = {
+    "all": EntryFilter(),
+    "an actor": EntryFilter(actor="operator"),
+    "a target": EntryFilter(target=("5",)),
+    "a time": EntryFilter(since=NOW, until=NOW),
+    "an actor and a time": EntryFilter(actor="operator", since=NOW),
+}
+
+
+def explained(engine: Engine, table: str, work: Callable[[SqlTransaction], object]) -> list[str]:
+    """What SQLite says it will do for the one query of `work` on `table`."""
     asked: list[str] = []
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
         assert raw is not None
         # It tells each statement with its values in their places.
         raw.set_trace_callback(asked.append)
-        SqlTransaction(connection).users.page(wanted, sort, after, 100)
+        work(SqlTransaction(connection))
         raw.set_trace_callback(None)
         # The text index's own statements are told, too.
-        (page,) = (sql for sql in asked if sql.startswith("SELECT users."))
+        (page,) = (sql for sql in asked if sql.startswith(f"SELECT {table}."))
         rows = raw.execute(f"EXPLAIN QUERY PLAN {page}").fetchall()
     return [row[-1] for row in rows]
+
+
+def plan(engine: Engine, wanted: UserFilter, sort: Sort, after: Position | None) -> list[str]:
+    """What SQLite says it will do for a page of accounts."""
+    return explained(engine, "users", lambda tx: tx.users.page(wanted, sort, after, 100))
+
+
+@pytest.mark.parametrize("after", [None, Position(1, 1)], ids=["first", "later"])
+@pytest.mark.parametrize("wanted", ENTRIES.values(), ids=ENTRIES.keys())
+def test_a_page_of_the_trail_is_read_from_an_index_in_its_order(
+    engine: Engine, wanted: EntryFilter, after: Position | None
+) -> None:
+    (step,) = explained(engine, "audit", lambda tx: tx.audit.page(wanted, after, 100))
+    assert "USING INDEX ix_audit" in step
 
 
 @pytest.mark.parametrize("wanted", FILTERS.values(), ids=FILTERS.keys())

@@ -45,6 +45,10 @@ DEFINITIONS = {
         " UNION ALL SELECT table_name, column_name, data_type || is_nullable || "
         "coalesce(collation_name, '') || coalesce(column_default, '')"
         " FROM information_schema.columns WHERE table_schema = 'public'"
+        " UNION ALL SELECT tgrelid::regclass::text, 'trigger', pg_get_triggerdef(oid)"
+        " FROM pg_trigger WHERE NOT tgisinternal"
+        " UNION ALL SELECT proname, 'function', prosrc FROM pg_proc"
+        " WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'audit%'"
     ),
 }
 
@@ -113,6 +117,11 @@ def test_the_schema_goes_up_down_and_up_again(ready: Database) -> None:
 
 def test_the_newest_schema_is_just_what_the_tables_say(ready: Database) -> None:
     ready.migrate(command.check)
+
+
+def test_nothing_of_the_trail_is_left_by_the_way_back(ready: Database) -> None:
+    ready.migrate(lambda config: command.downgrade(config, "0003"))
+    assert not [name for name in names(ready) if "audit" in name]
 
 
 def test_migrating_again_keeps_every_row(ready: Database) -> None:

@@ -1,0 +1,89 @@
+"""`GET /audit`: pages, links, and what it refuses."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway import Gateway
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["", "/api"])
+def path(request: pytest.FixtureRequest) -> str:
+    return f"{request.param}/audit"
+
+
+async def links(gateway: Gateway, path: str) -> dict[str, str]:
+    """The Link header's targets by relation."""
+    answer = await gateway.rest("GET", path, gateway.admin_key)
+    assert answer.status_code == 200
+    return {name: str(link["url"]) for name, link in answer.links.items() if name}
+
+
+async def entries(gateway: Gateway, path: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await gateway.rest("GET", path, gateway.admin_key)).json()
+    return found
+
+
+async def test_the_trail_is_an_array_with_the_newest_first(gateway: Gateway, path: str) -> None:
+    answer = await gateway.rest("POST", "/users/@self", json=SIGN_UP)
+    newest, first = await entries(gateway, path)
+    assert (newest["action"], first["action"]) == ("users.create", "admin.users.create")
+    assert newest["request_id"] == answer.headers["x-request-id"]
+    assert (newest["door"], newest["address"]) == ("rest", "203.0.113.9")
+    assert newest["at"] == "2026-01-01T12:00:00Z"
+
+
+SIGN_UP = {"username": "alice", "password": "correct horse battery"}
+
+
+async def test_links_lead_through_all_pages_and_keep_the_prefix_and_filters(
+    gateway: Gateway, path: str
+) -> None:
+    for name in ("alice", "bobby", "clara"):
+        await gateway.user(name)
+    whole = await entries(gateway, f"{path}?action=users.auth")
+    found, at = [], f"{path}?action=users.auth&limit=2"
+    while at:
+        found += await entries(gateway, at)
+        following = await links(gateway, at)
+        assert following["first"] == f"{path}?action=users.auth&limit=2"
+        at = following.get("next", "")
+    assert found == whole
+    assert len(whole) == 3
+
+
+async def test_without_a_limit_there_are_a_hundred(gateway: Gateway) -> None:
+    for number in range(101):
+        await gateway.sign_up(f"user{number}")
+    assert len(await entries(gateway, "/audit")) == 100
+    assert len(await entries(gateway, "/audit?limit=1000")) == 102
+    assert (await links(gateway, "/audit"))["first"] == "/audit?limit=100"
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("cursor=nonsense", "cursor"),
+        ("since=yesterday", "since"),
+        ("until=2026-01-01", "until"),
+        ("who=alice", "who"),
+        ("actor=a&actor=b", "actor"),
+    ],
+)
+async def test_a_query_that_means_nothing_is_refused_by_name(
+    gateway: Gateway, path: str, query: str, name: str
+) -> None:
+    answer = await gateway.rest("GET", f"{path}?{query}", gateway.admin_key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-input")
+    assert [flaw["query"] for flaw in answer.json()["errors"]] == [name]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_nobody_writes_the_trail(gateway: Gateway, path: str, method: str) -> None:
+    answer = await gateway.rest(method, path, gateway.admin_key)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
