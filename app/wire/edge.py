@@ -36,7 +36,7 @@ _CHOSEN = {
     b"cache-control": NO_STORE.encode(),
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
-# An access key or a token that somebody put into a path.
+# An access key or a token that somebody put into a path, or sends as the name of a request.
 _SECRETS = re.compile(
     r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}(?![A-Za-z0-9])"
     r"|[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43,}"
@@ -143,7 +143,8 @@ class Edge:
             return Context(self._new_id(), address)
         headers = Headers(scope=scope)
         sent = headers.get("x-request-id", "")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else self._new_id()
+        is_fit = _REQUEST_ID.fullmatch(sent) and not _SECRETS.search(sent)
+        request_id = sent if is_fit else self._new_id()
         return Context(request_id, self._forwarded(headers, address))
 
     def _forwarded(self, headers: Headers, address: str | None) -> str | None:

@@ -7,7 +7,7 @@ from shutil import copyfile
 
 import pytest
 
-from tests.server import run
+from tests.server import run, serving
 
 NAMES = ["number", "uuid", "username", "email", "marks"]
 
@@ -111,6 +111,44 @@ def test_signing_keys_are_listed_and_rotated(house: Path) -> None:
     assert [line.split("\t")[0] for line in lines] == [first, second]
     assert [line.endswith("\t-") for line in lines] == [False, True]
     assert stat.S_IMODE((house / "var" / "signing-key.pem").stat().st_mode) == 0o600
+
+
+def test_what_commands_change_is_in_the_audit_trail_that_one_of_them_lists(house: Path) -> None:
+    uuid = run(house, "users", "create", "demo").out.split("\t")[1]
+    run(house, "keys", "create", "demo")
+    run(house, "users", "disable", "demo")
+    kid = run(house, "signing-keys", "rotate").out.strip()
+    entries = [json.loads(line) for line in run(house, "audit", "list").out.splitlines()]
+    assert [(entry["action"], entry["target"]["id"]) for entry in entries] == [
+        ("signing-keys.rotate", kid),
+        ("admin.users.disable", uuid),
+        ("keys.create", uuid),
+        ("admin.users.create", uuid),
+    ]
+    assert {(entry["actor"], entry["door"]) for entry in entries} == {("operator", "command line")}
+
+
+def test_the_listed_part_of_the_audit_trail_can_be_chosen(house: Path) -> None:
+    uuid = run(house, "users", "create", "demo").out.split("\t")[1]
+    run(house, "users", "create", "other")
+    chosen = ["--target", uuid, "--actor", "operator", "--action", "admin.users.create"]
+    times = ["--since", "2000-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z"]
+    assert len(run(house, "audit", "list", *chosen, *times).out.splitlines()) == 1
+    assert len(run(house, "audit", "list", "--limit", "1").out.splitlines()) == 1
+    assert run(house, "audit", "list", "--until", "2000-01-01T00:00:00Z").out == ""
+    assert "RFC 3339" in run(house, "audit", "list", "--since", "yesterday").err
+
+
+def test_a_failed_login_is_on_record_when_the_server_has_ended(house: Path) -> None:
+    uuid = run(house, "users", "create", "demo").out.split("\t")[1]
+    with serving(house) as server:
+        for _ in range(3):
+            login = {"username": "demo", "password": "wrong horse battery"}
+            assert server.client.post("/users/auth", json=login).status_code == 401
+        server.process.terminate()
+        assert server.process.wait(timeout=20) == 0
+    entries = run(house, "audit", "list", "--target", uuid).out.splitlines()
+    assert [json.loads(line)["outcome"] for line in entries] == ["invalid-credentials", "done"]
 
 
 def test_the_openapi_document_is_printed(tmp_path: Path) -> None:

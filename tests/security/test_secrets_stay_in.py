@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -137,10 +138,25 @@ async def test_no_member_or_query_gets_into_log_or_refusal(
 
 
 def _path(route: Route) -> str:
-    path = route.path
-    for name in route.path_names:
-        path = path.replace(f"{{{name}}}", "0f8fad5b-d9cb-469f-a165-70867728950e")
-    return path
+    return _filled(route.path)
+
+
+def _filled(path: str) -> str:
+    return re.sub(r"{\w+}", "0f8fad5b-d9cb-469f-a165-70867728950e", path)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize("canary", [KEY, TOKEN], ids=["key", "token"])
+async def test_no_credential_in_a_path_gets_into_log_or_refusal(
+    standing: Gateway, json_log: io.StringIO, route: Route, canary: str
+) -> None:
+    said = ""
+    for name in [*route.path_names, "surplus"]:
+        path = route.path.replace(f"{{{name}}}", canary) if name in route.path_names else ""
+        path = _filled(path or f"{route.path}/{canary}")
+        said += (await standing.rest(route.method, path, standing.admin_key)).text
+    assert canary not in said
+    assert canary not in json_log.getvalue()
 
 
 async def test_what_is_given_out_stays_out_of_the_log(gateway: Gateway, log: io.StringIO) -> None:
@@ -274,7 +290,7 @@ async def test_a_request_id_is_taken_from_trusted_proxies_alone(gateway: Gateway
     assert answer.headers["x-request-id"] != "mine"
 
 
-@pytest.mark.parametrize("sent", ["", "a b", "a\tb", "é", "a;b", "<b>", "x" * 129, "a\nb"])
+@pytest.mark.parametrize("sent", ["", "a b", "a\tb", "é", "a;b", "<b>", "x" * 129, "a\nb", KEY])
 async def test_an_odd_request_id_is_not_taken_from_anybody(database: Path, sent: str) -> None:
     settings = Settings(trusted_proxies=(ip_network("203.0.113.0/24"),))
     async with open_gateway(database, settings) as gateway:
@@ -339,6 +355,81 @@ async def test_no_private_key_lies_in_the_database(
     stored = _stored_bytes(database)
     assert b'"kty"' in stored
     assert not [text for text in (b"PRIVATE", b'"d":', b'"d" :') if text in stored]
+
+
+def _free_texts(uuid: str, session: str, key: str) -> dict[str, dict[str, str]]:
+    """A call of each operation that changes something: well-formed, and naming what there is."""
+    server, guild = "7c9e6679-7425-40de-944b-e07fc1f90ae7", "71395574100676610"
+    return {
+        "users.create": {"username": "carol", "password": f"{PASSWORD} of carol"},
+        "users.auth": {"username": "alice", "password": PASSWORD},
+        "users.presence": {"presence": "ONLINE"},
+        "users.update": {"display_name": "Alice", "username": "alice"},
+        "users.password": {"current": PASSWORD, "new": PASSWORD},
+        "sessions.revoke": {"id": session},
+        "keys.create": {"name": "x", "expires_at": "2100-01-01T00:00:00Z"},
+        "keys.revoke": {"id": key},
+        "admin.users.create": {"username": "david", "email": "d@example.com", "display_name": "D"},
+        "admin.users.update": {"uuid": uuid, "email": "b@example.com", "display_name": "Bobby"},
+        "admin.users.disable": {"uuid": uuid},
+        "admin.sessions.revoke": {"uuid": uuid, "id": session},
+        "admin.keys.revoke": {"uuid": uuid, "id": key},
+        "admin.servers.put": {"uuid": server, "owner": uuid, "name": "Survival"},
+        "admin.servers.delete": {"uuid": server},
+        "admin.guilds.put": {"id": guild, "owner_id": uuid, "name": "x", "icon": "http://x/y"},
+        "admin.guilds.members.put": {"id": guild, "user": uuid},
+        "admin.guilds.members.delete": {"id": guild, "user": uuid},
+        "admin.guilds.delete": {"id": guild},
+        "admin.audit.list": {"actor": uuid, "target": uuid, "action": "x", "outcome": "done"},
+        "users.refresh": {},
+        "users.logout": {},
+    }
+
+
+TAKE_ANY_TEXT = {
+    "users.update display_name",
+    "keys.create name",
+    "admin.users.update display_name",
+    "admin.servers.put name",
+    "admin.guilds.put name",
+}
+
+
+async def _sing(gateway: Gateway, token: str, uuid: str) -> set[str]:
+    """Put each canary into each member of each call, and into the headers; what succeeded."""
+    done = set()
+    for canary in CANARIES.values():
+        headers = {"User-Agent": canary, "X-Forwarded-For": canary}
+        # A trusted proxy may name a request as it likes, but not by a credential.
+        if canary in {KEY, TOKEN}:
+            headers["X-Request-ID"] = canary
+        for name, members in _free_texts(uuid, "a session", "AAAAAAAA").items():
+            auth = gateway.admin_key if name.startswith("admin.") else token
+            for changed in [None, *members]:
+                params = {**members, **({} if changed is None else {changed: canary})}
+                call = {"jsonrpc": "2.0", "method": name, "params": params, "auth": auth, "id": 1}
+                answer = await gateway.rest("POST", "/rpc", json=call, headers=headers)
+                if "result" in answer.json():
+                    done.add(f"{name} {changed}")
+    return done
+
+
+async def test_no_secret_gets_into_the_audit_trail_through_any_field(database: Path) -> None:
+    settings = Settings(trusted_proxies=(ip_network("203.0.113.0/24"),))
+    async with open_gateway(database, settings) as gateway:
+        secrets = await _live(gateway)
+        token = await gateway.log_in("alice", f"{PASSWORD} the second")
+        done = await _sing(gateway, token, await gateway.uuid_of("bobby"))
+        read = (await gateway.rest("GET", "/audit?limit=1000", gateway.admin_key)).text
+        replied = await gateway.rpc("admin.audit.list", {"limit": 1000}, gateway.admin_key)
+    # Where any text may stand, the canary was taken, and the change is on record.
+    assert done >= TAKE_ANY_TEXT
+    with pysqlite3.connect(database) as connection:
+        stored = repr(connection.execute("SELECT * FROM audit").fetchall())
+    connection.close()
+    assert "admin.servers.put" in stored
+    for told in (stored, read, json.dumps(replied, ensure_ascii=False)):
+        assert not [s for s in [*secrets, token, *CANARIES.values(), "argon2"] if s in told]
 
 
 async def test_lists_of_keys_and_sessions_hold_no_secret(
