@@ -1,10 +1,13 @@
 """Every store: the trail keeps what is added, gives it back in order, and lets nobody change it."""
 
+import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
+import pysqlite3
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -215,6 +218,41 @@ async def test_the_database_itself_refuses_to_change_or_delete_an_entry(
         await store.write(forge)
     (found,) = await page(store)
     assert replace(found, number=0) == FULL
+
+
+DOCUMENTED = re.findall(
+    r"```sql\n(.*?)```", (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8"), re.S
+)
+OLD, YOUNG = (datetime(year, 12, 31, tzinfo=UTC) for year in (2025, 2026))
+
+
+async def test_the_operator_shortens_the_trail_of_sqlite_as_documented(
+    sqlite: SqliteStore, database: Path
+) -> None:
+    await add(sqlite, replace(FULL, at=OLD), replace(FULL, at=YOUNG))
+    connection = pysqlite3.connect(str(database))
+    connection.executescript(DOCUMENTED[0])
+    assert [entry.at for entry in await page(sqlite)] == [YOUNG]
+    with pytest.raises(pysqlite3.IntegrityError, match="only added to"):
+        connection.execute("DELETE FROM audit")
+    connection.close()
+
+
+async def test_the_operator_shortens_the_trail_of_postgresql_as_documented(
+    postgres: PostgresStore,
+) -> None:
+    await add(postgres, replace(FULL, at=OLD), replace(FULL, at=YOUNG))
+    # The transaction is ours here.
+    _begin, *steps, _commit = DOCUMENTED[1].strip().split("\n")
+
+    def shorten(tx: Any) -> None:
+        for step in steps:
+            tx.connection.execute(text(step))
+
+    await postgres.write(shorten)
+    assert [entry.at for entry in await page(postgres)] == [YOUNG]
+    with pytest.raises(DBAPIError, match="only added to"):
+        await postgres.write(lambda tx: tx.connection.execute(text("DELETE FROM audit")))  # type: ignore[attr-defined]
 
 
 async def test_what_an_entry_speaks_of_may_go_and_the_entry_stays(sqlite: SqliteStore) -> None:
