@@ -81,6 +81,7 @@ admin.sessions.list           ?    -     -    -   -    -    +     +   -    +
 admin.sessions.revoke         ?    -     -    -   -    -    +     +   -    -
 admin.keys.list               ?    -     -    -   -    -    +     +   -    +
 admin.keys.revoke             ?    -     -    -   -    -    +     +   -    -
+admin.audit.list              ?    -     -    -   -    -    +     +   -    +
 admin.servers.list            ?    -     -    -   -    -    +     +   -    +
 admin.servers.put             ?    -     -    -   -    -    +     +   -    -
 admin.servers.delete          ?    -     -    -   -    -    +     +   -    -

@@ -1,6 +1,6 @@
 """Who may do what: every operation, tried by every kind of caller, at both doors."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 
 from app.domain.policy import Access
 from app.rest.door import Route
+from app.storage import notes
 from app.usecases.registry import OPERATIONS
 from tests.gateway import open_gateway
 from tests.rows import rows
@@ -31,6 +32,14 @@ pytestmark = pytest.mark.anyio
 
 ASKS = [pytest.param(*ask, id=f"{ask[0].method} {ask[0].path}: {ask[1]}") for ask in panel_asks()]
 METRICS = "GET /metrics"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def notes_wait() -> Iterator[None]:
+    """What is written by and by is written when a gateway closes, and in no later caller's turn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(notes, "SECONDS", 3600.0)
+        yield
 
 
 @pytest.fixture(scope="module")
