@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.domain.errors import UsernameTaken
+from app.domain.ports import Throttle
 from app.security.clock import SystemClock
 from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_ids, worker_number
 from app.security.passwords import Argon2Hasher, hash_threads
 from app.security.signing import SigningKeyFile, replace_file
+from app.security.throttle import MemoryThrottle
 from app.security.tokens import JoseTokens
 from app.storage.sqlite import SqliteFile, SqliteStore
 from app.usecases.operator import make_first_admin, needs_first_admin
@@ -93,6 +95,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             ids=Snowflakes(clock, worker, floor=newest),
             randomness=SystemRandomness(),
+            throttle=await closing.enter_async_context(_throttle(settings, clock)),
             rules=settings.rules,
         )
         yield House(services, signing)
@@ -111,6 +114,19 @@ async def _worker(
 
         async with WorkerLease(store, next(request_ids()), WORKERS) as lease:
             yield lease.number
+
+
+@asynccontextmanager
+async def _throttle(settings: Settings, clock: SystemClock) -> AsyncIterator[Throttle]:
+    """What counts calls by address: every process its part, or with Redis all together."""
+    here = MemoryThrottle(clock, settings.workers)
+    if settings.redis_url is None or settings.rate_limits == "off":
+        yield here
+        return
+    from app.security.redis_throttle import redis_throttle
+
+    async with redis_throttle(settings.redis_url, here) as shared:
+        yield shared
 
 
 async def first_admin(house: House, settings: Settings, *, show: bool) -> str | None:

@@ -171,6 +171,12 @@ def users_enable(username: Username) -> None:
     _in_house(lambda house: operator.set_disabled(house.services, username, False))
 
 
+@users.command("unlock")
+def users_unlock(username: Username) -> None:
+    """Lift the lock that too many wrong passwords have put on an account."""
+    _in_house(lambda house: operator.unlock(house.services, username))
+
+
 @keys.command("create")
 def keys_create(
     username: Username,

@@ -87,7 +87,15 @@ class Settings(BaseSettings):
             "with mode 0700; relative to the working directory."
         ),
     ] = Path("var")
-    redis_url: NotYet = None
+    redis_url: Annotated[
+        str | None,
+        Field(
+            repr=False,
+            description="`redis://user:password@host:6379/0`, or `rediss:` with TLS: where the "
+            "workers of all machines count the calls of an address together. Without it, each "
+            "worker allows its part.",
+        ),
+    ] = None
     host: Annotated[str, Field(description="The address to listen at.")] = "127.0.0.1"
     port: Annotated[
         int, Field(ge=0, le=65535, description="The port to listen at; 0 takes a free one.")
@@ -127,9 +135,12 @@ class Settings(BaseSettings):
         Field(ge=0, le=36500, description="How many days a name left by renaming is held back."),
     ] = 30
     rate_limits: Annotated[
-        Literal["off"] | None,
-        Field(description="`off` is accepted; there are no limits in this release."),
-    ] = None
+        Literal["on", "off"],
+        Field(
+            description="`off`: no limits by address, and no locks of accounts after wrong "
+            "passwords."
+        ),
+    ] = "on"
     cors_origins: Annotated[
         tuple[Annotated[str, AfterValidator(_origin)], ...],
         NoDecode,
@@ -156,11 +167,11 @@ class Settings(BaseSettings):
         Field(repr=False, description="The first admin's access key; ignored once there is one."),
     ] = None
 
-    @field_validator("rate_limits", mode="before")
+    @field_validator("redis_url")
     @classmethod
-    def _no_limits_yet(cls, value: Any) -> Any:
-        if value not in {None, "off"}:
-            raise ValueError("this release has no rate limits yet: leave it unset, or 'off'")
+    def _redis(cls, value: str | None) -> str | None:
+        if value is not None and not _is_redis(value):
+            raise ValueError("a Redis is named by redis://HOST:PORT/NUMBER, or rediss:// with TLS")
         return value
 
     @field_validator("database_url")
@@ -208,6 +219,7 @@ class Settings(BaseSettings):
             reserved_names=ReservedNames.of(self.reserved_names),
             name_hold=timedelta(days=self.name_hold_days),
             token_ttl=timedelta(seconds=self.token_ttl),
+            rate_limits=self.rate_limits == "on",
         )
 
 
@@ -242,6 +254,15 @@ def _is_postgresql(url: str) -> bool:
         if named and not (parts.query or parts.fragment):
             return True
     raise ValueError("a PostgreSQL database is named by postgresql://USER:PASSWORD@HOST/NAME")
+
+
+def _is_redis(url: str) -> bool:
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        number = parts.path.removeprefix("/")
+        named = parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0
+        return bool(named and (number.isdecimal() or not number) and not parts.query)
+    return False
 
 
 def _sqlite_file(url: str) -> Path:

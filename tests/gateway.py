@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from app.config import Settings
 from app.main import create_app
 from app.security.signing import SigningKeyFile
+from app.security.throttle import MemoryThrottle
 from app.security.tokens import JoseTokens
 from app.storage.engine import sqlite_engine
 from app.storage.sqlite import SqliteStore
@@ -99,7 +100,7 @@ def client_of(app: ASGIApp, address: str) -> httpx.AsyncClient:
 async def open_gateway(
     database: Path, settings: Settings | None = None, **overrides: Unpack[Overrides]
 ) -> AsyncIterator[Gateway]:
-    """The application on a migrated `database`: real store and tokens, a clock to turn."""
+    """The application on a migrated `database`: real store, tokens, throttle; a clock to turn."""
     clock = FakeClock()
     store = SqliteStore(sqlite_engine(database))
     signing = SigningKeyFile(database.parent, clock)
@@ -110,6 +111,7 @@ async def open_gateway(
         "clock": clock,
         "tokens": JoseTokens(signing, store, clock),
         "rules": settings.rules,
+        "throttle": MemoryThrottle(clock),
     }
     real.update(overrides)
     services = make_services(**real)

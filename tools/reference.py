@@ -16,6 +16,7 @@ import typer
 
 from app.cli import app
 from app.config import PREFIX, Settings
+from app.domain import throttling
 from app.domain.errors import CATALOGUE, DomainError
 from app.rest.door import Route
 from app.rest.openapi import ROUTES
@@ -145,8 +146,47 @@ def _numbers(error: type[DomainError]) -> tuple[str, str]:
     return str(STATUS[error.kind]), str(PROBLEM_CODES[error])
 
 
+def limits() -> str:
+    """What an address may do, by limit."""
+    rows = (
+        (what, f"{limit.calls} in {_duration(limit.seconds)}")
+        for what, limit in (
+            ("`users.auth`, `POST /users/auth`", throttling.LOGINS),
+            ("`users.create`, `POST /users/@self`", throttling.REGISTRATIONS),
+            (
+                "`users.check`, `GET` and `HEAD /users/{username}`, and changing one's username",
+                throttling.CHECKS,
+            ),
+            ("different access keys that are refused", throttling.WRONG_KEYS),
+        )
+    )
+    return table(("what is counted", "for one address"), rows)
+
+
+def locks() -> str:
+    """How long a wrong password keeps others waiting, by how many there were in a row."""
+    rows = [(f"1 to {throttling.FREE_FAILURES - 1}", "nothing")]
+    failures, wait = throttling.FREE_FAILURES, throttling.FIRST_WAIT
+    while wait < throttling.LONGEST_WAIT:
+        rows.append((str(failures), _duration(int(wait.total_seconds()))))
+        failures, wait = failures + 1, 2 * wait
+    longest = _duration(int(throttling.LONGEST_WAIT.total_seconds()))
+    return table(
+        ("wrong passwords in a row", "then wait"), [*rows, (f"{failures} and more", longest)]
+    )
+
+
+def _duration(seconds: int) -> str:
+    if seconds % 3600 == 0:
+        return "an hour" if seconds == 3600 else f"{seconds // 3600} hours"
+    if seconds % 60 == 0:
+        return "a minute" if seconds == 60 else f"{seconds // 60} minutes"
+    return f"{seconds} seconds"
+
+
 PARTS: dict[str, Callable[[], str]] = {
-    part.__name__: part for part in (settings, commands, methods, routes, pages, errors)
+    part.__name__: part
+    for part in (settings, commands, methods, routes, pages, errors, limits, locks)
 }
 
 

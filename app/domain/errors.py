@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from inspect import getdoc
+from math import ceil
 from typing import ClassVar, Self
 
 
@@ -26,6 +27,7 @@ class Kind(Enum):
     PRECONDITION = auto()
     TOO_LARGE = auto()
     UNSUPPORTED = auto()
+    TOO_MANY = auto()
     FAULT = auto()
     OVERLOADED = auto()
 
@@ -285,6 +287,20 @@ class UnsupportedMediaType(DomainError):
         super().__init__(f"Send the body as {' or '.join(accepted)}.")
 
 
+class RateLimited(DomainError):
+    """Too much came from this address lately, or too many wrong passwords for this account.
+
+    Wait for as many seconds as the detail and the header Retry-After say. Whoever has a valid token
+    goes on as ever, and an admin can lift the lock of an account.
+    """
+
+    slug, kind, title = "rate-limited", Kind.TOO_MANY, "Too many attempts"
+
+    def __init__(self, seconds: float) -> None:
+        self.retry_after = max(1, ceil(seconds))
+        super().__init__(f"Too many attempts; try again in {self.retry_after} seconds.")
+
+
 class Internal(DomainError):
     """A fault of ours; nothing is told of it but a reference.
 
@@ -330,6 +346,7 @@ CATALOGUE: tuple[type[DomainError], ...] = (
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
+    RateLimited,
     Internal,
     Overloaded,
 )

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.registry import Guild, Server
+from app.domain.throttling import Attempts, Limit
 from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
 
 T = TypeVar("T")
@@ -67,6 +68,19 @@ class Tokens(Protocol):
 
     async def read(self, token: str) -> TokenClaims | None:
         """The claims of a token of ours that has not expired; None for anything else."""
+
+
+class Throttle(Protocol):
+    """Counts calls by address, without ever waiting long; what fails is no reason to let pass."""
+
+    async def count(self, limit: Limit, address: str) -> float:
+        """Count one call; 0, or where it is one too many the seconds to wait.
+
+        One too many is not counted itself, so that whoever waits gets in.
+        """
+
+    def peek(self, limit: Limit, address: str) -> float:
+        """The seconds to wait as far as is known here and now, without counting."""
 
 
 class Users(Protocol):
@@ -145,6 +159,22 @@ class Keys(Protocol):
 
     def revoke(self, user_id: int, *, only: str | None = None) -> int:
         """Revoke an account's keys: the one, or all. Returns how many."""
+
+
+class PasswordAttempts(Protocol):
+    """Attempts at passwords, counted by account and place."""
+
+    def of(self, subject: int, *places: str) -> Sequence[Attempts]:
+        """What is counted of the account at these places, where anything is."""
+
+    def put(self, attempts: Attempts) -> None:
+        """Store what is counted at one place."""
+
+    def clear(self, subject: int, place: str, now: datetime) -> None:
+        """Forget what is counted there, and all places that are familiar no longer."""
+
+    def forgive(self, subject: int) -> bool:
+        """Count from zero at every place; familiar ones stay so. Whether anything was counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +261,8 @@ class Transaction(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def attempts(self) -> PasswordAttempts: ...
     @property
     def signing_keys(self) -> SigningKeys: ...
     @property

@@ -15,6 +15,7 @@ class Rules:
     reserved_names: ReservedNames = field(default_factory=lambda: ReservedNames.of(()))
     name_hold: timedelta = timedelta(days=30)
     token_ttl: timedelta = timedelta(days=7)
+    rate_limits: bool = True
 
     def require_open_registration(self) -> None:
         """Raise RegistrationClosed where only admins create accounts."""

@@ -44,6 +44,7 @@ A token (from `POST /users/auth`) or an access key goes into `Authorization: Bea
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);
 `code` is what to match on. The chat's JSON-RPC door is `POST /rpc`; see [/rpc/docs](/rpc/docs).
 """
+_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 _RPC_TEXT = """\
 JSON-RPC 2.0 with one more request member, `auth`: null, absent, or a token or access key. Batches
 have at most 100 calls. A reply has HTTP status 200, none (only notifications) 204. Errors of the
@@ -180,6 +181,7 @@ def _possible_errors(route: Route) -> Iterator[_Error]:
     if route.operation.access is not Access.ANYONE:
         yield e.Unauthenticated
         yield e.Forbidden
+        yield e.RateLimited
     if "users.check" in {route.operation.name, route.also and route.also.name}:
         yield e.UserNotFound
     if route.operation.name.endswith("sessions.revoke") and "id" in route.path_names:
@@ -197,6 +199,7 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "; ".join(f"`{slug}`" for slug in slugs),
+            **({"headers": {"Retry-After": _RETRY_AFTER}} if status in {429, 503} else {}),
             "content": {
                 PROBLEM_JSON: {
                     "schema": reference("Problem"),
@@ -211,7 +214,7 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
 def _page(page: Page, schemas: Schemas) -> dict[str, Any]:
     errors: list[_Error] = [e.InvalidInput]
     if page.for_admins:
-        errors += [e.Unauthenticated, e.Forbidden]
+        errors += [e.Unauthenticated, e.Forbidden, e.RateLimited]
     answer = Answer(f"{page.summary}.", page.body, media_type=page.media_type)
     document: dict[str, Any] = {
         "operationId": page.id,

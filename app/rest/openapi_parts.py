@@ -115,6 +115,7 @@ PROBLEM_EXAMPLES: dict[str, Any] = {
         e.PreconditionFailed(),
         e.PayloadTooLarge(BODY_MAX),
         e.UnsupportedMediaType([JSON]),
+        e.RateLimited(30),
         e.Internal(_REQUEST_ID),
         e.Overloaded(),
     )

@@ -141,6 +141,7 @@ def _has_already(ask: Ask, etag: str) -> bool:
 
 does(door, "PUT", "/users/{uuid}", "admin.users.update", headers={"if-match": "if_match"})
 does(door, "DELETE", "/users/{uuid}", "admin.users.disable")
+does(door, "DELETE", "/users/{uuid}/lock", "admin.users.unlock")
 
 shows(door, "GET", "/users/{uuid}/sessions", "admin.sessions.list")
 does(

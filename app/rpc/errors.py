@@ -32,6 +32,7 @@ PROBLEM_CODES: dict[type[e.DomainError], int] = {
     e.PayloadTooLarge: -32018,
     e.UnsupportedMediaType: -32019,
     e.Overloaded: -32020,
+    e.RateLimited: -32021,
     e.Internal: INTERNAL_ERROR,
 }
 

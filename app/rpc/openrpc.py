@@ -86,10 +86,10 @@ def _param(form: InputForm, name: str, schemas: Schemas) -> dict[str, Any]:
 def _errors(operation: Operation) -> list[dict[str, Any]]:
     possible: list[type[e.DomainError]] = [*operation.errors, e.Overloaded]
     if operation.access is not Access.ANYONE:
-        possible += [e.Unauthenticated, e.Forbidden]
+        possible += [e.Unauthenticated, e.Forbidden, e.RateLimited]
     named = [
         {"code": PROBLEM_CODES[error], "message": error.title, "data": {"code": error.slug}}
-        for error in possible
+        for error in dict.fromkeys(possible)
     ]
     return [{"code": INVALID_PARAMS, "message": "Invalid params"}, *named]
 

@@ -107,6 +107,19 @@ class AccessKeyRow(SQLModel, table=True):
     networks: Networks | None = Field(sa_type=NetworksText)
 
 
+class AttemptsRow(SQLModel, table=True):
+    """Wrong passwords by account and place; `subject` is a snowflake, or below zero for a name
+    that nobody has. No foreign key: it must not tell which."""
+
+    __tablename__ = "password_attempts"
+
+    subject: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    place: str = Field(sa_type=Text, primary_key=True)
+    failures: int
+    failed_at: datetime | None = Field(sa_type=Milliseconds)
+    familiar_until: datetime | None = Field(sa_type=Milliseconds)
+
+
 class SigningKeyRow(SQLModel, table=True):
     """The public half of a signing key."""
 

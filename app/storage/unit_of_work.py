@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from app.storage.attempts import AttemptsTable
 from app.storage.audit import AuditTable
 from app.storage.credentials import KeyTable, SessionTable, SigningKeyTable
 from app.storage.names import NameTable
@@ -34,6 +35,10 @@ class SqlTransaction:
     @property
     def keys(self) -> KeyTable:
         return KeyTable(self.connection)
+
+    @property
+    def attempts(self) -> AttemptsTable:
+        return AttemptsTable(self.connection)
 
     @property
     def signing_keys(self) -> SigningKeyTable:

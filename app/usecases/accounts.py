@@ -10,6 +10,7 @@ from app.domain.passwords import new_password
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.presence import Presence
+from app.domain.throttling import CHECKS, REGISTRATIONS
 from app.domain.users import AccountRef, NewUser, User, keep_an_admin, parse_uuid
 from app.usecases import trail
 from app.usecases.call import Call
@@ -51,6 +52,7 @@ async def create_user(call: Call, command: CreateUser) -> ChatUser:
     """
     services = call.services
     services.rules.require_open_registration()
+    await call.pace(REGISTRATIONS)
     username = _registrable(services, command.username)
     shown = display_name(
         command.username if command.display_name is UNSET else command.display_name
@@ -107,6 +109,7 @@ async def check_username(call: Call, command: CheckUsername) -> bool:
     nobody can register.
     """
     services = call.services
+    await call.pace(CHECKS)
     try:
         username = _registrable(services, command.username)
     except InvalidUsername:
@@ -143,6 +146,8 @@ async def update_self(call: Call, command: UpdateSelf) -> ChatUser:
     back from others for a while.
     """
     services = call.services
+    if command.username is not UNSET:
+        await call.pace(CHECKS)
 
     def change(tx: Transaction, actor: Principal) -> Done[User]:
         before, after = actor.user, actor.user
@@ -178,7 +183,8 @@ def settle(tx: Transaction, before: User, after: User, actor: Principal) -> Done
     """Store what `actor` changed of an account, and all that follows from it.
 
     Disabling ends sessions, keys and presence (the servers stop by themselves); a changed password
-    ends all sessions but the one that acts. Raises LastAdmin, UsernameTaken, EmailTaken.
+    ends all sessions but the one that acts, and lifts the account's lock. Raises LastAdmin,
+    UsernameTaken, EmailTaken.
     """
     keep_an_admin(before, after, others=lambda: tx.users.has_other_active_admin(before.id))
     if after == before:
@@ -191,6 +197,7 @@ def settle(tx: Transaction, before: User, after: User, actor: Principal) -> Done
         tx.keys.revoke(before.id)
     elif after.password_hash != before.password_hash:
         tx.sessions.end(before.id, keep=actor.session_id)
+        tx.attempts.forgive(before.id)
     return Done(after, trail.account(before), trail.differences(before, after))
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+from app.domain.audit import Changes
 from app.domain.errors import Flaw, InvalidInput
 from app.domain.names import Email, Username, display_name, email_key
 from app.domain.passwords import new_password
@@ -21,6 +22,7 @@ from app.domain.users import (
     UserFilter,
     parse_snowflake,
 )
+from app.usecases import trail
 from app.usecases.accounts import (
     DisplayNameParam,
     PasswordParam,
@@ -295,3 +297,17 @@ async def disable_user(call: Call, command: UserByUuid) -> bool:
     again changes nothing.
     """
     return await admin_update_user(call, AdminUpdateUser(command.uuid, disabled=True))
+
+
+async def unlock_user(call: Call, command: UserByUuid) -> bool:
+    """Lifts the lock that too many wrong passwords have put on an account.
+
+    Admins may. Where there is none, nothing happens; a new password lifts it, too.
+    """
+
+    def lift(tx: Transaction, _: Principal) -> Done[bool]:
+        user = find_by_uuid(tx, command.uuid)
+        changes: Changes = {"lock": None} if tx.attempts.forgive(user.id) else {}
+        return Done(True, trail.account(user), changes)
+
+    return await call.write(lift)

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from app.domain.audit import Ref
 from app.domain.credentials import SEEN_EVERY, KeyText, Origin, Presented, TokenClaims
-from app.domain.errors import DomainError, Forbidden, Unauthenticated
+from app.domain.errors import DomainError, Forbidden, RateLimited, Unauthenticated
 from app.domain.policy import Access, Principal
 from app.domain.ports import Transaction
+from app.domain.throttling import SAME_WRONG_KEY, WRONG_KEYS, Limit, network_of
 from app.usecases.services import Services
 from app.usecases.trail import Done, add_once_in_a_while, entry
 
@@ -53,12 +54,26 @@ class Call:
         self._presented: Presented | None = None
         self._actor: Principal | None = None
 
+    @property
+    def network(self) -> str:
+        """Whose calls are counted together with this one; '' where that is not known."""
+        return network_of(self.origin.address)
+
+    async def pace(self, limit: Limit) -> None:
+        """Count a call from this address. Raises RateLimited where it is one too many."""
+        if self._is_paced and (wait := await self.services.throttle.count(limit, self.network)):
+            raise RateLimited(wait)
+
+    @property
+    def _is_paced(self) -> bool:
+        return self.services.rules.rate_limits and self._caller.trusted is None
+
     async def actor(self) -> Principal:
-        """Who acts. Raises Unauthenticated or Forbidden."""
+        """Who acts. Raises Unauthenticated, Forbidden or RateLimited."""
         return await self.read(lambda _tx, actor: actor)
 
     async def read(self, work: Callable[[Transaction, Principal], T]) -> T:
-        """Do `work` in one consistent view. Raises Unauthenticated or Forbidden before it."""
+        """Do `work` in one consistent view. Raises as `actor` does, before it."""
         return await self._view(self.services.store.read, work)
 
     async def scan(self, work: Callable[[Transaction, Principal], T]) -> T:
@@ -76,20 +91,13 @@ class Call:
             actor = self._admit(tx, presented, now)
             return work(tx, actor), actor
 
-        try:
-            result, actor = await look(admitted)
-        except Forbidden as refusal:
-            self.note_refusal(refusal)
-            raise
+        result, actor = await self._judged(look(admitted), presented)
         if _is_due(actor, now):
             self.services.store.note(actor.acts_with, lambda tx: _note_use(tx, actor, now))
         return result
 
     async def write(self, work: Callable[[Transaction, Principal], Done[T]]) -> T:
-        """Do `work` and put it on record, all of it or nothing.
-
-        Raises Unauthenticated or Forbidden before it.
-        """
+        """Do `work` and put it on record, all of it or nothing. Raises as `actor` does."""
         assert self._changes, "an operation that only reads does not write"
         presented, now = await self._present(), self.services.clock.now()
 
@@ -99,11 +107,7 @@ class Call:
                 _note_use(tx, actor, now)
             return self._record(tx, work(tx, actor), actor, now)
 
-        try:
-            return await self.services.store.write(admitted)
-        except Forbidden as refusal:
-            self.note_refusal(refusal)
-            raise
+        return await self._judged(self.services.store.write(admitted), presented)
 
     async def write_for_anyone(self, work: Callable[[Transaction], Done[T]]) -> T:
         """The same for what takes no credential, whatever the caller sent."""
@@ -141,14 +145,42 @@ class Call:
         credential = self._caller.credential
         if self._presented is None and credential is not None:
             key = KeyText.parse(credential)
+            self._refuse_guesses(key)
             self._presented = key or await self.services.tokens.read(credential)
         return self._presented
 
     def _admit(self, tx: Transaction, presented: Presented | None, now: datetime) -> Principal:
         actor = self._caller.trusted or _resolve(tx, presented, now, self.origin.address)
+        # Of guesses that came at once, those beyond the limit tell nothing, right or wrong.
+        self._refuse_guesses(presented)
         self._actor = actor
         self._access.require(actor, changes=self._changes)
         return actor
+
+    async def _judged(self, outcome: Awaitable[T], presented: Presented | None) -> T:
+        """The outcome of a transaction; what it forbade is noted, a refused access key counted."""
+        try:
+            return await outcome
+        except Forbidden as refusal:
+            self.note_refusal(refusal)
+            raise
+        except Unauthenticated:
+            if isinstance(presented, KeyText) and self._is_paced:
+                which = f"{self.network} {presented.id} {presented.secret_hash.hex()}"
+                if not await self.services.throttle.count(SAME_WRONG_KEY, which):
+                    await self.pace(WRONG_KEYS)
+            raise
+
+    def _refuse_guesses(self, presented: Presented | None) -> None:
+        """Raise RateLimited for an access key from where too many were wrong.
+
+        A token is not held up: whether it is one of ours is plain from its signature, which nobody
+        guesses.
+        """
+        if isinstance(presented, KeyText) and self._is_paced:
+            wait = self.services.throttle.peek(WRONG_KEYS, self.network)
+            if wait:
+                raise RateLimited(wait)
 
 
 def _resolve(

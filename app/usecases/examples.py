@@ -107,6 +107,7 @@ RESULT_EXAMPLES: dict[str, Any] = {
     },
     "admin.users.update": True,
     "admin.users.disable": True,
+    "admin.users.unlock": True,
     "admin.sessions.list": [{**_SESSION, "current": False}],
     "admin.sessions.revoke": 1,
     "admin.keys.list": [_KEY],

@@ -10,9 +10,11 @@ from app.domain.names import Username
 from app.domain.passwords import new_password, presented_password
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
+from app.domain.throttling import LOGINS, Attempts, subject_of_unknown
 from app.domain.users import AccountRef, User
 from app.usecases import trail
 from app.usecases.accounts import Nothing, PasswordParam, settle
+from app.usecases.attempts import count_attempt, judge, succeed
 from app.usecases.call import Call
 from app.usecases.operation import Param
 from app.usecases.services import Services
@@ -31,25 +33,31 @@ class Authenticate:
 async def authenticate(call: Call, command: Authenticate) -> Issued[Login]:
     """Authenticates a user, providing an authorization token for use in the REST API and gateway.
 
-    Anyone may. An unknown name and a wrong password get the same answer after the same time; that
-    an account is disabled is said only after the right password.
+    Anyone may. An unknown name and a wrong password get the same answer after the same time, and
+    too many of either are locked out in the same way; that an account is disabled is said only
+    after the right password.
     """
-    username = Username.find(command.username)
-    password = presented_password(command.password)
+    await call.pace(LOGINS)
     session: Session | None = None
     while session is None:
-        session = await _open_session(call, username, password)
+        session = await _open_session(call, command)
     return _issue(call.services, session, session.created_at)
 
 
-async def _open_session(
-    call: Call, username: Username | None, password: str | None
-) -> Session | None:
+async def _open_session(call: Call, command: Authenticate) -> Session | None:
     """Verify and log in; None where the stored hash changed in between, so that it is redone."""
     services = call.services
+    username = Username.find(command.username)
     name = "" if username is None else username.value
-    user = await services.store.read(lambda tx: tx.users.by_username(name))
-    verdict = await services.hasher.verify(password, None if user is None else user.password_hash)
+
+    def begin(tx: Transaction) -> Done[tuple[User | None, Attempts | None]]:
+        user = tx.users.by_username(name)
+        subject = subject_of_unknown(name or command.username) if user is None else user.id
+        return Done((user, count_attempt(tx, call, subject)))
+
+    user, attempt = await call.write_for_anyone(begin)
+    password = presented_password(command.password)
+    verdict = await judge(call, attempt, password, None if user is None else user.password_hash)
     if user is None:
         raise InvalidCredentials
     if not verdict.right:
@@ -62,12 +70,13 @@ async def _open_session(
         origin=call.origin,
     )
 
-    def admit(tx: Transaction) -> Done[Session | None]:
+    def admit(tx: Transaction) -> Done[Session | AccountDisabled | None]:
         current = tx.users.find(AccountRef(id=user.id))
         if current is None or current.password_hash != user.password_hash:
             return Done(None)
+        succeed(tx, call, attempt)
         if current.disabled:
-            raise AccountDisabled
+            return Done(AccountDisabled())
         if verdict.rehashed is not None:
             tx.users.save(replace(current, password_hash=verdict.rehashed))
         tx.sessions.end_expired(user.id, session.created_at)
@@ -75,11 +84,16 @@ async def _open_session(
         by = Principal(current, session=session)
         return Done(session, trail.account(current), {"session": (None, session.id)}, by)
 
-    try:
-        return await call.write_for_anyone(admit)
-    except AccountDisabled as refusal:
-        call.note_refusal(refusal, target=trail.account(user))
-        raise
+    admitted = await call.write_for_anyone(admit)
+    if isinstance(admitted, AccountDisabled):
+        call.note_refusal(admitted, target=trail.account(user))
+        raise admitted
+    return admitted
+
+
+def _succeeded(tx: Transaction, call: Call, attempt: Attempts | None) -> Done[None]:
+    succeed(tx, call, attempt)
+    return Done(None)
 
 
 def _wrong_password(call: Call, user: User) -> InvalidCredentials:
@@ -149,13 +163,18 @@ async def change_password(call: Call, command: ChangePassword) -> bool:
     """Changes the authenticated user's password.
 
     The holder of any valid credential may. Ends all sessions but the one that asks, and with
-    `revoke_keys` all access keys. A wrong `current` ends nothing.
+    `revoke_keys` all access keys. A wrong `current` ends nothing, and counts as one at login does.
     """
     services = call.services
-    user = (await call.actor()).user
-    verdict = await services.hasher.verify(presented_password(command.current), user.password_hash)
+
+    def begin(tx: Transaction, actor: Principal) -> Done[tuple[User, Attempts | None]]:
+        return Done((actor.user, count_attempt(tx, call, actor.user.id)))
+
+    user, attempt = await call.write(begin)
+    verdict = await judge(call, attempt, presented_password(command.current), user.password_hash)
     if not verdict.right:
         raise _wrong_password(call, user)
+    await call.write_for_anyone(lambda tx: _succeeded(tx, call, attempt))
     password = new_password(command.new, username=user.username, email=user.email)
     hashed = await services.hasher.hash(password)
 

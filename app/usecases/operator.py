@@ -106,6 +106,12 @@ async def set_disabled(services: Services, username: str, disabled: bool) -> Non
         await _as_admin(services, "admin.users.update", AdminUpdateUser(uuid, disabled=False))
 
 
+async def unlock(services: Services, username: str) -> None:
+    """Lift the lock of the account with this name. Raises UserNotFound."""
+    uuid = await _uuid_of(services, username)
+    await _as_admin(services, "admin.users.unlock", UserByUuid(uuid))
+
+
 async def create_key_for(services: Services, username: str, command: CreateKey) -> CreatedKey:
     """Make an access key for the account with this name. Raises UserNotFound, InvalidInput."""
     return await _call(services, "keys.create").write(

@@ -24,7 +24,7 @@ _OPERATIONS = (
         accounts.create_user,
         Access.ANYONE,
         _ANYONE,
-        (*_NAME, e.WeakPassword, e.InvalidInput, e.RegistrationClosed),
+        (*_NAME, e.WeakPassword, e.InvalidInput, e.RegistrationClosed, e.RateLimited),
         hashes=True,
     ),
     Operation(
@@ -32,10 +32,17 @@ _OPERATIONS = (
         login.authenticate,
         Access.ANYONE,
         _ANYONE,
-        (e.InvalidCredentials, e.AccountDisabled),
+        (e.InvalidCredentials, e.AccountDisabled, e.RateLimited),
         hashes=True,
     ),
-    Operation("users.check", accounts.check_username, Access.ANYONE, _ANYONE, changes=False),
+    Operation(
+        "users.check",
+        accounts.check_username,
+        Access.ANYONE,
+        _ANYONE,
+        (e.RateLimited,),
+        changes=False,
+    ),
     Operation("users.self", accounts.get_self, Access.HOLDER, _CHAT, changes=False, lasting=True),
     Operation(
         "users.guilds", accounts.list_guilds, Access.HOLDER, _CHAT, changes=False, lasting=True
@@ -48,13 +55,19 @@ _OPERATIONS = (
         (e.InvalidPresence,),
         changes="presence",
     ),
-    Operation("users.update", accounts.update_self, Access.HOLDER, _CHAT, (*_NAME, e.InvalidInput)),
+    Operation(
+        "users.update",
+        accounts.update_self,
+        Access.HOLDER,
+        _CHAT,
+        (*_NAME, e.InvalidInput, e.RateLimited),
+    ),
     Operation(
         "users.password",
         login.change_password,
         Access.HOLDER,
         _CHAT,
-        (e.InvalidCredentials, e.WeakPassword),
+        (e.InvalidCredentials, e.WeakPassword, e.RateLimited),
         hashes=True,
     ),
     Operation("users.logout", login.logout, Access.TOKEN, _CHAT),
@@ -109,6 +122,9 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.UserNotFound, e.LastAdmin),
+    ),
+    Operation(
+        "admin.users.unlock", admin_users.unlock_user, Access.ADMIN, _ADMIN, (e.UserNotFound,)
     ),
     Operation(
         "admin.sessions.list",

@@ -8,6 +8,7 @@ from app.domain.ports import (
     PasswordHasher,
     Randomness,
     Store,
+    Throttle,
     Tokens,
 )
 from app.domain.rules import Rules
@@ -23,4 +24,5 @@ class Services:
     clock: Clock
     ids: Ids
     randomness: Randomness
+    throttle: Throttle
     rules: Rules

@@ -18,6 +18,7 @@ from app.domain.errors import (
     MethodNotAllowed,
     Overloaded,
     PayloadTooLarge,
+    RateLimited,
     UnsupportedMediaType,
 )
 from app.usecases.call import Caller
@@ -156,7 +157,7 @@ def problem_response(error: DomainError, request_id: str) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="gatehouse"'
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
-    if isinstance(error, Overloaded):
+    if isinstance(error, Overloaded | RateLimited):
         headers["Retry-After"] = str(error.retry_after)
     return JsonResponse(
         problem_object(error, request_id), STATUS[error.kind], headers, PROBLEM_JSON

@@ -14,6 +14,7 @@ STATUS: dict[Kind, int] = {
     Kind.PRECONDITION: 412,
     Kind.TOO_LARGE: 413,
     Kind.UNSUPPORTED: 415,
+    Kind.TOO_MANY: 429,
     Kind.FAULT: 500,
     Kind.OVERLOADED: 503,
 }

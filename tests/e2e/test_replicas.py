@@ -19,7 +19,12 @@ Pair = tuple[Server, Server]
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with ExitStack() as stack:
         url = stack.enter_context(new_database())
-        settings = {"GATEHOUSE_DATABASE_URL": url, "GATEHOUSE_BOOTSTRAP_ADMIN_KEY": KEY}
+        settings = {
+            "GATEHOUSE_DATABASE_URL": url,
+            "GATEHOUSE_BOOTSTRAP_ADMIN_KEY": KEY,
+            # All of these tests together sign up more than one address may.
+            "GATEHOUSE_RATE_LIMITS": "off",
+        }
         folders = [tmp_path_factory.mktemp(name) for name in ("one", "other")]
         one, other = (stack.enter_context(serving(folder, **settings)) for folder in folders)
         yield one, other

@@ -19,6 +19,7 @@ from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
 from app.domain.names import email_key
 from app.domain.ports import PublicKey, Transaction
 from app.domain.registry import Guild, Server
+from app.domain.throttling import Attempts
 from app.domain.users import (
     AccountRef,
     Listed,
@@ -65,6 +66,7 @@ class State:
     claims: dict[str, Claim] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     keys: dict[str, AccessKey] = field(default_factory=dict)
+    attempts: dict[tuple[int, str], Attempts] = field(default_factory=dict)
     signing_keys: dict[str, PublicKey] = field(default_factory=dict)
     guilds: dict[int, Guild] = field(default_factory=dict)
     members: set[tuple[int, int]] = field(default_factory=set)
@@ -116,6 +118,7 @@ class MemoryTransaction:
         self.names = MemoryNames(state)
         self.sessions = MemorySessions(state)
         self.keys = MemoryKeys(state)
+        self.attempts = MemoryAttempts(state)
         self.signing_keys = MemorySigningKeys(state)
         self.guilds = MemoryGuilds(state)
         self.servers = MemoryServers(state)
@@ -313,6 +316,36 @@ class MemoryKeys:
         for key_id in revoked:
             del self._keys[key_id]
         return len(revoked)
+
+
+class MemoryAttempts:
+    """Attempts by subject and place."""
+
+    def __init__(self, state: State) -> None:
+        self._attempts = state.attempts
+
+    def of(self, subject: int, *places: str) -> Sequence[Attempts]:
+        keys = [(subject, place) for place in dict.fromkeys(places)]
+        return [self._attempts[key] for key in keys if key in self._attempts]
+
+    def put(self, attempts: Attempts) -> None:
+        self._attempts[attempts.subject, attempts.place] = attempts
+
+    def clear(self, subject: int, place: str, now: datetime) -> None:
+        for key, found in list(self._attempts.items()):
+            is_over = found.familiar_until is not None and found.familiar_until <= now
+            if found.subject == subject and (found.place == place or is_over):
+                del self._attempts[key]
+
+    def forgive(self, subject: int) -> bool:
+        counted = [
+            (key, found)
+            for key, found in self._attempts.items()
+            if found.subject == subject and found.failures
+        ]
+        for key, found in counted:
+            self._attempts[key] = replace(found, failures=0, failed_at=None)
+        return bool(counted)
 
 
 class MemorySigningKeys:

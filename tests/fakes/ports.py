@@ -5,6 +5,7 @@ from itertools import count
 
 from app.domain.credentials import TokenClaims
 from app.domain.ports import Clock, Verdict
+from app.domain.throttling import Limit
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -88,3 +89,25 @@ class FakeTokens:
     async def read(self, token: str) -> TokenClaims | None:
         claims = self._claims.get(token)
         return claims if claims is not None and self._clock.now() < claims.expires_at else None
+
+
+class FakeThrottle:
+    """Remembers when each call came; no window is kept but the one that slides."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._calls: dict[tuple[str, str], list[datetime]] = {}
+
+    async def count(self, limit: Limit, address: str) -> float:
+        wait = self.peek(limit, address)
+        if not wait:
+            self._calls.setdefault((limit.name, address), []).append(self._clock.now())
+        return wait
+
+    def peek(self, limit: Limit, address: str) -> float:
+        window, now = timedelta(seconds=limit.seconds), self._clock.now()
+        calls = [at for at in self._calls.get((limit.name, address), []) if at > now - window]
+        self._calls[limit.name, address] = calls
+        if len(calls) < limit.calls:
+            return 0
+        return (calls[-limit.calls] + window - now).total_seconds()

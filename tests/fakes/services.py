@@ -8,6 +8,7 @@ from app.domain.ports import (
     PasswordHasher,
     Randomness,
     Store,
+    Throttle,
     Tokens,
     Transaction,
 )
@@ -23,6 +24,7 @@ from tests.fakes.ports import (
     FakeHasher,
     FakeIds,
     FakeRandomness,
+    FakeThrottle,
     FakeTokens,
 )
 
@@ -39,6 +41,7 @@ class Overrides(TypedDict, total=False):
     clock: Clock
     ids: Ids
     randomness: Randomness
+    throttle: Throttle
     rules: Rules
 
 
@@ -52,6 +55,7 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
         clock=clock,
         ids=overrides.get("ids") or FakeIds(),
         randomness=overrides.get("randomness") or FakeRandomness(),
+        throttle=overrides.get("throttle") or FakeThrottle(clock),
         rules=overrides.get("rules") or Rules(),
     )
 

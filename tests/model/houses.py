@@ -16,6 +16,8 @@ from tests.postgres import new_database
 from tests.server import Finished, Server, run, serving
 
 ADMIN_KEY = "ROOTROOT-aaaa-bbbb-cccc-ddddeeee"
+# The model knows nothing of time: walks that are long enough would be throttled.
+COMMON = {"GATEHOUSE_BOOTSTRAP_ADMIN_KEY": ADMIN_KEY, "GATEHOUSE_RATE_LIMITS": "off"}
 # Connections to each process.
 CONNECTIONS = 2
 
@@ -54,7 +56,7 @@ class Place:
 @contextmanager
 def two_workers_on_sqlite(folder: Path) -> Iterator[House]:
     """One server of two processes; the command line is the third."""
-    settings = {"GATEHOUSE_BOOTSTRAP_ADMIN_KEY": ADMIN_KEY}
+    settings = dict(COMMON)
     with serving(folder, GATEHOUSE_WORKERS="2", **settings) as server:
         yield House([Served(server, folder, 2)], settings)
 
@@ -66,7 +68,7 @@ def replicas_on_postgresql(folder: Path) -> Iterator[House]:
     for each in folders:
         each.mkdir()
     with new_database() as url:
-        settings = {"GATEHOUSE_BOOTSTRAP_ADMIN_KEY": ADMIN_KEY, "GATEHOUSE_DATABASE_URL": url}
+        settings = {**COMMON, "GATEHOUSE_DATABASE_URL": url}
         with (
             serving(folders[0], **settings) as one,
             serving(folders[1], GATEHOUSE_WORKERS="2", **settings) as other,

@@ -69,9 +69,10 @@ class RestDoor:
         response = await self._gate.rest(route.method, path, credential, headers=headers, **request)
         if response.status_code < 400:
             return Outcome(None, response.json() if response.content else None)
-        # HEAD shows no body; the one refusal of the existence check says 'false' at the other door.
+        # HEAD shows no body; a 404 of the existence check says 'false' at the other door.
         if route.method == "HEAD":
-            return Outcome(None, response.status_code != 404)
+            is_refused = response.status_code == 429
+            return Outcome("rate-limited") if is_refused else Outcome(None, False)
         slug = response.json()["code"]
         if operation.endswith("sessions.revoke") and slug == "not-found":
             # The contract: an id that is not his is a 404 here, and 0 sessions ended there.

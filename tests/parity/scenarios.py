@@ -5,6 +5,7 @@ A scenario yields the outcome of each call that is to be compared.
 
 from collections.abc import AsyncIterator, Callable
 
+from app.domain.throttling import CHECKS, FREE_FAILURES, REGISTRATIONS
 from tests.fakes.services import PASSWORD
 from tests.parity.doors import Door, Outcome
 
@@ -335,6 +336,32 @@ async def reaching_too_far(door: Door, admin: str) -> AsyncIterator[Outcome]:
         yield await door("users.self", credential)
 
 
+async def guessing_a_password(door: Door, admin: str) -> AsyncIterator[Outcome]:
+    token = await _user(door, "demo")
+    uuid = await _uuid(door, admin, "demo")
+    for _ in range(FREE_FAILURES):
+        yield await door("users.auth", username="demo", password="wrong horse battery")
+    yield await door("users.auth", username="demo", password=PASSWORD)
+    yield await door("users.password", token, current=PASSWORD, new=NEW_PASSWORD)
+    yield await door("users.self", token)
+    yield await door("admin.users.unlock", token, uuid=uuid)
+    yield await door("admin.users.unlock", admin, uuid=NOBODY_UUID)
+    yield await door("admin.users.unlock", admin, uuid=uuid)
+    yield await door("users.auth", username="demo", password=PASSWORD)
+
+
+async def asking_too_often(door: Door, admin: str) -> AsyncIterator[Outcome]:
+    token = await _user(door, "demo")
+    for _ in range(CHECKS.calls):
+        await door("users.check", username="demo")
+    yield await door("users.check", username="demo")
+    yield await door("users.update", token, username="other")
+    yield await door("users.update", token, display_name="Other")
+    for _ in range(REGISTRATIONS.calls):
+        await door("users.create", username="demo", password="")
+    yield await door("users.create", username="newcomer", password=PASSWORD)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     signing_up,
     asking_for_a_name,
@@ -355,4 +382,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     keeping_guilds,
     asking_in_vain,
     reaching_too_far,
+    guessing_a_password,
+    asking_too_often,
 )

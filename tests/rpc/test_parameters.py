@@ -36,6 +36,7 @@ CONTRACT = {
         "uuid username? email? admin? password? display_name? disabled? if_match?"
     ),
     "admin.users.disable": "uuid",
+    "admin.users.unlock": "uuid",
     "admin.sessions.list": "uuid",
     "admin.sessions.revoke": "uuid id?",
     "admin.keys.list": "uuid",

@@ -77,6 +77,7 @@ admin.users.get               ?    -     -    -   -    -    +     +   -    +
 admin.users.create            ?    -     -    -   -    -    +     +   -    -
 admin.users.update            ?    -     -    -   -    -    +     +   -    -
 admin.users.disable           ?    -     -    -   -    -    +     +   -    -
+admin.users.unlock            ?    -     -    -   -    -    +     +   -    -
 admin.sessions.list           ?    -     -    -   -    -    +     +   -    +
 admin.sessions.revoke         ?    -     -    -   -    -    +     +   -    -
 admin.keys.list               ?    -     -    -   -    -    +     +   -    +
@@ -108,6 +109,7 @@ MEMBERS: dict[str, dict[str, str]] = {
     "admin.users.create": {"username": "{new}", "email": "{new}@example.com"},
     "admin.users.update": {"uuid": "{uuid}", "display_name": "{new}"},
     "admin.users.disable": {"uuid": "{uuid}"},
+    "admin.users.unlock": {"uuid": "{uuid}"},
     "admin.sessions.list": {"uuid": "{uuid}"},
     "admin.sessions.revoke": {"uuid": "{uuid}", "id": "{victims_session}"},
     "admin.keys.list": {"uuid": "{uuid}"},

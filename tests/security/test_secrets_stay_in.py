@@ -372,6 +372,7 @@ def _free_texts(uuid: str, session: str, key: str) -> dict[str, dict[str, str]]:
         "admin.users.create": {"username": "david", "email": "d@example.com", "display_name": "D"},
         "admin.users.update": {"uuid": uuid, "email": "b@example.com", "display_name": "Bobby"},
         "admin.users.disable": {"uuid": uuid},
+        "admin.users.unlock": {"uuid": uuid},
         "admin.sessions.revoke": {"uuid": uuid, "id": session},
         "admin.keys.revoke": {"uuid": uuid, "id": key},
         "admin.servers.put": {"uuid": server, "owner": uuid, "name": "Survival"},

@@ -52,6 +52,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "admin.users.create": {"username": "newcomer", "email": "new@example.com"},
     "admin.users.update": {"uuid": SOMEBODY, "password": "another password"},
     "admin.users.disable": {"uuid": SOMEBODY},
+    "admin.users.unlock": {"uuid": SOMEBODY},
     "admin.sessions.list": {"uuid": SOMEBODY},
     "admin.sessions.revoke": {"uuid": SOMEBODY},
     "admin.keys.list": {"uuid": SOMEBODY},

@@ -1,0 +1,53 @@
+"""Attempts at a password: each is counted before it is judged, so that however many come at once,
+no more are judged than the lock leaves."""
+
+from app.domain.errors import Overloaded
+from app.domain.ports import Transaction, Verdict
+from app.domain.throttling import STRANGERS, Attempts
+from app.usecases.call import Call
+from app.usecases.trail import Done
+
+
+def count_attempt(tx: Transaction, call: Call, subject: int) -> Attempts | None:
+    """Count an attempt as one that failed. Raises RateLimited where the account is locked.
+
+    None where nothing is counted.
+    """
+    if not call.services.rules.rate_limits:
+        return None
+    now = call.services.clock.now()
+    counted = {found.place: found for found in tx.attempts.of(subject, call.network, STRANGERS)}
+    at_home = counted.get(call.network)
+    if at_home is None or not at_home.is_familiar(now):
+        at_home = counted.get(STRANGERS, Attempts(subject))
+    attempt = at_home.one_more(now)
+    tx.attempts.put(attempt)
+    return attempt
+
+
+async def judge(
+    call: Call, attempt: Attempts | None, password: str | None, hashed: str | None
+) -> Verdict:
+    """Whether the password is right; what could not be judged is taken off the count again."""
+    try:
+        return await call.services.hasher.verify(password, hashed)
+    except Overloaded:
+        if attempt is not None:
+            await call.write_for_anyone(lambda tx: _take_back(tx, attempt))
+        raise
+
+
+def _take_back(tx: Transaction, attempt: Attempts) -> Done[None]:
+    for counted in tx.attempts.of(attempt.subject, attempt.place):
+        tx.attempts.put(counted.one_less())
+    return Done(None)
+
+
+def succeed(tx: Transaction, call: Call, attempt: Attempts | None) -> None:
+    """The attempt was right: what failed there before is forgotten, and the place is familiar."""
+    if attempt is None:
+        return
+    now = call.services.clock.now()
+    tx.attempts.clear(attempt.subject, attempt.place, now)
+    if call.network:
+        tx.attempts.put(Attempts.familiar(attempt.subject, call.network, now))
