@@ -19,6 +19,7 @@ from app.bootstrap import open_house
 from app.logs import configure_logs
 from app.main import create_app
 from bench import works
+from bench.bench import BEHIND_A_PROXY
 from bench.engines import Sqlite
 from bench.processes import BenchError
 from bench.seed import Dataset, password_hash, seeded, settings_with
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 async def _profile(data: Dataset, work: Work, lines: int) -> None:
-    settings = settings_with(**data.settings)
+    is_forwarded = "X-Forwarded-For" in dict(work.requests[0].headers)
+    settings = settings_with(**data.settings, **(BEHIND_A_PROXY if is_forwarded else {}))
     async with open_house(settings) as house:
         app = create_app(settings, house.services)
         calls = [Call(request) for request in work.requests]

@@ -1,12 +1,12 @@
 """What is asked most, held against a bare ASGI function that is asked the same."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from operator import attrgetter
 from statistics import median
 
 from bench import works
-from bench.bench import Bench
+from bench.bench import BEHIND_A_PROXY, Bench
 from bench.engines import Engine
 from bench.figures import Figure, Wanted, ratio
 from bench.load import Load
@@ -16,28 +16,30 @@ from bench.works import Work
 
 _UNDISTURBED = 0.8
 RATE, CPU = attrgetter("rate"), attrgetter("cpu")
-Wants = Sequence[tuple[Callable[[Dataset], Work], float]]
 
 
 def self_(bench: Bench, engine: Engine) -> Iterator[Figure]:
     """who am I, at the REST door, against a bare GET"""
-    return _against_bare(bench, engine, "self", [(works.who_am_i, 0.50)])
+    return _against_bare(bench, engine, "self", works.who_am_i, 0.50)
 
 
 def check(bench: Bench, engine: Engine) -> Iterator[Figure]:
     """single calls at the chat's door, against a bare POST"""
-    wanted = [(works.rpc_self, 0.45), (works.check, 0.45)]
-    return _against_bare(bench, engine, "check", wanted)
+    yield from _against_bare(bench, engine, "check", works.rpc_self, 0.45)
+    yield from _against_bare(bench, engine, "check", works.check, 0.45, BEHIND_A_PROXY)
 
 
 def list_(bench: Bench, engine: Engine) -> Iterator[Figure]:
     """a page of the list, against a bare GET"""
-    return _against_bare(bench, engine, "list", [(works.page, 0.12)])
+    return _against_bare(bench, engine, "list", works.page, 0.12)
 
 
 def batch(bench: Bench, engine: Engine) -> Iterator[Figure]:
     """calls in batches, against single calls"""
-    with bench.dataset(engine, bench.plan.usual) as data, bench.gatehouse(data) as ours:
+    with (
+        bench.dataset(engine, bench.plan.usual) as data,
+        bench.gatehouse(data, BEHIND_A_PROXY) as ours,
+    ):
         many, single = works.batch(data), works.check(data)
         batches, singles = interleaved(bench, "batch", engine, [(ours, many), (ours, single)])
     calls = [load.rate * works.BATCH for load in batches]
@@ -51,24 +53,30 @@ def batch(bench: Bench, engine: Engine) -> Iterator[Figure]:
     )
 
 
-def _against_bare(bench: Bench, engine: Engine, part: str, wanted: Wants) -> Iterator[Figure]:
+def _against_bare(
+    bench: Bench,
+    engine: Engine,
+    part: str,
+    work_of: Callable[[Dataset], Work],
+    bound: float,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Figure]:
     with (
         bench.dataset(engine, bench.plan.usual) as data,
-        bench.gatehouse(data) as ours,
+        bench.gatehouse(data, settings) as ours,
         bench.yardstick("bare") as bare,
     ):
-        for work_of, bound in wanted:
-            work = work_of(data)
-            pair = [(bare, Work(work.title, work.requests, '"username":')), (ours, work)]
-            theirs, mine = interleaved(bench, part, engine, pair)
-            yield Figure(
-                work.title,
-                summary(mine),
-                f"bare: {summary(theirs)}",
-                ratio(map(RATE, mine), map(RATE, theirs)),
-                Wanted(bound, "≥"),
-                aside(theirs, mine),
-            )
+        work = work_of(data)
+        pair = [(bare, Work(work.title, work.requests, '"username":')), (ours, work)]
+        theirs, mine = interleaved(bench, part, engine, pair)
+    yield Figure(
+        work.title,
+        summary(mine),
+        f"bare: {summary(theirs)}",
+        ratio(map(RATE, mine), map(RATE, theirs)),
+        Wanted(bound, "≥"),
+        aside(theirs, mine),
+    )
 
 
 def aside(theirs: list[Load], mine: list[Load]) -> str:

@@ -6,7 +6,7 @@ from statistics import median
 from time import perf_counter
 
 from bench import works
-from bench.bench import Bench
+from bench.bench import BEHIND_A_PROXY, Bench
 from bench.engines import Engine
 from bench.figures import Figure, Wanted, ratio
 from bench.processes import Service
@@ -24,7 +24,7 @@ def start(bench: Bench, engine: Engine) -> Iterator[Figure]:
         for _ in bench.rounds:
             ours.append(_seconds_to_start(bench.gatehouse(data)))
             bare.append(_seconds_to_start(bench.yardstick("minimal")))
-        with bench.gatehouse(data) as server:
+        with bench.gatehouse(data, BEHIND_A_PROXY) as server:
             for work in (works.who_am_i, works.rpc_self, works.check, works.batch, works.page):
                 bench.hammer(server, work(data), 1)
             memory = server.memory()
