@@ -86,6 +86,12 @@ class Log:
             self._is_whole = True
             self._changed.notify_all()
 
+    @property
+    def so_far(self) -> str:
+        """All that came until now."""
+        with self._changed:
+            return self._text
+
     def until(self, part: str) -> str:
         """All of it, as soon as a line has `part`."""
         with self._changed:
