@@ -22,7 +22,7 @@ _LOG = logging.getLogger("gatehouse.throttle")
 
 CONNECTIONS = 10
 # No call waits longer for Redis. Whoever did is the last to ask for a while.
-PATIENCE = 0.25
+PATIENCE = 0.1
 PAUSE = 1.0
 SHUT_MAX = 10_000
 
