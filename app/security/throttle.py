@@ -30,6 +30,8 @@ class MemoryThrottle:
         return wait
 
     def peek(self, limit: Limit, address: str) -> float:
+        if (limit.name, address) not in self._counts:
+            return 0.0
         (_, earlier, current), left = self._look(limit, address)
         return limit.wait(earlier, current, left, self._processes)
 
