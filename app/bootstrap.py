@@ -20,8 +20,9 @@ from app.usecases.operator import make_first_admin, needs_first_admin
 from app.usecases.services import Services
 
 if TYPE_CHECKING:
-    # Half a second of imports that an installation with one file never uses.
+    # Imports that many an installation never uses, and that take their time and memory.
     from app.storage.postgres import PostgresServer, PostgresStore
+    from app.upstream.password_range import PasswordRanges
 
 __all__ = ["House", "StartError", "first_admin", "open_house", "prepare_store", "request_ids"]
 
@@ -97,8 +98,22 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             randomness=SystemRandomness(),
             throttle=await closing.enter_async_context(_throttle(settings, clock)),
             rules=settings.rules,
+            breached=await closing.enter_async_context(_breached(settings)),
         )
         yield House(services, signing)
+
+
+@asynccontextmanager
+async def _breached(settings: Settings) -> AsyncIterator["PasswordRanges | None"]:
+    """The range service, where one is configured."""
+    if settings.password_range_url is None:
+        yield None
+        return
+    from app.upstream.client import Breaker, open_client
+    from app.upstream.password_range import PasswordRanges
+
+    async with open_client() as client:
+        yield PasswordRanges(client, settings.password_range_url, Breaker())
 
 
 @asynccontextmanager

@@ -43,6 +43,16 @@ def _origin(value: str) -> str:
     return value
 
 
+def _range_url(value: str) -> str:
+    parts = urlsplit(value)
+    is_plain = not (parts.query or parts.fragment or parts.username or parts.password)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
+        raise ValueError(
+            "a range service is named by a URL such as https://ranges.example.com/range"
+        )
+    return value
+
+
 def _networks(values: Any) -> Any:
     return [ip_network(part, strict=False) for part in _commas(values)]
 
@@ -156,6 +166,14 @@ class Settings(BaseSettings):
             "`X-Request-ID` are believed."
         ),
     ] = ()
+    password_range_url: Annotated[
+        str | None,
+        AfterValidator(lambda url: url and _range_url(url)),
+        Field(
+            description="A service that knows passwords from breaches, such as "
+            "`https://api.pwnedpasswords.com/range`; it is told five hex digits of a hash."
+        ),
+    ] = None
     log_format: Annotated[
         Literal["auto", "console", "json"],
         Field(description="`console` or `json`; `auto`: console in a terminal, else JSON."),

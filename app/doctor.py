@@ -9,6 +9,7 @@ import pysqlite3
 
 from app.bootstrap import open_house
 from app.config import Settings
+from app.domain.ports import BreachedPasswords
 from app.security.signing import KEY_FILE, SigningKeyError
 from app.storage.engine import UnsoundSqliteError, require_sound_sqlite
 from app.storage.errors import StoreError
@@ -61,6 +62,7 @@ async def _store(settings: Settings) -> list[Finding]:
         async with open_house(settings) as house:
             nobody = await needs_first_admin(house.services)
             kid = house.signing.current().kid
+            ranges = await _ranges(house.services.breached)
     except (StoreError, SigningKeyError, OSError) as error:
         return [Finding(False, "database", str(error))]
     admin = "none yet: 'gatehouse serve' makes the first" if nobody else "there is one"
@@ -68,4 +70,15 @@ async def _store(settings: Settings) -> list[Finding]:
         Finding(True, "database", "at the present schema"),
         Finding(True, "signing key", kid),
         Finding(not nobody, "admin", admin),
+        *ranges,
     ]
+
+
+async def _ranges(breached: BreachedPasswords | None) -> list[Finding]:
+    """Whether the range service, where one is configured, knows what every such service knows."""
+    if breached is None:
+        return []
+    if await breached.knows("password"):
+        return [Finding(True, "password ranges", "the service answers")]
+    detail = "no usable answer, or it does not even know 'password' (GATEHOUSE_PASSWORD_RANGE_URL)"
+    return [Finding(False, "password ranges", detail)]

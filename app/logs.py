@@ -95,6 +95,8 @@ def configure_logs(form: Form, stream: TextIO = sys.stderr) -> None:
     root.setLevel(logging.INFO)
     # Alembic tells each step; who migrates is told the outcome.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # httpx tells each address that it asks; one of them has five digits of a password's hash.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _json_line(event: Any, **_: object) -> str:

@@ -61,6 +61,13 @@ class PasswordHasher(Protocol):
         """Compare; without a password or a usable hash: wrong, after the same time."""
 
 
+class BreachedPasswords(Protocol):
+    """Passwords that are known from breaches, beyond the shipped list of common ones."""
+
+    async def knows(self, password: str) -> bool:
+        """Whether it is among them; False, too, where that cannot be told soon. Raises nothing."""
+
+
 class Tokens(Protocol):
     """Signed tokens (ES256 JWT, RFC 7519)."""
 

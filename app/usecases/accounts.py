@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from app.domain import policy
-from app.domain.errors import InvalidUsername, UsernameTaken, UserNotFound
+from app.domain.errors import InvalidUsername, UsernameTaken, UserNotFound, WeakPassword
 from app.domain.names import Username, display_name
 from app.domain.passwords import new_password
 from app.domain.policy import Principal
@@ -57,7 +57,7 @@ async def create_user(call: Call, command: CreateUser) -> ChatUser:
     shown = display_name(
         command.username if command.display_name is UNSET else command.display_name
     )
-    password = new_password(command.password, username=username.value, email=None)
+    hashed = await hash_of_chosen(services, command.password, username.value, email=None)
     new = NewUser(
         id=services.ids.snowflake(),
         uuid=services.ids.uuid(),
@@ -65,11 +65,22 @@ async def create_user(call: Call, command: CreateUser) -> ChatUser:
         skeleton=username.skeleton,
         display_name=shown,
         email=None,
-        password_hash=await services.hasher.hash(password),
+        password_hash=hashed,
     )
     return chat_user(
         await call.write_for_anyone(lambda tx: add_user(tx, services, new, held_too=False))
     )
+
+
+async def hash_of_chosen(services: Services, raw: str, username: str, email: str | None) -> str:
+    """The hash of a password that somebody wants to set. Raises WeakPassword.
+
+    Whether it is known from a breach is asked outside any transaction: others may have to be asked.
+    """
+    password = new_password(raw, username=username, email=email)
+    if services.breached is not None and await services.breached.knows(password):
+        raise WeakPassword("This password is known from a data breach")
+    return await services.hasher.hash(password)
 
 
 def add_user(tx: Transaction, services: Services, new: NewUser, *, held_too: bool) -> Done[User]:

@@ -7,7 +7,6 @@ from typing import Annotated
 from app.domain.audit import Changes
 from app.domain.errors import Flaw, InvalidInput
 from app.domain.names import Email, Username, display_name, email_key
-from app.domain.passwords import new_password
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.users import (
@@ -29,6 +28,7 @@ from app.usecases.accounts import (
     UsernameParam,
     add_user,
     find_by_uuid,
+    hash_of_chosen,
     rename,
     settle,
 )
@@ -207,10 +207,12 @@ async def prepare_user(
     username = Username.parse(command.username)
     shown = command.username if command.display_name is UNSET else command.display_name
     address = None if email is None else Email.parse(email).value
-    generated = services.randomness.password() if command.password is UNSET else None
-    raw = generated if command.password is UNSET else command.password
-    assert raw is not None
-    password = new_password(raw, username=username.value, email=address)
+    generated: str | None = None
+    if command.password is UNSET:
+        generated = services.randomness.password()
+        hashed = await services.hasher.hash(generated)
+    else:
+        hashed = await hash_of_chosen(services, command.password, username.value, address)
     new = NewUser(
         id=services.ids.snowflake(),
         uuid=services.ids.uuid(),
@@ -218,7 +220,7 @@ async def prepare_user(
         skeleton=username.skeleton,
         display_name=display_name(shown),
         email=address,
-        password_hash=await services.hasher.hash(password),
+        password_hash=hashed,
         admin=command.admin,
     )
     return new, generated
@@ -286,8 +288,7 @@ async def _hash_of_new_password(call: Call, command: AdminUpdateUser) -> str | N
     name = user.username
     if command.username is not UNSET:
         name = Username.parse(command.username).value
-    password = new_password(command.password, username=name, email=after.email)
-    return await call.services.hasher.hash(password)
+    return await hash_of_chosen(call.services, command.password, name, after.email)
 
 
 async def disable_user(call: Call, command: UserByUuid) -> bool:

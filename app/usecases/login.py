@@ -7,13 +7,13 @@ from typing import Annotated
 from app.domain.credentials import Session, TokenClaims
 from app.domain.errors import AccountDisabled, InvalidCredentials
 from app.domain.names import Username
-from app.domain.passwords import new_password, presented_password
+from app.domain.passwords import presented_password
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.throttling import LOGINS, Attempts, subject_of_unknown
 from app.domain.users import AccountRef, User
 from app.usecases import trail
-from app.usecases.accounts import Nothing, PasswordParam, settle
+from app.usecases.accounts import Nothing, PasswordParam, hash_of_chosen, settle
 from app.usecases.attempts import count_attempt, judge, succeed
 from app.usecases.call import Call
 from app.usecases.operation import Param
@@ -175,8 +175,7 @@ async def change_password(call: Call, command: ChangePassword) -> bool:
     if not verdict.right:
         raise _wrong_password(call, user)
     await call.write_for_anyone(lambda tx: _succeeded(tx, call, attempt))
-    password = new_password(command.new, username=user.username, email=user.email)
-    hashed = await services.hasher.hash(password)
+    hashed = await hash_of_chosen(services, command.new, user.username, user.email)
 
     def change(tx: Transaction, actor: Principal) -> Done[User]:
         if actor.user.password_hash != user.password_hash:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.domain.ports import (
+    BreachedPasswords,
     Clock,
     Ids,
     PasswordHasher,
@@ -16,7 +17,10 @@ from app.domain.rules import Rules
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The ports, each joined to an implementation by `app.bootstrap`, and the rules in force."""
+    """The ports, each joined to an implementation by `app.bootstrap`, and the rules in force.
+
+    Without `breached`, the shipped list of common passwords is all that is asked.
+    """
 
     store: Store
     hasher: PasswordHasher
@@ -26,3 +30,4 @@ class Services:
     randomness: Randomness
     throttle: Throttle
     rules: Rules
+    breached: BreachedPasswords | None = None

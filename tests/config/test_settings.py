@@ -47,6 +47,13 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ),
         ("CORS_ORIGINS", "https://a.example", "cors_origins", ("https://a.example",)),
         ("PUBLIC_URL", "https://id.example", "public_url", "https://id.example"),
+        (
+            "PASSWORD_RANGE_URL",
+            "https://api.pwnedpasswords.com/range",
+            "password_range_url",
+            "https://api.pwnedpasswords.com/range",
+        ),
+        ("PASSWORD_RANGE_URL", "", "password_range_url", None),
         ("RATE_LIMITS", "off", "rate_limits", "off"),
         (
             "REDIS_URL",
@@ -105,6 +112,11 @@ def test_configured_names_are_reserved_beside_the_built_in_ones(
         ("CORS_ORIGINS", "*", "is not an origin"),
         ("CORS_ORIGINS", "https://a.example/path", "is not an origin"),
         ("PUBLIC_URL", "id.example.com", "is not an origin"),
+        ("PASSWORD_RANGE_URL", "ranges.example.com", "is named by a URL"),
+        ("PASSWORD_RANGE_URL", "file:///etc/passwd", "is named by a URL"),
+        ("PASSWORD_RANGE_URL", "https:///range", "is named by a URL"),
+        ("PASSWORD_RANGE_URL", "https://me:secret@ranges.example.com", "is named by a URL"),
+        ("PASSWORD_RANGE_URL", "https://ranges.example.com/range?mode=ntlm", "is named by a URL"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_with_a_sentence(

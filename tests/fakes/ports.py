@@ -74,6 +74,21 @@ class FakeHasher:
         return Verdict(right=True, rehashed=await self.hash(password) if is_old else None)
 
 
+BREACHED = "known from a breach"
+
+
+class FakeBreachedPasswords:
+    """Knows some passwords, and remembers which it was asked for."""
+
+    def __init__(self, *known: str) -> None:
+        self._known = known
+        self.asked: list[str] = []
+
+    async def knows(self, password: str) -> bool:
+        self.asked.append(password)
+        return password in self._known
+
+
 class FakeTokens:
     """Opaque texts, and what each of them says."""
 
@@ -111,3 +126,16 @@ class FakeThrottle:
         if len(calls) < limit.calls:
             return 0
         return (calls[-limit.calls] + window - now).total_seconds()
+
+
+class FakeSeconds:
+    """A time that only goes forth, and only where it is turned."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def __call__(self) -> float:
+        return self._now
+
+    def turn(self, by: float) -> None:
+        self._now += by

@@ -3,6 +3,7 @@
 from typing import Any, TypedDict, Unpack
 
 from app.domain.ports import (
+    BreachedPasswords,
     Clock,
     Ids,
     PasswordHasher,
@@ -20,6 +21,8 @@ from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (
+    BREACHED,
+    FakeBreachedPasswords,
     FakeClock,
     FakeHasher,
     FakeIds,
@@ -43,6 +46,7 @@ class Overrides(TypedDict, total=False):
     randomness: Randomness
     throttle: Throttle
     rules: Rules
+    breached: BreachedPasswords
 
 
 def make_services(**overrides: Unpack[Overrides]) -> Services:
@@ -57,6 +61,7 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
         randomness=overrides.get("randomness") or FakeRandomness(),
         throttle=overrides.get("throttle") or FakeThrottle(clock),
         rules=overrides.get("rules") or Rules(),
+        breached=overrides.get("breached") or FakeBreachedPasswords(BREACHED),
     )
 
 

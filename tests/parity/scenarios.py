@@ -6,6 +6,7 @@ A scenario yields the outcome of each call that is to be compared.
 from collections.abc import AsyncIterator, Callable
 
 from app.domain.throttling import CHECKS, FREE_FAILURES, REGISTRATIONS
+from tests.fakes.ports import BREACHED
 from tests.fakes.services import PASSWORD
 from tests.parity.doors import Door, Outcome
 
@@ -97,6 +98,18 @@ async def changing_a_password(door: Door, admin: str) -> AsyncIterator[Outcome]:
     yield await door("users.password", token, current=NEW_PASSWORD, new=PASSWORD, revoke_keys=True)
     yield await door("users.self", key)
     yield await door("users.self", token)
+
+
+async def choosing_a_breached_password(door: Door, admin: str) -> AsyncIterator[Outcome]:
+    yield await door("users.create", username="someone", password=BREACHED)
+    token = await _user(door, "demo")
+    yield await door("users.password", token, current=PASSWORD, new=BREACHED)
+    new = {"username": "somebody", "email": "new@example.com"}
+    yield await door("admin.users.create", admin, **new, password=BREACHED)
+    uuid = await _uuid(door, admin, "demo")
+    yield await door("admin.users.update", admin, uuid=uuid, password=BREACHED)
+    yield await door("users.auth", username="demo", password=BREACHED)
+    yield await door("users.auth", username="demo", password=PASSWORD)
 
 
 async def keeping_sessions(door: Door, admin: str) -> AsyncIterator[Outcome]:
@@ -369,6 +382,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     looking_after_ones_account,
     saying_that_one_is_there,
     changing_a_password,
+    choosing_a_breached_password,
     keeping_sessions,
     keeping_keys,
     limiting_keys,

@@ -48,8 +48,6 @@ def _captured(form: Form) -> Iterator[io.StringIO]:
     configure_logs(form, written)
     # A cached logger would keep this configuration for the tests after this one.
     structlog.configure(cache_logger_on_first_use=False)
-    # The test's own client, which tells the addresses that it asks.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     yield written
     structlog.configure(**before)
     root.handlers[:] = handlers
