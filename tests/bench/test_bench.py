@@ -12,7 +12,8 @@ import pytest
 from app.bootstrap import open_house
 from app.domain.names import ReservedNames, Username
 from app.main import create_app
-from bench import accounts, works
+from bench import accounts, timing, works
+from bench.accounts import PASSWORD
 from bench.bench import Plan
 from bench.engines import Postgresql, Sqlite
 from bench.figures import Figure, Wanted, ratio
@@ -181,3 +182,23 @@ def test_the_picture_names_each_work_once_for_each_engine() -> None:
     texts = [text.text for text in ElementTree.fromstring(picture).iter() if "text" in text.tag]  # noqa: S314
     assert texts.count("a & b") == texts.count("c") == 2
     assert texts.count("1,000,000") == 2
+
+
+# --------------------------------------------------------------------------- timing
+
+
+def test_every_kind_of_refused_login_is_measured_in_every_way(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    timing.main(["--rounds", "1"])
+    said = capsys.readouterr().out
+    for way in timing.WAYS:
+        _, _, table = said.partition(f"{way}, refused\n")
+        rows = [line.split(" | ")[0] for line in table.partition("\n\nPOST")[0].splitlines()]
+        assert [f"| {kind.title}" for kind in timing.kinds()] == rows[3:]
+
+
+def test_a_login_that_is_not_refused_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "kinds", lambda: [timing.Kind("right", password=PASSWORD)])
+    with pytest.raises(BenchError, match="right"):
+        timing.main(["--rounds", "1"])

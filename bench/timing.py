@@ -1,0 +1,171 @@
+"""Whether the time of a refused login tells anything: of what kind the account is, or whether there
+is one.
+
+`python -m bench timing` asks a real server by turns, on one connection, one login at a time, and
+prints each kind's median and its ratio to that of a wrong password for an ordinary account.
+"""
+
+import argparse
+import base64
+import json
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import pysqlite3
+from passlib.context import CryptContext
+
+from app.config import DATABASE_NAME
+from bench.accounts import FREE, PASSWORD, username
+from bench.engines import Sqlite
+from bench.processes import BenchError, Service, free_port, python, service
+from bench.seed import Dataset, password_hash, seeded
+
+WRONG = "wrong horse 42"
+# Of each kind of account this many, so that none is asked more often than another.
+_EACH = 8
+# As other programs make them: bcrypt's ten rounds are PHP's, the rest the library's own defaults.
+_IMPORTED = {
+    "bcrypt": CryptContext(["bcrypt"], bcrypt__rounds=10),
+    "pbkdf2": CryptContext(["pbkdf2_sha256"]),
+    "scrypt": CryptContext(["scrypt"]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Logins that are to look like all others, and what sets their accounts apart."""
+
+    title: str
+    change: dict[str, object] | None = None
+    password: str = WRONG
+    name: Callable[[int], str] | None = None
+
+
+def kinds() -> list[Kind]:
+    """The first is what the others are held against."""
+    broken = "$argon2id$v=19$m=19456,t=2,p=1$"
+    imported = [
+        Kind(f"imported {scheme}", {"password_hash": context.hash(PASSWORD)})
+        for scheme, context in _IMPORTED.items()
+    ]
+    return [
+        Kind("wrong password"),
+        Kind("wrong password again"),
+        Kind("unknown name", name=lambda n: username(FREE + n)),
+        Kind("impossible name", name=lambda n: "x" * (n % 3 + 1)),
+        Kind("endless name", name=lambda n: f"{n}" * 5000),
+        Kind("impossible password", password="\x00" * 12),
+        Kind("endless password", password="x" * 5000),
+        Kind("disabled account", {"disabled": True}),
+        Kind("account without a password", {"password_hash": None}),
+        Kind("account with a broken hash", {"password_hash": broken}),
+        *imported,
+    ]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read the command line and do it."""
+    parser = argparse.ArgumentParser("python -m bench timing", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200, help="of all kinds by turns (200)")
+    chosen = parser.parse_args(arguments)
+    with TemporaryDirectory(prefix="gatehouse-timing-") as folder:
+        asked = kinds()
+        data = seeded(Dataset(Sqlite(), Path(folder), _EACH * len(asked)), password_hash())
+        _set_apart(data, asked)
+        with _server(data) as server:
+            for title, ask in WAYS.items():
+                _report(title, asked, _measure(server, asked, ask, chosen.rounds))
+
+
+def _accounts(kind: int) -> range:
+    return range(kind * _EACH, (kind + 1) * _EACH)
+
+
+def _set_apart(data: Dataset, asked: Sequence[Kind]) -> None:
+    with closing(pysqlite3.connect(data.folder / DATABASE_NAME)) as connection, connection:
+        for number, kind in enumerate(asked):
+            for column, value in (kind.change or {}).items():
+                connection.executemany(
+                    f"UPDATE users SET {column} = ? WHERE username = ?",  # noqa: S608
+                    [(value, username(n)) for n in _accounts(number)],
+                )
+
+
+def _server(data: Dataset) -> AbstractContextManager[Service]:
+    port = free_port()
+    # Refused logins are what is measured, not the refusal to look at them.
+    settings = {**data.settings, "port": str(port), "rate_limits": "off"}
+    return service(
+        python("app.cli", "serve"),
+        port,
+        data.folder / "log",
+        cwd=data.folder,
+        env={f"GATEHOUSE_{name.upper()}": value for name, value in settings.items()},
+        path="/health/ready",
+    )
+
+
+Ask = Callable[[HTTPConnection, str, str], str]
+
+
+def _post(connection: HTTPConnection, path: str, body: str, headers: dict[str, str]) -> str:
+    connection.request("POST", path, body, headers)
+    return connection.getresponse().read().decode()
+
+
+def _by_rest(connection: HTTPConnection, name: str, password: str) -> str:
+    body = json.dumps({"username": name, "password": password})
+    return _post(connection, "/users/auth", body, {"Content-Type": "application/json"})
+
+
+def _by_basic(connection: HTTPConnection, name: str, password: str) -> str:
+    pair = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return _post(connection, "/users/auth", "", {"Authorization": f"Basic {pair}"})
+
+
+def _by_rpc(connection: HTTPConnection, name: str, password: str) -> str:
+    call = {"jsonrpc": "2.0", "method": "users.auth", "params": [name, password], "id": 1}
+    return _post(connection, "/rpc", json.dumps(call), {"Content-Type": "application/json"})
+
+
+WAYS: dict[str, Ask] = {
+    "POST /users/auth": _by_rest,
+    "POST /users/auth, HTTP Basic": _by_basic,
+    "POST /rpc users.auth": _by_rpc,
+}
+
+
+def _measure(
+    server: Service, asked: Sequence[Kind], ask: Ask, rounds: int
+) -> dict[str, list[float]]:
+    took: dict[str, list[float]] = {kind.title: [] for kind in asked}
+    order = list(enumerate(asked))
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    with closing(connection):
+        for turn in range(rounds):
+            # In another order each time: what was asked just before must not count.
+            random.shuffle(order)
+            for number, kind in order:
+                n = _accounts(number)[turn % _EACH]
+                name = (kind.name or username)(n)
+                started = perf_counter()
+                answer = ask(connection, name, kind.password)
+                took[kind.title].append(perf_counter() - started)
+                if "invalid password" not in answer:
+                    raise BenchError(f"{kind.title}: the answer is {answer[:300]}")
+    return took
+
+
+def _report(title: str, asked: Sequence[Kind], took: dict[str, list[float]]) -> None:
+    usual = median(took[asked[0].title])
+    print(f"\n{title}, refused\n\n| login | median | ratio |\n|---|---|---|")
+    for kind in asked:
+        middle = median(took[kind.title])
+        print(f"| {kind.title} | {middle * 1e3:.1f} ms | {middle / usual:.3f} |")
