@@ -1,15 +1,16 @@
 """Passwords: how they are kept, what imported hashes become, and what no hash can be made to do."""
 
 import asyncio
-import os
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 import pytest
+from argon2 import low_level
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt
 
 from app.domain.ports import Verdict
@@ -203,6 +204,48 @@ async def test_a_hash_that_breaks_the_library_is_a_wrong_password_and_no_fault(
     assert await hasher.verify(PASSWORD, odd) == WRONG
 
 
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The hashes that argon2 itself computes with, with our parameters."""
+    verified: list[bytes] = []
+
+    def verify(hash: bytes, *rest: Any) -> bool:
+        if OURS.fullmatch(hash.decode()):
+            verified.append(hash)
+        return verify_secret(hash, *rest)
+
+    verify_secret = low_level.verify_secret
+    monkeypatch.setattr(low_level, "verify_secret", verify)
+    return verified
+
+
+# Of these argon2 computes what they ask for, as of any hash that is weaker than ours.
+_AT_THEIR_OWN_COST = {
+    "argon2id truncated",
+    "argon2id of a version to come",
+    "argon2id with other parameters",
+}
+_AT_OURS = {
+    name: odd for name, odd in {**ODD, **_BREAKING}.items() if name not in _AT_THEIR_OWN_COST
+}
+
+
+@pytest.mark.parametrize("odd", _AT_OURS.values(), ids=_AT_OURS.keys())
+async def test_whatever_is_odd_about_a_hash_a_refusal_costs_one_of_ours(
+    hasher: Argon2Hasher, computed: list[bytes], odd: str | None
+) -> None:
+    await hasher.verify(PASSWORD, odd)
+    assert len(computed) == 1
+
+
+async def test_no_password_costs_one_of_ours_whatever_the_hash(
+    hasher: Argon2Hasher, computed: list[bytes]
+) -> None:
+    for hashed in (None, await hasher.hash(PASSWORD), *IMPORTED.values()):
+        await hasher.verify(None, hashed)
+    assert len(computed) == 2 + len(IMPORTED)
+
+
 async def test_an_odd_hash_is_a_failed_login_at_both_doors(hashing: Gateway) -> None:
     await hashing.sign_up("alice")
     found = {}
@@ -309,12 +352,12 @@ async def test_a_password_is_never_hashed_on_the_event_loop(hasher: Argon2Hasher
     await task
 
 
-async def test_no_more_passwords_are_hashed_at_once_than_there_are_cores(
-    hasher: Argon2Hasher,
-) -> None:
-    cores = os.cpu_count() or 1
+@pytest.mark.parametrize("cores", [1, 3])
+async def test_no_more_passwords_are_hashed_at_once_than_there_are_cores(cores: int) -> None:
+    hasher = Argon2Hasher(cores)
     before = threading.active_count()
-    tasks = [asyncio.ensure_future(hasher.hash(PASSWORD)) for _ in range(cores + 2)]
+    tasks = [asyncio.ensure_future(hasher.hash(PASSWORD)) for _ in range(cores + 3)]
     await asyncio.sleep(0)
-    assert threading.active_count() - before <= cores
+    assert threading.active_count() - before == cores
     await asyncio.gather(*tasks)
+    hasher.close()

@@ -121,6 +121,25 @@ async def test_no_parameter_or_envelope_gets_into_log_or_refusal(
     assert canary not in json_log.getvalue()
 
 
+@pytest.mark.parametrize("canary", [KEY, TOKEN], ids=["key", "token"])
+@pytest.mark.parametrize(
+    "around", ["/{}", "/users/{}", "/api/users/{}/keys", "/a{}b", "/users/x.{}"]
+)
+async def test_a_credential_in_a_path_gets_into_no_log(
+    standing: Gateway, log: io.StringIO, canary: str, around: str
+) -> None:
+    secrets = canary.replace(".", "-").split("-")[1:]
+    await standing.rest("GET", around.format(canary))
+    assert "request_id" in log.getvalue()
+    assert not [part for part in secrets if part in log.getvalue()]
+
+
+async def test_a_uuid_in_a_path_is_logged_whole(standing: Gateway, log: io.StringIO) -> None:
+    for uuid in ("0f8fad5b-d9cb-469f-a165-70867728950e", "0F8FAD5B-D9CB-469F-A165-70867728950E"):
+        await standing.rest("GET", f"/users/{uuid}", standing.admin_key)
+        assert f"/users/{uuid}" in log.getvalue()
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_no_member_or_query_gets_into_log_or_refusal(
     standing: Gateway, json_log: io.StringIO, route: Route

@@ -496,6 +496,23 @@ async def test_after_a_rotation_both_keys_are_published_until_the_old_tokens_end
     assert await published() == {kid}
 
 
+@pytest.mark.parametrize("seen_before", [True, False])
+async def test_a_retired_key_lets_nobody_in_once_its_last_tokens_have_ended(
+    gateway: Gateway, forger: Forge, tmp_path: Path, seen_before: bool
+) -> None:
+    await SigningKeyFile(tmp_path, gateway.clock).rotate(gateway.services.store)
+    gateway.clock.turn(SESSION_MAX - timedelta(days=6))
+    # A thief of the old key writes the end that he likes; his session is a live one of today.
+    session = Forge(await gateway.log_in("alice"), forger.key).claims["sid"]
+    ends = int(gateway.clock.now().timestamp()) + 100 * 86400
+    token = forger.token(claims={"sid": session, "exp": ends})
+    gateway.clock.turn(timedelta(days=6) - timedelta(minutes=2))
+    if seen_before:
+        assert await answers(gateway, token) == {LET_IN}
+    gateway.clock.turn(timedelta(minutes=2))
+    assert await answers(gateway, token) == {REFUSED}
+
+
 async def test_what_is_published_holds_nothing_private(standing: Standing) -> None:
     gateway, _ = standing
     (key,) = (await gateway.rest("GET", "/.well-known/jwks.json")).json()["keys"]
