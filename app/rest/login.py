@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Literal, NotRequired
 from urllib.parse import parse_qsl
 
-from app.domain.errors import Flaw, InvalidInput
+from app.domain.errors import Flaw, InvalidInput, PayloadTooLarge
 from app.rest.door import Ask, parse_json
 from app.usecases.login import Authenticate
 from app.usecases.views import Login
@@ -17,6 +17,8 @@ from app.wire.schemas import Schemas
 FORM = "application/x-www-form-urlencoded"
 # RFC 6749 section 4.3.2, and what clients add to it; only two of them matter here.
 _FORM_NAMES = {"grant_type", "username", "password", "scope", "client_id", "client_secret"}
+# Ten times what the longest name and password take; reading one costs more than reading JSON.
+FORM_MAX = 64 * 1024
 _BASIC = re.compile(r"basic(?: +(.*))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -73,6 +75,8 @@ async def read_login(ask: Ask) -> tuple[dict[str, Any], bool]:
 
 
 def _read_form(body: bytes) -> dict[str, Any]:
+    if len(body) > FORM_MAX:
+        raise PayloadTooLarge(FORM_MAX)
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict"

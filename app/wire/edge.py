@@ -38,10 +38,11 @@ _CHOSEN = {
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 # An access key or a token that somebody put into a path, or sends as the name of a request; what
-# goes on as a uuid does is none.
+# goes on as a uuid does is none. A token is looked for from where one can begin, and never twice: a
+# path may have 64 kB.
 _SECRETS = re.compile(
     r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}(?![0-9A-Fa-f]{4}(?![A-Za-z0-9]))"
-    r"|[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43,}"
+    r"|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]{43,}+"
 )
 _SECRET_MIN = 36
 _LOG = structlog.get_logger("gatehouse.http")

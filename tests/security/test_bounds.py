@@ -4,14 +4,17 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.types import Message, Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from app.domain.errors import Overloaded
 from app.domain.names import Username
 from app.domain.passwords import presented_password
+from app.rest.login import FORM, FORM_MAX
 from app.security.ids import worker_number
 from app.security.passwords import Argon2Hasher
-from app.wire.edge import Refusals
+from app.wire.edge import Edge, EdgeRules, Refusals
 from app.wire.http import Context
 from app.wire.json import CONTAINERS_MAX, parse
 from tests.gateway import Gateway
@@ -32,6 +35,30 @@ def test_half_width_letters_may_be_twice_as_many_before_mapping() -> None:
     found = Username.find("\uff76\uff9e" * 16)
     assert found is not None
     assert found.value == "\u30ac" * 16
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "a-", "a.b.", f"a.b.{'c' * 42}/", "ABCDEFGH-"])
+async def test_a_path_is_searched_for_secrets_once_however_it_looks(piece: str) -> None:
+    """To begin anew at each of its characters would take an hour."""
+
+    async def ignore(*_: object) -> None:
+        return
+
+    path = "/" + piece * (1024 * 1024 // len(piece))
+    edge = Edge(ignore, rules=EdgeRules(), new_id=lambda: "id", metrics=CollectorRegistry())
+    scope = {"type": "http", "method": "GET", "headers": [], "raw_path": path.encode()}
+    with capture_logs() as log:
+        await edge(scope, ignore, ignore)  # type: ignore[arg-type]
+    assert log[0]["path"] == path
+
+
+async def test_a_login_form_is_smaller_than_other_bodies(door: Gateway) -> None:
+    """To undo so many escapes takes longer than to hash a password."""
+    form = {b"Content-Type": FORM.encode()}
+    for body, status in ((b"%41" * (FORM_MAX // 3 - 20), 401), (b"%41" * FORM_MAX, 413)):
+        sent = b"username=alice&password=" + body
+        response = await door.client.post("/users/auth", content=sent, headers=form)
+        assert response.status_code == status
 
 
 def test_json_of_more_arrays_and_objects_than_any_request_needs_is_refused() -> None:
