@@ -44,7 +44,8 @@ _SECRETS = re.compile(
     r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}(?![0-9A-Fa-f]{4}(?![A-Za-z0-9]))"
     r"|(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++\.[A-Za-z0-9_-]{43,}+"
 )
-_SECRET_MIN = 36
+# An access key has no more, a token more.
+_SECRET_MIN = 32
 _LOG = structlog.get_logger("gatehouse.http")
 
 
