@@ -43,6 +43,14 @@ pictures: .venv/.dev  ## take the README's pictures anew (needs Chromium and png
 bench: .venv/.dev  ## measure what docs/benchmarks.md shows, and write it anew (up to 20 minutes)
 	@$(BIN)/python -m bench --docs
 
+.PHONY: fuzz
+fuzz: .venv/.dev .venv-fuzz/.done  ## send what nobody thought of, to both doors and the parser (FUZZ_SECONDS)
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-300} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-500} REQUIRE_SERVICES=1 \
+		$(BIN)/pytest -q -s tests/hostile
+	@mkdir -p build/envelopes
+	@.venv-fuzz/bin/python -m tests.hostile.fuzz_envelope build/envelopes tests/hostile/envelopes \
+		-max_total_time=$${FUZZ_SECONDS:-300} -artifact_prefix=build/envelopes/
+
 .PHONY: model
 model: .venv/.dev  ## walk at random through real servers, and compare (MODEL_STEPS, MODEL_SEED)
 	@MODEL_STEPS=$${MODEL_STEPS:-2000} REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/model
@@ -99,11 +107,12 @@ check-docker: .venv/.dev
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --quiet \
 	--custom-compile-command "make lock"
 # The tools that have an environment of their own, each after its group in pyproject.toml.
-TOOLS := docs clients
+TOOLS := docs clients fuzz
 LOCKS := runtime dev $(TOOLS)
 ASKS_runtime := pyproject.toml --group install
 ASKS_dev := pyproject.toml --group dev --constraint requirements/runtime.txt
 $(foreach tool,$(TOOLS),$(eval ASKS_$(tool) := --group $(tool)))
+ASKS_fuzz += --constraint requirements/runtime.txt
 
 # uv keeps the pins it finds in its output file; `make lock UPGRADE=1` moves them all.
 .PHONY: lock
