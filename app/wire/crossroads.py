@@ -38,7 +38,7 @@ class Crossroads:
 
     def at_once(self, scope: Scope, context: Context, body: bytes) -> bytes | None:
         """What the endpoint at this path says at once, if it does."""
-        endpoint = None if b"%" in scope["raw_path"] else self._prompt.get(scope["path"])
+        endpoint = None if b"%" in scope.get("raw_path", b"") else self._prompt.get(scope["path"])
         return None if endpoint is None else endpoint.at_once(scope, context, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

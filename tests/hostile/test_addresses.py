@@ -78,3 +78,11 @@ def test_an_odd_field_is_refused_or_says_nothing(server: Server, name: str) -> N
             assert_contract(reply, 200, 400, 415)
     log = server.log.until('"serving"')
     assert all(json.loads(line)["event"] != "forged" for line in log.splitlines())
+
+
+def test_a_slash_in_disguise_leads_nowhere_even_where_an_answer_is_ready(server: Server) -> None:
+    known = f"X-Access-Token: {server.admin_key}"
+    for _ in range(2):
+        assert ask(server, "GET /users/@self", known, "Connection: keep-alive").status == 200
+    reply = ask(server, "GET /users%2F@self", known, "Connection: keep-alive")
+    assert (reply.status, reply.value["code"]) == (404, "not-found")
