@@ -20,6 +20,8 @@ function init(args)
       length = file:read("*n")
    end
    file:close()
+   -- Not always from the first on: who asked a moment ago may meet a throttle.
+   last = os.time() * 7919 % #requests
    local pause = tonumber(args[3])
    if pause > 0 then
       delay = function() return pause end
