@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import structlog
 
-# A worker that has not ended so long after it was told to is killed.
+# A worker that has not ended so long after it was told to, or lost its parent, is killed.
 STOP_SECONDS = 14.0
 # A worker that ends sooner than this would be started over and over.
 SHORT_LIFE = 1.0
@@ -80,6 +80,8 @@ class Workers:
     def _outlive_no_parent(self) -> None:
         os.read(self._life, 1)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _stop(self, *_: object) -> None:
         if not self._stopping:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -33,8 +35,7 @@ def call(server: Server, method: str, auth: str | None = None, **params: Any) ->
     return httpx.post(url, json=body, timeout=30, trust_env=False).json()
 
 
-def workers(server: Server) -> set[int]:
-    pid = server.process.pid
+def workers(pid: int) -> set[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return set(map(int, children))
 
@@ -77,20 +78,20 @@ def test_whichever_worker_is_asked_knows_what_another_did(
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     with serving(tmp_path, GATEHOUSE_WORKERS="2") as server:
-        eventually(lambda: len(workers(server)) == 2)
-        (killed, spared) = workers(server)
+        eventually(lambda: len(workers(server.process.pid)) == 2)
+        (killed, spared) = workers(server.process.pid)
         os.kill(killed, signal.SIGKILL)
-        eventually(lambda: len(workers(server) - {killed}) == 2)
-        assert spared in workers(server)
+        eventually(lambda: len(workers(server.process.pid) - {killed}) == 2)
+        assert spared in workers(server.process.pid)
         assert f'"pid":{killed}' in server.log.until("a worker ended")
         eventually(lambda: answers(server))
 
 
 def test_sigterm_ends_all_of_them_with_status_zero(tmp_path: Path) -> None:
     with serving(tmp_path, GATEHOUSE_WORKERS="3") as server:
-        eventually(lambda: len(workers(server)) == 3)
+        eventually(lambda: len(workers(server.process.pid)) == 3)
         eventually(lambda: answers(server))
-        children = workers(server)
+        children = workers(server.process.pid)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=15) == 0
         assert all(map(is_gone, children))
@@ -98,9 +99,9 @@ def test_sigterm_ends_all_of_them_with_status_zero(tmp_path: Path) -> None:
 
 def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
     with serving(tmp_path, GATEHOUSE_WORKERS="2") as server:
-        eventually(lambda: len(workers(server)) == 2)
+        eventually(lambda: len(workers(server.process.pid)) == 2)
         eventually(lambda: answers(server))
-        children = workers(server)
+        children = workers(server.process.pid)
         server.process.kill()
         eventually(lambda: all(map(is_gone, children)))
 
@@ -118,3 +119,23 @@ def test_the_metrics_are_those_of_all_workers(tmp_path: Path) -> None:
             if line.startswith(counted)
         )
         assert line.endswith(" 40.0")
+
+
+def test_a_worker_that_does_not_heed_sigterm_ends_all_the_same() -> None:
+    stubborn = (
+        "import signal, time, app.workers as workers\n"
+        "def work():\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    print('at work', flush=True)\n"
+        "    time.sleep(60)\n"
+        "workers.STOP_SECONDS = 0.2\n"
+        "workers.Workers(1, work).keep()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", stubborn], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        (worker,) = workers(parent.pid)
+        parent.kill()
+        eventually(lambda: is_gone(worker))
