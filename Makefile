@@ -29,7 +29,7 @@ serve: .venv/.app  ## start the service
 
 .PHONY: test
 test: .venv/.dev  ## run every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: clients
 clients: .venv/.dev  ## let generated clients use a server, and show what they do

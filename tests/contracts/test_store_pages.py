@@ -11,6 +11,7 @@ from app.domain.users import Listed, Position, Sort, SortKey, Status, User, User
 from app.usecases.paging import position_of
 from tests.contracts.rows import add, new_user, save
 from tests.fakes.memory import listed
+from tests.ids import named
 
 pytestmark = pytest.mark.anyio
 
@@ -205,7 +206,7 @@ async def test_all_conditions_together_choose_whom_they_all_allow(store: Store) 
         ("zoe@example.com delta", set()),
         ("deltazoe", set()),
     ],
-    ids=ascii,
+    ids=named,
 )
 async def test_text_is_a_literal_part_of_the_name_or_the_address(
     store: Store, text: str, found: set[str]

@@ -18,6 +18,7 @@ from app.usecases.paging import cursor_after, read_cursor
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
 from tests.fakes.services import account, as_user, do, sign_up, with_key
+from tests.ids import named
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +119,7 @@ async def test_a_list_is_by_uuid_and_shows_the_members_of_the_contract(
         ({"q": "\\"}, set()),
         ({"q": "example", "admin": False}, {"alpha", "张三李四"}),
     ],
-    ids=str,
+    ids=named,
 )
 async def test_a_filter_chooses(
     services: Services, members: dict[str, Any], found: set[str]
