@@ -19,10 +19,13 @@ from app.domain.ports import Transaction
 from app.storage import snapshots
 from app.storage.constraints import is_passing, sqlstate
 from app.storage.errors import StoreError
+from app.storage.lookups import Lookups
 from app.storage.migrations import Steps, perform, require_current, to_head
 from app.storage.notes import Notes
+from app.storage.prepared import Foreseen, Question, SecondQuery
+from app.storage.recent import Recent
 from app.storage.snapshots import Snapshots
-from app.storage.unit_of_work import OneQuery, SecondQuery, SqlTransaction
+from app.storage.unit_of_work import OneQuery, RecentTransaction, SqlTransaction
 
 T = TypeVar("T")
 
@@ -143,23 +146,47 @@ class PostgresStore:
         self._snapshot = engine.execution_options(isolation_level="REPEATABLE READ")
         self._serializable = engine.execution_options(isolation_level="SERIALIZABLE")
         self._snapshots = Snapshots(engine)
+        self._recent = Recent()
+        self._lookups = Lookups(engine)
         snapshots.watch(engine)
         self._notes = Notes(self._write_notes)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`; its one query needs no transaction, which would be two more round trips."""
-
-        def once(connection: Connection) -> T:
-            return work(SqlTransaction(cast("Connection", OneQuery(connection))))
-
+        look = self._look()
         try:
-            return await self._read(self._each_alone, once)
+            return await self._foresee(look, work)
+        except SecondQuery:
+            pass
+        try:
+            alone = self._each_alone
+            return await self._read(alone, lambda c: work(look(cast("Connection", OneQuery(c)))))
         except SecondQuery:
             return await self.scan(work)
 
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot."""
-        return await self._read(self._snapshot, lambda c: work(SqlTransaction(c)))
+        look = self._look()
+        return await self._read(self._snapshot, lambda c: work(look(c)))
+
+    def _look(self) -> Callable[[Connection], SqlTransaction]:
+        """What makes a transaction that reads, with credentials of the last moments at hand."""
+        version = self.version()
+        if version is None:
+            return SqlTransaction
+        recent = self._recent.at(version)
+        return lambda connection: RecentTransaction(connection, recent)
+
+    async def _foresee(
+        self, look: Callable[[Connection], SqlTransaction], work: Callable[[Transaction], T]
+    ) -> T:
+        """Run `work` that asks one prepared query or none. Raises SecondQuery for any other."""
+        dialect = self._engine.dialect
+        try:
+            return work(look(cast("Connection", Foreseen(dialect))))
+        except Question as question:
+            rows = await self._lookups.rows(question)
+            return work(look(cast("Connection", Foreseen(dialect, question, rows))))
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` as if alone, commit, and wait until nobody relies on what was before."""
@@ -193,6 +220,7 @@ class PostgresStore:
         """Finish what is under way and let go of the connections."""
         await self._notes.flush()
         await self._snapshots.close()
+        await self._lookups.close()
         await self._engine.dispose()
 
     async def _read(self, engine: AsyncEngine, run: Callable[[Connection], T]) -> T:

@@ -1,9 +1,9 @@
 """Queries of the hottest paths, run past SQLAlchemy's own machinery."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 
@@ -25,9 +25,9 @@ class Prepared:
 
     def all(self, connection: Connection, **values: Any) -> Sequence[Any]:
         """All rows, as tuples. Raises as SQLAlchemy does."""
-        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection)
-        statement, names, fixed = compiled
-        parameters = tuple(values[name] if name in values else fixed[name] for name in names)
+        statement, parameters = self._filled(connection.dialect, values)
+        if isinstance(connection, Foreseen):
+            return connection.rows(statement, parameters)
         cursor: DBAPICursor = connection.connection.cursor()
         try:
             cursor.execute(statement, parameters)
@@ -38,10 +38,52 @@ class Prepared:
         finally:
             cursor.close()
 
-    def _compile(self, connection: Connection) -> tuple[str, list[str], dict[str, Any]]:
-        compiled = self._query.compile(dialect=connection.dialect)
+    def _filled(self, dialect: Dialect, values: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """The statement, and its parameters in their order."""
+        statement, names, fixed = self._compiled.get(dialect.name) or self._compile(dialect)
+        return statement, tuple(values[name] if name in values else fixed[name] for name in names)
+
+    def _compile(self, dialect: Dialect) -> tuple[str, list[str], dict[str, Any]]:
+        compiled = self._query.compile(dialect=dialect)
         # What the dialect adds itself has a value already.
         fixed = {name: value for name, value in compiled.params.items() if value is not None}
         prepared = (str(compiled), list(compiled.positiontup or ()), fixed)
-        self._compiled[connection.dialect.name] = prepared
+        self._compiled[dialect.name] = prepared
         return prepared
+
+
+class Question(Exception):
+    """The work needs the rows of a prepared query that nobody has asked for yet."""
+
+    def __init__(self, statement: str, parameters: tuple[Any, ...]) -> None:
+        super().__init__(statement)
+        self.statement = statement
+        self.parameters = parameters
+
+
+class Foreseen:
+    """In the place of a connection: it has the answer to one prepared query, or none.
+
+    Work is a plain function of what it reads. Done once, it raises the Question it would ask;
+    done again with the answer, it comes to its end, without any connection of SQLAlchemy's.
+    """
+
+    def __init__(self, dialect: Dialect, asked: Question | None = None, rows: Any = ()) -> None:
+        self.dialect = dialect
+        self._asked = asked
+        self._rows = rows
+
+    def rows(self, statement: str, parameters: tuple[Any, ...]) -> Sequence[Any]:
+        """The rows. Raises Question where they are not known, SecondQuery at another one."""
+        if self._asked is None:
+            raise Question(statement, parameters)
+        if (statement, parameters) != (self._asked.statement, self._asked.parameters):
+            raise SecondQuery
+        return cast("Sequence[Any]", self._rows)
+
+    def __getattr__(self, name: str) -> Any:
+        raise SecondQuery
+
+
+class SecondQuery(Exception):
+    """The work takes more than one query, or one of another kind."""

@@ -6,6 +6,7 @@ no use case has to remember what it makes stale.
 """
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -34,24 +35,44 @@ class Recent:
             self._answers.clear()
             self._version = version
 
+    def at(self, version: object) -> "RecentAt":
+        """The answers of `version`, for as long as it is the present one."""
+        self.is_of(version)
+        return RecentAt(self, version)
+
+    def find(self, version: object, question: Hashable) -> Any:
+        """The answer that is at hand, if it is of `version`."""
+        return self._answers.get(question) if version == self._version else None
+
+    def keep(self, version: object, question: Hashable, answer: object) -> None:
+        """Keep an answer that is of `version` or later."""
+        if version != self._version:
+            return
+        if len(self._answers) >= self._most:
+            # The oldest goes; what is still in use is back after one query.
+            del self._answers[next(iter(self._answers))]
+        self._answers[question] = answer
+
+
+@dataclass(frozen=True, slots=True)
+class RecentAt:
+    """What was read lately, for a transaction that began when the store had this version."""
+
+    recent: Recent
+    version: object
+
     def answer(self, question: Hashable, ask: Callable[[], T | None]) -> T | None:
         """The answer that is at hand, else that of `ask`, which is kept if it is one."""
-        found: T | None = self._answers.get(question)
-        if found is not None:
-            return found
-        found = ask()
-        if found is not None:
-            if len(self._answers) >= self._most:
-                # The oldest goes; what is still in use is back after one query.
-                del self._answers[next(iter(self._answers))]
-            self._answers[question] = found
+        found: T | None = self.recent.find(self.version, question)
+        if found is None and (found := ask()) is not None:
+            self.recent.keep(self.version, question, found)
         return found
 
 
 class RecentSessions(SessionTable):
     """Sessions, with those of the last moments at hand."""
 
-    def __init__(self, connection: Connection, recent: Recent) -> None:
+    def __init__(self, connection: Connection, recent: RecentAt) -> None:
         super().__init__(connection)
         self._recent = recent
 
@@ -63,7 +84,7 @@ class RecentSessions(SessionTable):
 class RecentKeys(KeyTable):
     """Access keys, with those of the last moments at hand."""
 
-    def __init__(self, connection: Connection, recent: Recent) -> None:
+    def __init__(self, connection: Connection, recent: RecentAt) -> None:
         super().__init__(connection)
         self._recent = recent
 

@@ -67,7 +67,7 @@ class Snapshots:
         try:
             async with asyncio.timeout(PATIENCE):
                 if self._connection is None:
-                    self._connection = await self._connect()
+                    self._connection = await connect(self._engine)
                 self._version = await self._connection.fetchval(_SNAPSHOT)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             _LOG.warning("The state of the store is not known: %s", error or type(error).__name__)
@@ -76,11 +76,6 @@ class Snapshots:
             self._until, self._renew_at = asked + LEASE, asked + RENEWED_AFTER
         finally:
             self._asking = None
-
-    async def _connect(self) -> Any:
-        # One of the engine's own making, beside its pool.
-        _, options = self._engine.dialect.create_connect_args(self._engine.url)
-        return await asyncpg.connect(**options, statement_cache_size=10)
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
@@ -94,6 +89,12 @@ class Snapshots:
             with suppress(asyncio.CancelledError):
                 await self._asking
         self._let_go()
+
+
+async def connect(engine: AsyncEngine) -> Any:
+    """A connection of the engine's own making, beside its pool and without SQLAlchemy."""
+    _, options = engine.dialect.create_connect_args(engine.url)
+    return await asyncpg.connect(**options)
 
 
 async def outlast() -> None:

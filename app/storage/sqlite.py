@@ -28,12 +28,12 @@ from app.storage.migrations import (
     to_head,
 )
 from app.storage.notes import Notes
+from app.storage.prepared import SecondQuery
 from app.storage.recent import Recent
 from app.storage.unit_of_work import (
     OneLook,
     OneQuery,
     RecentTransaction,
-    SecondQuery,
     SqlTransaction,
 )
 
@@ -220,9 +220,8 @@ class LoopReader:
             return work(OneLook(cast("Connection", OneQuery(connection))))
         for _ in range(ATTEMPTS):
             version = self.version()
-            self._recent.is_of(version)
             try:
-                result = work(RecentTransaction(connection, self._recent))
+                result = work(RecentTransaction(connection, self._recent.at(version)))
             except OperationalError:
                 raise
             except Exception:

@@ -9,7 +9,8 @@ from app.storage.attempts import AttemptsTable
 from app.storage.audit import AuditTable
 from app.storage.credentials import KeyTable, SessionTable, SigningKeyTable
 from app.storage.names import NameTable
-from app.storage.recent import Recent, RecentKeys, RecentSessions
+from app.storage.prepared import SecondQuery
+from app.storage.recent import RecentAt, RecentKeys, RecentSessions
 from app.storage.registry import GuildTable, ServerTable
 from app.storage.users import UserTable
 
@@ -61,7 +62,7 @@ class SqlTransaction:
 class RecentTransaction(SqlTransaction):
     """The same, with what was read of credentials lately at hand."""
 
-    recent: Recent
+    recent: RecentAt
 
     @property
     def sessions(self) -> SessionTable:
@@ -85,10 +86,6 @@ class OneQuery:
             raise SecondQuery
         self._asked = True
         return getattr(self._connection, name)
-
-
-class SecondQuery(Exception):
-    """The work takes more than one query."""
 
 
 class OneLook(SqlTransaction):

@@ -152,7 +152,7 @@ async def test_a_refusal_out_of_a_view_of_no_moment_is_not_passed_on(
 
 
 def test_no_more_is_kept_than_the_bound() -> None:
-    few = Recent(most=3)
+    few = Recent(most=3).at(1)
     asked: list[int] = []
 
     def ask(number: int) -> Callable[[], str]:
@@ -169,10 +169,26 @@ def test_no_more_is_kept_than_the_bound() -> None:
 
 def test_nothing_is_kept_of_what_was_not_found() -> None:
     """So nobody can fill the memory with inventions."""
-    one = Recent(most=1)
+    one = Recent(most=1).at(1)
     one.answer("known", lambda: "answer")
     assert one.answer("invented", lambda: None) is None
     assert one.answer("known", lambda: "asked again") == "answer"
+
+
+def test_what_was_read_before_the_version_moved_on_is_neither_kept_nor_told() -> None:
+    recent = Recent()
+    before = recent.at(1)
+    before.answer("known", lambda: "old")
+
+    def overtaken() -> str:
+        recent.is_of(2)
+        return "late"
+
+    assert before.answer("late", overtaken) == "late"
+    assert before.answer("known", lambda: "asked again") == "asked again"
+    now = recent.at(2)
+    assert now.answer("late", lambda: "new") == "new"
+    assert now.answer("known", lambda: "new") == "new"
 
 
 async def test_a_reader_that_rests_keeps_no_part_of_the_log(

@@ -1,0 +1,105 @@
+"""On PostgreSQL: what takes one prepared query, and credentials of the last moments."""
+
+from functools import partial
+
+import anyio
+import pytest
+from sqlalchemy import event
+
+from app.domain.errors import Overloaded
+from app.domain.ports import Transaction
+from app.domain.users import Sort, User, UserFilter
+from app.storage import lookups
+from app.storage.postgres import PostgresStore, postgres_engine
+from tests.contracts.rows import add_users, session
+from tests.contracts.test_snapshots import another, known
+from tests.fakes.ports import START
+
+__all__ = ["another"]
+pytestmark = pytest.mark.anyio
+
+
+def is_free(tx: Transaction) -> bool:
+    return not tx.names.is_taken("nobody", START)
+
+
+def count_uses(store: PostgresStore, uses: list[None]) -> None:
+    event.listen(store._engine.sync_engine, "checkout", lambda *_: uses.append(None))
+
+
+async def test_one_prepared_query_takes_no_connection_of_the_pool(postgres: PostgresStore) -> None:
+    uses: list[None] = []
+    count_uses(postgres, uses)
+    assert await postgres.read(is_free)
+    assert not uses
+
+
+async def test_neither_does_one_beside_a_credential_that_is_at_hand(
+    postgres: PostgresStore,
+) -> None:
+    (user,) = await add_users(postgres, 1)
+    ours = session("ours", user)
+    await postgres.write(lambda tx: tx.sessions.add(ours))
+
+    def page(tx: Transaction) -> object:
+        found = tx.sessions.with_owner(ours.id)
+        return found, tx.users.page(UserFilter(), Sort(), None, 10)
+
+    uses: list[None] = []
+    count_uses(postgres, uses)
+    with anyio.fail_after(20):
+        while True:
+            await known(postgres)
+            uses.clear()
+            found = await postgres.read(page)
+            if not uses:
+                break
+    assert found == await postgres.scan(page)
+
+
+async def test_more_at_once_than_there_are_connections_are_all_answered(
+    postgres: PostgresStore,
+) -> None:
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await postgres.read(is_free))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10 * lookups.CONNECTIONS):
+            group.start_soon(ask)
+    assert answers == [True] * 10 * lookups.CONNECTIONS
+
+
+async def test_nobody_finds_a_session_whose_end_was_told_by_another(
+    postgres: PostgresStore, another: PostgresStore
+) -> None:
+    (user,) = await add_users(postgres, 1)
+    for number in range(20):
+        id = f"session {number}"
+        find, end = partial(find_session, id), partial(end_session, user, id)
+        await postgres.write(partial(add_session, user, id))
+        await known(another)
+        assert await another.read(find) is not None
+        assert await another.read(find) is not None
+        await postgres.write(end)
+        assert await another.read(find) is None
+
+
+def add_session(user: User, id: str, tx: Transaction) -> None:
+    tx.sessions.add(session(id, user))
+
+
+def find_session(id: str, tx: Transaction) -> object:
+    return tx.sessions.with_owner(id)
+
+
+def end_session(user: User, id: str, tx: Transaction) -> None:
+    tx.sessions.end(user.id, only=id)
+
+
+async def test_a_server_that_is_not_there_is_overloaded() -> None:
+    store = PostgresStore(postgres_engine("postgresql://127.0.0.1:1/nowhere"))
+    with pytest.raises(Overloaded):
+        await store.read(is_free)
+    await store.close()
