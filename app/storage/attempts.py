@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from app.domain.throttling import Attempts
 from app.storage.inserts import insert_or_replace
@@ -11,6 +11,14 @@ from app.storage.tables import AttemptsRow, metadata
 
 _ATTEMPTS = metadata.tables[AttemptsRow.__tablename__]
 _COLUMN = _ATTEMPTS.c
+# Made once: making a query costs SQLAlchemy more than running it.
+_OF = select(_ATTEMPTS).where(
+    _COLUMN.subject == bindparam("of"), _COLUMN.place.in_(bindparam("places", expanding=True))
+)
+_CLEAR = delete(_ATTEMPTS).where(
+    _COLUMN.subject == bindparam("of"),
+    or_(_COLUMN.place == bindparam("at"), _COLUMN.familiar_until <= bindparam("now")),
+)
 
 
 class AttemptsTable:
@@ -20,20 +28,15 @@ class AttemptsTable:
         self._connection = connection
 
     def of(self, subject: int, *places: str) -> Sequence[Attempts]:
-        query = select(_ATTEMPTS).where(_COLUMN.subject == subject, _COLUMN.place.in_(places))
-        return [Attempts(*row) for row in self._connection.execute(query)]
+        rows = self._connection.execute(_OF, {"of": subject, "places": places})
+        return [Attempts(*row) for row in rows]
 
     def put(self, attempts: Attempts) -> None:
         row = {column.name: getattr(attempts, column.name) for column in _COLUMN}
         insert_or_replace(self._connection, _ATTEMPTS, row)
 
     def clear(self, subject: int, place: str, now: datetime) -> None:
-        self._connection.execute(
-            delete(_ATTEMPTS).where(
-                _COLUMN.subject == subject,
-                or_(_COLUMN.place == place, _COLUMN.familiar_until <= now),
-            )
-        )
+        self._connection.execute(_CLEAR, {"of": subject, "at": place, "now": now})
 
     def forgive(self, subject: int) -> bool:
         found = self._connection.execute(

@@ -29,6 +29,10 @@ def _with_owner(table: Table) -> Select[Any]:
 # Made once: making a query costs SQLAlchemy more than running it.
 _SESSION_WITH_OWNER = _with_owner(_SESSIONS)
 _KEY_WITH_OWNER = _with_owner(_KEYS)
+_ADD_SESSION = insert(_SESSIONS)
+_END_EXPIRED = delete(_SESSIONS).where(
+    _SESSIONS.c.user_id == bindparam("of"), _SESSIONS.c.expires_at <= bindparam("now")
+)
 
 
 class SessionTable:
@@ -38,7 +42,7 @@ class SessionTable:
         self._connection = connection
 
     def add(self, session: Session) -> None:
-        self._connection.execute(insert(_SESSIONS).values(_values(_SESSIONS, session)))
+        self._connection.execute(_ADD_SESSION, _values(_SESSIONS, session))
 
     def with_owner(self, session_id: str) -> tuple[Session, User] | None:
         row = self._connection.execute(_SESSION_WITH_OWNER, {"key": session_id}).one_or_none()
@@ -67,9 +71,7 @@ class SessionTable:
         return self._connection.execute(query).rowcount
 
     def end_expired(self, user_id: int, now: datetime) -> None:
-        self._connection.execute(
-            delete(_SESSIONS).where(_SESSIONS.c.user_id == user_id, _SESSIONS.c.expires_at <= now)
-        )
+        self._connection.execute(_END_EXPIRED, {"of": user_id, "now": now})
 
     def _set(self, session_id: str, **values: datetime) -> None:
         self._connection.execute(

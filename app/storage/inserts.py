@@ -1,6 +1,10 @@
-"""Inserts that know what to do when the row is there already."""
+"""Inserts that know what to do when the row is there already.
+
+Statements are made once: making one costs SQLAlchemy more than running it.
+"""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -9,18 +13,31 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert `row`; False where another with the same unique values stands there."""
-    query = _insert(connection)(table).values(**row).on_conflict_do_nothing()
-    return bool(connection.execute(query).rowcount)
+    return bool(connection.execute(_unless_there(_is_postgresql(connection), table), row).rowcount)
 
 
 def insert_or_replace(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert `row` in the place of one with the same primary key, if there is one."""
+    """Insert `row`, a whole one, in the place of one with the same primary key, if there is one."""
+    connection.execute(_in_place(_is_postgresql(connection), table), row)
+
+
+@cache
+def _unless_there(is_postgresql: bool, table: Table) -> Any:
+    return _insert(is_postgresql, table).on_conflict_do_nothing()
+
+
+@cache
+def _in_place(is_postgresql: bool, table: Table) -> Any:
+    query = _insert(is_postgresql, table)
     key = [column.name for column in table.primary_key]
-    others = {name: value for name, value in row.items() if name not in key}
-    query = _insert(connection)(table).values(**row)
-    connection.execute(query.on_conflict_do_update(index_elements=key, set_=others))
+    others = {name: query.excluded[name] for name in table.c.keys() if name not in key}  # noqa: SIM118
+    return query.on_conflict_do_update(index_elements=key, set_=others)
 
 
-def _insert(connection: Connection) -> Any:
+def _insert(is_postgresql: bool, table: Table) -> Any:
     """An insert as the dialect writes it, with what it does about a conflict."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
+    return (postgresql if is_postgresql else sqlite).insert(table)
+
+
+def _is_postgresql(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.storage.prepared import Question, SecondQuery
@@ -29,18 +28,21 @@ class Lookups:
 
     async def rows(self, question: Question) -> Sequence[Any]:
         """The rows. Raises SecondQuery where the question has to be asked in the usual way."""
-        try:
-            async with asyncio.timeout(PATIENCE), self._free:
+        async with self._free:
+            try:
                 connection = self._idle.pop() if self._idle else await connect(self._engine)
                 try:
-                    found = await connection.fetch(question.statement, *question.parameters)
+                    found: Sequence[Any] = await connection.fetch(
+                        question.statement, *question.parameters, timeout=PATIENCE
+                    )
                 except BaseException:
                     connection.terminate()
                     raise
-                self._idle.append(connection)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            raise SecondQuery from None
-        return found  # type: ignore[no-any-return]
+            # asyncpg has errors of several families for a lost connection.
+            except Exception:
+                raise SecondQuery from None
+            self._idle.append(connection)
+        return found
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -7,7 +7,6 @@ its commit and before it answers, until every lease given before has ended.
 
 import asyncio
 import logging
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -69,8 +68,11 @@ class Snapshots:
                 if self._connection is None:
                     self._connection = await connect(self._engine)
                 self._version = await self._connection.fetchval(_SNAPSHOT)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            _LOG.warning("The state of the store is not known: %s", error or type(error).__name__)
+        # asyncpg has errors of several families for a lost connection.
+        except Exception as error:
+            _LOG.warning(
+                "The state of the store is not known: %s", str(error) or type(error).__name__
+            )
             self._let_go()
         else:
             self._until, self._renew_at = asked + LEASE, asked + RENEWED_AFTER
@@ -85,9 +87,8 @@ class Snapshots:
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:
-            self._asking.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._asking
+            # To cancel it would leave a connection half made.
+            await self._asking
         self._let_go()
 
 

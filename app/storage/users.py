@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
+    bindparam,
     exists,
     func,
     insert,
@@ -34,6 +34,12 @@ from app.storage.tables import UserRow, metadata
 _USERS = metadata.tables[UserRow.__tablename__]
 _COLUMN = _USERS.c
 USER_COLUMNS = tuple(column for column in _COLUMN if column is not _COLUMN.email_key)
+# Made once: making a query costs SQLAlchemy more than running it.
+_BY = {
+    column.name: select(*USER_COLUMNS).where(column == bindparam("key"))
+    for column in (_COLUMN.id, _COLUMN.uuid, _COLUMN.username)
+}
+_ADD = insert(_USERS)
 
 
 def user_of(row: Row[Any]) -> User:
@@ -49,11 +55,11 @@ class UserTable:
 
     def find(self, ref: AccountRef) -> User | None:
         if ref.uuid is not None:
-            return self._one(_COLUMN.uuid == ref.uuid)
-        return self._one(_COLUMN.id == ref.id)
+            return self._one("uuid", ref.uuid)
+        return self._one("id", ref.id)
 
     def by_username(self, username: str) -> User | None:
-        return self._one(_COLUMN.username == username)
+        return self._one("username", username)
 
     def add(self, new: NewUser) -> User:
         values = {
@@ -69,7 +75,7 @@ class UserTable:
             "version": 1,
         }
         with _refusals(new.username, new.email):
-            self._connection.execute(insert(_USERS).values(values))
+            self._connection.execute(_ADD, values)
         user = self.find(AccountRef(id=new.id))
         assert user is not None
         return user
@@ -103,8 +109,8 @@ class UserTable:
     ) -> Sequence[Listed]:
         return pages.page(self._connection, wanted, sort, after, limit)
 
-    def _one(self, condition: ColumnElement[bool]) -> User | None:
-        row = self._connection.execute(select(*USER_COLUMNS).where(condition)).one_or_none()
+    def _one(self, column: str, key: object) -> User | None:
+        row = self._connection.execute(_BY[column], {"key": key}).one_or_none()
         return None if row is None else user_of(row)
 
 
