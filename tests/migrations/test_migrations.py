@@ -1,6 +1,5 @@
 """The schema goes up, down and up, all or nothing, and is what the tables say, on both engines."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -8,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pysqlite3
 import pytest
@@ -17,7 +15,6 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from anyio import to_thread
-from sqlalchemy import Connection
 
 from app.storage.engine import (
     UnsoundSqliteError,
@@ -26,72 +23,20 @@ from app.storage.engine import (
 )
 from app.storage.errors import StoreError
 from app.storage.migrations import SchemaError, revisions
-from app.storage.postgres import PostgresServer, postgres_engine
+from app.storage.postgres import PostgresServer
 from app.storage.sqlite import SqliteFile
-from tests.postgres import new_database
+from tests.databases import ENGINES, Database, ask, definitions, names, new_store, url_of
 
-Database = SqliteFile | PostgresServer
 INSERT = (
     "INSERT INTO users (id, uuid, username, display_name, email_key, admin, disabled, version)"
     " VALUES (1, 'u', 'demo', 'Demo', '', false, false, 1)"
 )
-# Every table, index and trigger, with the statement that made it, or each column's own.
-DEFINITIONS = {
-    "sqlite": "SELECT name, type, sql FROM sqlite_master",
-    "postgresql": (
-        "SELECT tablename, 'index', indexdef FROM pg_indexes WHERE schemaname = 'public'"
-        " UNION ALL SELECT conrelid::regclass::text, 'constraint', pg_get_constraintdef(oid)"
-        " FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
-        " UNION ALL SELECT table_name, column_name, data_type || is_nullable || "
-        "coalesce(collation_name, '') || coalesce(column_default, '')"
-        " FROM information_schema.columns WHERE table_schema = 'public'"
-        " UNION ALL SELECT tgrelid::regclass::text, 'trigger', pg_get_triggerdef(oid)"
-        " FROM pg_trigger WHERE NOT tgisinternal"
-        " UNION ALL SELECT proname, 'function', prosrc FROM pg_proc"
-        " WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'audit%'"
-    ),
-}
 
 
-def ask(database: Database, statement: str) -> list[Any]:
-    """Run one statement and commit; its rows as tuples."""
-
-    def run(connection: Connection) -> list[Any]:
-        result = connection.exec_driver_sql(statement)
-        return [tuple(row) for row in result] if result.returns_rows else []
-
-    if isinstance(database, SqliteFile):
-        engine = sqlite_engine(database.path)
-        with engine.connect() as connection, connection.begin():
-            rows = run(connection)
-        engine.dispose()
-        return rows
-
-    async def run_there() -> list[Any]:
-        server = postgres_engine(database.url, pooled=False)
-        async with server.begin() as connection:
-            return await connection.run_sync(run)
-
-    return asyncio.run(run_there())
-
-
-def definitions(database: Database) -> set[Any]:
-    engine = "sqlite" if isinstance(database, SqliteFile) else "postgresql"
-    return set(ask(database, DEFINITIONS[engine]))
-
-
-def names(database: Database) -> set[str]:
-    return {name for name, *_ in definitions(database)}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=ENGINES)
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database without anything in it."""
-    if request.param == "sqlite":
-        yield SqliteFile(tmp_path / "db")
-        return
-    with new_database() as url:
-        yield PostgresServer(url)
+    with new_store(request.param, tmp_path) as database:
+        yield database
 
 
 @pytest.fixture
@@ -173,9 +118,8 @@ def test_a_migration_that_fails_leaves_the_old_schema(empty: Database) -> None:
 
 
 def test_two_that_migrate_at_once_both_end_well(empty: Database) -> None:
-    url = f"sqlite:///{empty.path}" if isinstance(empty, SqliteFile) else empty.url
     call = [sys.executable, "-m", "app.cli", "migrate"]
-    environment = {**os.environ, "GATEHOUSE_DATABASE_URL": url}
+    environment = {**os.environ, "GATEHOUSE_DATABASE_URL": url_of(empty)}
     both = [subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(timeout=60) for process in both] == [0, 0]
     assert "users" in names(empty)
