@@ -189,7 +189,7 @@ class Programme:
                 writing.create_task(writer.go(is_over))
             enough = self.book.acknowledged.total() + self._random.randint(EARLIEST, LATEST)
             async with asyncio.timeout(START_SECONDS):
-                while self.book.acknowledged.total() < enough:
+                while self.book.acknowledged.total() < enough:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await asyncio.sleep(self._random.uniform(0, MOMENT))
             see = self._victim.kill(which)

@@ -1,0 +1,135 @@
+"""Migrations in processes of their own, which end at the statement that one names."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+from typing import Any, NoReturn
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import Dialect
+
+from tests.databases import Database
+
+# A process that has imported everything is forked for each; nothing of pytest is in it.
+_PROCESSES = get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["alembic.command", "alembic.autogenerate", __name__])
+SECONDS = 60
+
+
+def killed_at(database: Database, step: int) -> bool:
+    """Let a process migrate that is killed before its statement number `step`, counted from 0.
+
+    COMMIT counts as a statement, and so does what comes after it. False where it got through.
+    """
+    process = _PROCESSES.Process(target=_migrate_until, args=(database, step), daemon=True)
+    process.start()
+    return _end_of(process) == -signal.SIGKILL
+
+
+def _migrate_until(database: Database, last: int) -> None:
+    def count(step: int) -> None:
+        if step == last:
+            _be_killed()
+
+    _watch(count)
+    database.migrate()
+
+
+@contextmanager
+def halted_at(database: Database, step: int) -> Iterator["Halted"]:
+    """A process that migrates and stands still before its statement number `step`."""
+    ours, its = _PROCESSES.Pipe()
+    process = _PROCESSES.Process(target=_migrate_and_halt, args=(database, step, its), daemon=True)
+    process.start()
+    its.close()
+    try:
+        assert ours.poll(SECONDS)
+        ours.recv()
+        yield Halted(process, ours)
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+class Halted:
+    """A migration on which others wait, or may wait."""
+
+    def __init__(self, process: BaseProcess, pipe: Pipe) -> None:
+        self._process = process
+        self._pipe = pipe
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.is_alive()
+
+    def go_on(self) -> None:
+        """Let it."""
+        self._pipe.send(None)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.join(SECONDS)
+
+    def ends_well(self) -> bool:
+        """Whether it does."""
+        self._process.join(SECONDS)
+        return self._process.exitcode == 0
+
+
+def _migrate_and_halt(database: Database, halt: int, pipe: Pipe) -> None:
+    def count(step: int) -> None:
+        if step == halt:
+            pipe.send(None)
+            pipe.recv()
+
+    _watch(count)
+    database.migrate()
+
+
+def _watch(count: Any) -> None:
+    """Call `count` with the number of each statement, before it is sent."""
+    step = -1
+
+    def next_step(*_: object) -> None:
+        nonlocal step
+        step += 1
+        count(step)
+
+    event.listen(Engine, "before_cursor_execute", next_step)
+
+    @event.listens_for(Engine, "engine_connect")
+    def connected(connection: Any) -> None:
+        _count_commit(connection.dialect, next_step)
+
+
+def _count_commit(dialect: Dialect, next_step: Any) -> None:
+    commit = dialect.do_commit
+
+    def do_commit(connection: Any) -> None:
+        next_step()
+        commit(connection)
+        next_step()
+
+    vars(dialect)["do_commit"] = do_commit
+
+
+def _be_killed() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def _end_of(process: BaseProcess) -> int | None:
+    process.join(SECONDS)
+    status = process.exitcode
+    process.kill()
+    process.join()
+    process.close()
+    assert status in {0, -signal.SIGKILL}
+    return status
