@@ -55,6 +55,11 @@ fuzz: .venv/.dev .venv-fuzz/.done  ## send what nobody thought of, to both doors
 model: .venv/.dev  ## walk at random through real servers, and compare (MODEL_STEPS, MODEL_SEED)
 	@MODEL_STEPS=$${MODEL_STEPS:-2000} REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/model
 
+.PHONY: faults
+faults: .venv/.dev  ## kill servers and migrations, and count what is lost (FAULT_KILLS, FAULT_STATEMENTS)
+	@FAULT_KILLS=$${FAULT_KILLS:-100} FAULT_STATEMENTS=$${FAULT_STATEMENTS:-1} REQUIRE_SERVICES=1 \
+		$(BIN)/pytest -q -s tests/faults
+
 .PHONY: format
 format: .venv/.dev  ## put the code into its one form
 	@$(BIN)/ruff check --fix --quiet . || true

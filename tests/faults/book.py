@@ -126,6 +126,7 @@ class Book:
         self.acknowledged: Counter[str] = Counter()
         self.doubtful: dict[str, Deed] = {}
         self.unanswered: Counter[str] = Counter()
+        self.lost = 0
         self._done: dict[str, Deed] = {}
         self._entries: dict[str, Entry] = {}
         self._identities: dict[str, tuple[str, int]] = {}
@@ -154,14 +155,16 @@ class Book:
                 account.uuid = stored.accounts[id]["uuid"]
                 account.number = stored.accounts[id]["number"]
         expected = {id: account.stored for id, account in self.accounts.items()}
-        assert not _differences(expected, stored.accounts)
+        differences = _differences(expected, stored.accounts)
+        assert not differences, f"promised, and stored: {differences}"
         now = {id: (found["uuid"], found["number"]) for id, found in stored.accounts.items()}
-        assert self._identities.items() <= now.items()
+        assert self._identities.items() <= now.items(), "an account has got other ids"
         self._identities = now
 
     def _settle_trail(self, stored: "_Stored") -> None:
-        assert not stored.told_twice
+        assert not stored.told_twice, f"more than one entry each: {stored.told_twice}"
         lost = [deed for id, deed in self._done.items() if id not in stored.entries]
+        self.lost = len(lost)
         assert not lost, f"{len(lost)} acknowledged writes are lost: {lost[:5]}"
         for request_id, deed in self.doubtful.items():
             entry = stored.entries.get(request_id)
@@ -172,9 +175,9 @@ class Book:
                 self.touched.add(deed.effect(id, None))
         self.doubtful.clear()
         told = {id: entry.action for id, entry in stored.entries.items()}
-        assert told == {id: deed.operation for id, deed in self._done.items()}
-        assert self._entries.items() <= stored.entries.items()
-        assert len({entry.number for entry in stored.entries.values()}) == len(stored.entries)
+        done = {id: deed.operation for id, deed in self._done.items()}
+        assert told == done, f"entries of nothing: {_differences(done, told)}"
+        assert self._entries.items() <= stored.entries.items(), "an entry has changed"
         self._entries = stored.entries
 
 

@@ -53,7 +53,7 @@ class Figures:
         """For people to read."""
         yield f"kills           {_sum(self.kills)}"
         yield f"acknowledged    {_sum(book.acknowledged)}"
-        yield "lost            0"
+        yield f"lost            {book.lost}"
         yield f"never answered  {_sum(book.unanswered)}"
         yield f"looked at       {_sum(self.looks)}"
         for name, times in (("restart to ready", self.restarts), ("replaced", self.replacements)):
@@ -214,10 +214,11 @@ class Programme:
                 living, ended = self._some(living), self._some(ended)
             for account, text in living:
                 found = await self._ask(writer, "users.self", text)
-                assert found.slug is None
-                assert found.value["username"] == account.username
+                shown = found.value and found.value["username"]
+                assert shown == account.username, f"a living credential: {found}"
             for text in ended:
-                assert await self._ask(writer, "users.self", text) == Outcome("unauthenticated")
+                found = await self._ask(writer, "users.self", text)
+                assert found.slug == "unauthenticated", f"a credential that had ended: {found}"
             self.figures.looks += Counter(living=len(living), ended=len(ended))
             for account in changed[: LOOKED_AT // 4]:
                 await self._look_at_password(writer, account)
