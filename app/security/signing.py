@@ -22,6 +22,7 @@ Also = Callable[[Transaction, str | None, str], None]
 
 ALGORITHM = "ES256"
 KEY_FILE = "signing-key.pem"
+REPLACED_FILE = "signing-key.replaced"
 
 
 class SigningKeyError(RuntimeError):
@@ -56,6 +57,7 @@ class SigningKeyFile:
 
     def __init__(self, data_dir: Path, clock: Clock) -> None:
         self._path = data_dir / KEY_FILE
+        self._replaced = data_dir / REPLACED_FILE
         self._clock = clock
         self._loaded: tuple[tuple[int, int], SigningKey] | None = None
 
@@ -72,7 +74,8 @@ class SigningKeyFile:
         return self._loaded[1]
 
     async def ensure(self, store: Store) -> str:
-        """Make the key where there is none, see that its public half is published; its kid."""
+        """Make the key where there is none, see that its public half is published, and the one that
+        it took the place of retired; its kid."""
         if not self._path.exists():
             return await self.rotate(store)
         kid, jwk_text = _public_half(self._path.read_bytes())
@@ -82,14 +85,15 @@ class SigningKeyFile:
                 tx.signing_keys.publish(PublicKey(kid, jwk_text, self._clock.now(), None))
 
         await store.write(publish)
+        await self._retire_replaced(store, kid)
         return kid
 
     async def rotate(self, store: Store, also: Also | None = None) -> str:
         """Sign with a new key from now on; its kid. Tokens of the old one stay valid.
 
         `also` gets the old and the new kid, in the transaction that publishes. The public half is
-        published before the private one is used, and the file is replaced at once and whole: a
-        crash in between costs nothing.
+        published before the private one is used, and the file is replaced at once and whole. The
+        key to retire is written down before that: what a crash interrupts, `ensure` completes.
         """
         old = _public_half(self._path.read_bytes())[0] if self._path.exists() else None
         pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -106,10 +110,23 @@ class SigningKeyFile:
                 also(tx, old, kid)
 
         await store.write(publish)
-        replace_file(self._path, pem)
         if old is not None:
-            await store.write(lambda tx: tx.signing_keys.retire(old, now))
+            replace_file(self._replaced, old.encode())
+        replace_file(self._path, pem)
+        await self._retire_replaced(store, kid)
         return kid
+
+    async def _retire_replaced(self, store: Store, kid: str) -> None:
+        """Retire the key whose place `kid` took, where that has not been done yet."""
+        try:
+            old = self._replaced.read_text()
+        except FileNotFoundError:
+            return
+        # It is still in use where the rotation came no further.
+        if old != kid:
+            now = self._clock.now()
+            await store.write(lambda tx: tx.signing_keys.retire(old, now))
+            self._replaced.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -19,7 +19,7 @@ from app.storage.postgres import PostgresServer
 from app.storage.sqlite import SqliteFile
 from tests.databases import ENGINES, Database, ask, contents, definitions, new_store, url_of
 from tests.faults.kills import eventually
-from tests.faults.migrating import Halted, halted_at, killed_at
+from tests.faults.processes import Halted, halted_at, killed_at
 from tests.faults.seeds import fill
 from tests.server import run
 

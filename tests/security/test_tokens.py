@@ -496,6 +496,35 @@ async def test_after_a_rotation_both_keys_are_published_until_the_old_tokens_end
     assert await published() == {kid}
 
 
+async def test_a_rotation_that_was_interrupted_is_completed_at_the_next_start(
+    gateway: Gateway, forger: Forge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signing, store = SigningKeyFile(tmp_path, gateway.clock), gateway.services.store
+
+    async def retired() -> set[str]:
+        keys = await store.read(lambda tx: tx.signing_keys.all())
+        return {key.kid for key in keys if key.retired_at is not None}
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    old = forger.header["kid"]
+    for part in (
+        "app.storage.credentials.SigningKeyTable.retire",
+        "app.security.signing.os.replace",
+    ):
+        monkeypatch.setattr(part, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            await signing.rotate(store)
+        monkeypatch.undo()
+        assert await retired() == set()
+    kid = await signing.ensure(store)
+    assert kid == signing.current().kid != old
+    assert await retired() == {old}
+    assert await signing.ensure(store) == kid
+    assert await retired() == {old}
+
+
 @pytest.mark.parametrize("seen_before", [True, False])
 async def test_a_retired_key_lets_nobody_in_once_its_last_tokens_have_ended(
     gateway: Gateway, forger: Forge, tmp_path: Path, seen_before: bool

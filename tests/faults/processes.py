@@ -1,18 +1,22 @@
-"""Migrations in processes of their own, which end at the statement that one names."""
+"""Migrations and commands in processes of their own, which end at the statement that one names."""
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Dialect
 
+import app.cli
+import app.serve
 from tests.databases import Database
+from tests.server import environment
 
 # A process that has imported everything is forked for each; nothing of pytest is in it.
 _PROCESSES = get_context("forkserver")
@@ -37,6 +41,31 @@ def _migrate_until(database: Database, last: int) -> None:
 
     _watch(count)
     database.migrate()
+
+
+def command_killed_at(
+    folder: Path, settings: Mapping[str, str], words: Sequence[str], step: int
+) -> bool:
+    """The same for a command of the operator's; `serve` gets through when it greets."""
+    process = _PROCESSES.Process(
+        target=_command_until, args=(environment(folder, settings), words, step), daemon=True
+    )
+    process.start()
+    return _end_of(process) == -signal.SIGKILL
+
+
+def _command_until(settings: Mapping[str, str], words: Sequence[str], last: int) -> None:
+    def count(step: int) -> None:
+        if step == last:
+            _be_killed()
+
+    os.environ.update(settings)
+    _watch(count)
+    # What it says goes nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    app.serve._greet = lambda *_: os._exit(0)
+    app.cli.app(list(words), standalone_mode=False)
 
 
 @contextmanager
