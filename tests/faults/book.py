@@ -104,7 +104,7 @@ class Deed:
 
     request_id: str
     operation: str
-    effect: Callable[[str, str | None], Account]
+    effect: Callable[[str, str | None], Account] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
