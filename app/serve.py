@@ -21,7 +21,9 @@ from app.prompt import PromptConnection
 from app.transport import Server
 from app.workers import Workers
 
-GRACE_SECONDS = 10
+# For what was accepted. With the notice before it, and what is to be let go of after it, this stays
+# below `workers.STOP_SECONDS`.
+GRACE_SECONDS = 8
 BACKLOG = 2048
 
 _LOG = structlog.get_logger("gatehouse")
@@ -43,7 +45,7 @@ def serve(settings: Settings) -> None:
             _run(_serve(settings, sock, greet=True))
             return
         _run(_welcome(settings, sock))
-        Workers(settings.workers, lambda: _run(_serve(settings, sock))).keep()
+        Workers(settings.workers, lambda: _run(_serve(settings, sock)), stopping=sock.close).keep()
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -9,9 +9,15 @@ import asyncio
 import math
 import re
 import resource
+import signal
+import socket
 from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum, auto
 from functools import cache
+from time import monotonic
+from types import FrameType
 from typing import Any, cast
 
 import httptools
@@ -20,7 +26,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.domain.errors import InvalidInput
-from app.wire.http import BODY_MAX, REFUSED
+from app.wire.http import BODY_MAX, LEAVING, REFUSED
 
 # Far more than the longest query of ours; a token in a header has at most 4 KiB.
 TARGET_MAX = 8 * 1024
@@ -39,6 +45,11 @@ BODY_SECONDS = 30
 WRITE_SECONDS = 60
 # How long whoever was refused may go on sending, lest a reset overtakes his answer.
 LINGER_SECONDS = 2
+# From SIGTERM on: how long everything is still served, while /health/ready tells balancers to look
+# elsewhere; and then, how long a request may still be under way to an open connection.
+NOTICE_SECONDS = 2
+LAST_SECONDS = 1
+_TICK = 0.1
 
 # Descriptors for everything but connections, and the most that are asked for.
 _DESCRIPTORS_KEPT = 128
@@ -63,13 +74,57 @@ _LOG = structlog.get_logger("gatehouse.transport")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; its tick looks after the connections."""
+    """uvicorn's server; its tick looks after the connections, and it leaves in good order.
+
+    SIGTERM comes where others have to learn of the end: for a while everything is served as before,
+    but /health/ready, and each answer is its connection's last. SIGINT ends that at once. Then
+    nobody is let in any more, and whoever is in is answered.
+    """
+
+    _leaves_at = math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Give notice, or end."""
+        if sig != signal.SIGTERM or not self.started:
+            super().handle_exit(sig, frame)
+        elif self._leaves_at == math.inf:
+            self._captured_signals.append(sig)
+            self.lifespan.state[LEAVING] = True
+            self._leaves_at = monotonic() + NOTICE_SECONDS
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end."""
         if counter % 10 == 0:
             self.close_what_is_due(asyncio.get_running_loop().time())
-        return await super().on_tick(counter)
+        return await super().on_tick(counter) or monotonic() >= self._leaves_at
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let in who has come, nobody else, and answer everybody."""
+        self.lifespan.state[LEAVING] = True
+        await self._let_in(sockets or [])
+        ticking = asyncio.create_task(self._tick())
+        await super().shutdown(sockets)
+        ticking.cancel()
+
+    async def _let_in(self, listeners: Iterable[socket.socket]) -> None:
+        """Take the connections that the system has made already, and would reset."""
+        loop = asyncio.get_running_loop()
+        for listener in listeners:
+            with suppress(BlockingIOError):
+                while True:
+                    made, _ = listener.accept()
+                    await loop.connect_accepted_socket(self._protocol, made)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            self.close_what_is_due(asyncio.get_running_loop().time())
 
     def close_what_is_due(self, now: float) -> None:
         """Close the connections whose client has been waited for long enough."""
@@ -173,6 +228,8 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if self.scope["http_version"] not in _VERSIONS:
             raise _MalformedError("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        if LEAVING in self.app_state:
+            self.cycle.keep_alive = False
         if self.expect_100_continue:
             # Whether the body follows an answer that did not wait for it is anybody's guess.
             self.cycle.keep_alive = False
@@ -266,6 +323,13 @@ class Connection(HttpToolsProtocol):
             if self._part is not _NONE:
                 _LOG.info("a client was too slow", address=self.client and self.client[0])
             self.transport.close()
+
+    def shutdown(self) -> None:
+        """Answer what has come, and what is under way."""
+        if not self._is_answered():
+            self.cycle.keep_alive = False
+        elif self._part is _NONE:
+            self._due = min(self._due, self.loop.time() + LAST_SECONDS)
 
     def pause_writing(self) -> None:
         """The client takes less than is sent."""

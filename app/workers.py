@@ -21,11 +21,17 @@ _LOG = structlog.get_logger("gatehouse")
 
 
 class Workers:
-    """Keeps `count` processes at work until SIGTERM or SIGINT, then ends with status 0."""
+    """Keeps `count` processes at work until SIGTERM or SIGINT, then ends with status 0.
 
-    def __init__(self, count: int, work: Callable[[], None]) -> None:
+    `stopping` is called when no further one is going to be started.
+    """
+
+    def __init__(
+        self, count: int, work: Callable[[], None], stopping: Callable[[], None] = lambda: None
+    ) -> None:
         self._count = count
         self._work = work
+        self._on_stopping = stopping
         self._started: dict[int, float] = {}
         self._stopping = False
         # Its writing end is the parent's alone: the workers read its end when the parent dies.
@@ -79,13 +85,15 @@ class Workers:
 
     def _outlive_no_parent(self) -> None:
         os.read(self._life, 1)
-        os.kill(os.getpid(), signal.SIGTERM)
+        # Whoever starts another parent wants the address soon.
+        os.kill(os.getpid(), signal.SIGINT)
         time.sleep(STOP_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _stop(self, *_: object) -> None:
         if not self._stopping:
             self._stopping = True
+            self._on_stopping()
             signal.signal(signal.SIGALRM, lambda *_: self._tell(signal.SIGKILL))
             signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
         self._tell(signal.SIGTERM)

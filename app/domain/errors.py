@@ -314,16 +314,24 @@ class Internal(DomainError):
 
 
 class Overloaded(DomainError):
-    """The work cannot be taken on now.
+    """The work cannot be taken on now, or it is not known whether it was done.
 
-    Wait for as many seconds as the header Retry-After says, then send it again.
+    Wait for as many seconds as the header Retry-After says, then send it again; where the detail
+    says that nobody knows, ask first what holds.
     """
 
     slug, kind, title = "overloaded", Kind.OVERLOADED, "Temporarily overloaded"
 
-    def __init__(self, retry_after: int = 1) -> None:
-        super().__init__("The directory is busy; try again shortly.")
+    def __init__(
+        self,
+        detail: str = "The directory is busy; try again shortly.",
+        *,
+        retry_after: int = 1,
+        failing: Iterable[str] = (),
+    ) -> None:
+        super().__init__(detail)
         self.retry_after = retry_after
+        self.failing = tuple(failing)
 
 
 CATALOGUE: tuple[type[DomainError], ...] = (

@@ -4,6 +4,7 @@ from typing import Any
 
 from app.domain import errors as e
 from app.domain.policy import Access
+from app.rest.system import NOT_READY
 from app.wire.http import BODY_MAX, JSON
 from app.wire.problem import problem_object
 from app.wire.schemas import reference
@@ -64,6 +65,11 @@ _PROBLEM: dict[str, Any] = {
             "type": "array",
             "description": "What is wrong where, for `invalid-input`.",
             "items": reference("Flaw"),
+        },
+        "failing": {
+            "type": "array",
+            "description": "Which part is not ready, at `/health/ready`.",
+            "items": {"type": "string", "enum": [*NOT_READY]},
         },
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Door
-from app.domain.errors import CATALOGUE, NotFound
+from app.domain.errors import CATALOGUE, NotFound, Overloaded
 from app.domain.policy import Access
 from app.rest import docs
 from app.usecases.call import Call
@@ -25,6 +25,7 @@ from app.usecases.services import Services
 from app.wire import json
 from app.wire.http import (
     JSON,
+    LEAVING,
     JsonResponse,
     caller_of,
     context_of,
@@ -37,6 +38,11 @@ ERRORS = {error.slug: error for error in CATALOGUE}
 _FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 _CACHED = {"Cache-Control": "public, max-age=60"}
 JWK_SET = "application/jwk-set+json"
+# The parts that keep a gateway from being ready, and what is told of each.
+NOT_READY = {
+    "store": "the store does not answer",
+    "stopping": "the process is about to stop",
+}
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{slug}: {title}</title>
@@ -116,8 +122,16 @@ class System:
     async def _live(self, _scope: Scope) -> Response:
         return JsonResponse({"status": "ok"})
 
-    async def _ready(self, _scope: Scope) -> Response:
-        await self._services.store.read(lambda tx: tx.signing_keys.all())
+    async def _ready(self, scope: Scope) -> Response:
+        """Whether to send more requests here. Raises Overloaded, naming what is in the way."""
+        failing = ["stopping"] if LEAVING in scope.get("state", {}) else []
+        try:
+            await self._services.store.read(lambda tx: tx.signing_keys.all())
+        except Overloaded:
+            failing.append("store")
+        if failing:
+            reasons = "; ".join(NOT_READY[part] for part in failing)
+            raise Overloaded(f"Not ready: {reasons}.", failing=failing)
         return JsonResponse({"status": "ok"})
 
     async def _jwks(self, _scope: Scope) -> Response:
@@ -168,7 +182,8 @@ PAGES = (
         "/health/ready",
         "health_ready",
         "Whether requests can be served",
-        "For a load balancer: the store answers. Else 503.",
+        "For a load balancer: the store answers, and the process is not about to stop. Else 503, "
+        "with what is in the way in `failing`.",
         System._ready,
         body=Health,
     ),

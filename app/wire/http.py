@@ -32,6 +32,8 @@ PROBLEM_JSON = "application/problem+json"
 NO_STORE = "no-store"
 # Where the scope has the refusal of what the transport could not take for a request.
 REFUSED = "gatehouse.refused"
+# In the server's state (ASGI), which comes with every scope, from when it is about to stop.
+LEAVING = "gatehouse.leaving"
 
 
 @dataclass(slots=True)

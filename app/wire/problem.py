@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.domain.errors import DomainError, Flaw, InvalidInput, Kind
+from app.domain.errors import DomainError, Flaw, InvalidInput, Kind, Overloaded
 
 STATUS: dict[Kind, int] = {
     Kind.INVALID: 400,
@@ -32,6 +32,8 @@ def problem_object(error: DomainError, request_id: str) -> dict[str, Any]:
     }
     if isinstance(error, InvalidInput) and error.flaws:
         problem["errors"] = [_flaw(flaw) for flaw in error.flaws]
+    if isinstance(error, Overloaded) and error.failing:
+        problem["failing"] = list(error.failing)
     return problem
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from app.serve import GRACE_SECONDS
+from app.workers import STOP_SECONDS
 from tests.containers.dockerfile import Config, read_stages
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def test_it_may_do_nothing_that_it_need_not(either: dict[str, Any]) -> None:
 
 
 def test_a_stop_waits_longer_than_the_gateway_takes(either: dict[str, Any]) -> None:
-    assert int(either["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS
+    assert int(either["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
 
 
 def test_it_is_healthy_when_the_image_says_so(either: dict[str, Any], image: Config) -> None:

@@ -42,7 +42,9 @@ async def test_a_healthy_gateway_says_so(door: Gateway, path: str) -> None:
 async def test_without_its_store_a_gateway_lives_but_is_not_ready(database: Path) -> None:
     async with open_gateway(database, store=BusyStore()) as gateway:
         assert (await gateway.rest("GET", "/health/live")).status_code == 200
-        problem_of(await gateway.rest("GET", "/health/ready"), 503, "overloaded")
+        problem = problem_of(await gateway.rest("GET", "/health/ready"), 503, "overloaded")
+        assert problem["failing"] == ["store"]
+        assert problem["detail"] == "Not ready: the store does not answer."
 
 
 # ----------------------------------------------------------------------------- keys
