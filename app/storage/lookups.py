@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,8 +12,9 @@ from app.storage.snapshots import connect
 
 # Connections beside the pool; who finds none waits for a moment.
 CONNECTIONS = 4
-# Whoever waits longer goes the usual way, which knows what is to be said.
+# Seconds to connect, and for an answer; and after a failure, until anything is asked here again.
 PATIENCE = 1.0
+PAUSE = 1.0
 
 
 class Lookups:
@@ -25,23 +27,33 @@ class Lookups:
         self._engine = engine
         self._idle: list[Any] = []
         self._free = asyncio.Semaphore(CONNECTIONS)
+        self._resting_until = -1.0
 
     async def rows(self, question: Question) -> Sequence[Any]:
         """The rows. Raises SecondQuery where the question has to be asked in the usual way."""
         async with self._free:
+            if monotonic() < self._resting_until:
+                raise SecondQuery
             try:
-                connection = self._idle.pop() if self._idle else await connect(self._engine)
-                try:
-                    found: Sequence[Any] = await connection.fetch(
-                        question.statement, *question.parameters, timeout=PATIENCE
-                    )
-                except BaseException:
-                    connection.terminate()
-                    raise
+                return await self._ask(question)
             # asyncpg has errors of several families for a lost connection.
             except Exception:
+                self._resting_until = monotonic() + PAUSE
+                await self.close()
                 raise SecondQuery from None
-            self._idle.append(connection)
+
+    async def _ask(self, question: Question) -> Sequence[Any]:
+        connection = self._idle.pop() if self._idle else await connect(self._engine, PATIENCE)
+        # To cancel a statement would mean to wait for the server's answer to that.
+        ending = asyncio.get_running_loop().call_later(PATIENCE, connection.terminate)
+        try:
+            found: Sequence[Any] = await connection.fetch(question.statement, *question.parameters)
+        except BaseException:
+            connection.terminate()
+            raise
+        finally:
+            ending.cancel()
+        self._idle.append(connection)
         return found
 
     async def close(self) -> None:

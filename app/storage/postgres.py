@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any, TypeVar, cast
@@ -32,9 +32,12 @@ T = TypeVar("T")
 _LOG = logging.getLogger("gatehouse.store")
 
 CONNECTIONS = 10
-# Seconds: to connect, to wait for a connection of the pool, for one statement.
+# Seconds: to connect, and for a transaction from the wait for its connection to its end.
 PATIENCE = 5.0
-STATEMENT_MAX = 30.0
+# The server itself ends what nobody waits for any more, and the locks of whoever vanished.
+ABANDONED = "10s"
+# Seconds for each thing that is done at the end, and can be left undone.
+FAREWELL = 1.0
 # Two transactions that cannot both be true: one is begun again (SERIALIZABLE).
 RETRIED = {"40001", "40P01"}
 ATTEMPTS = 20
@@ -46,11 +49,14 @@ FIRST_START_LOCK = 0x6761_7465_0002
 def postgres_engine(url: str, *, pooled: bool = True) -> AsyncEngine:
     """An engine; nothing is connected yet. `url` is postgresql://user:password@host:port/name."""
     address = make_url(url).set(drivername="postgresql+asyncpg")
-    pool: dict[str, Any] = (
-        {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE}
-        if pooled
-        else {"poolclass": NullPool}
-    )
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    bounds = {}
+    if pooled:
+        pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": PATIENCE}
+        bounds = {
+            "statement_timeout": ABANDONED,
+            "idle_in_transaction_session_timeout": ABANDONED,
+        }
     return create_async_engine(
         address,
         hide_parameters=True,
@@ -63,6 +69,7 @@ def postgres_engine(url: str, *, pooled: bool = True) -> AsyncEngine:
                 "random_page_cost": "1",
                 "cpu_tuple_cost": "0.05",
                 "jit": "off",
+                **bounds,
             },
         },
         **pool,
@@ -136,8 +143,9 @@ class PostgresStore:
     """The store on one PostgreSQL database.
 
     A write is serializable, and on disk when it returns; one that others get in the way of is done
-    again. A server that cannot be reached, or refuses for a while, is Overloaded; where the
-    connection is lost in the middle of a commit, nobody knows, and nothing is repeated.
+    again. A server that cannot be reached, refuses for a while or does not answer in time is
+    Overloaded. Where the connection is lost in the middle of a commit nobody knows whether it was
+    done: that is said, and nothing is repeated.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -217,11 +225,15 @@ class PostgresStore:
         self._notes.add(about, work)
 
     async def close(self) -> None:
-        """Finish what is under way and let go of the connections."""
-        await self._notes.flush()
+        """Finish what is under way and let go of the connections; all that in a few seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._notes.flush()
         await self._snapshots.close()
         await self._lookups.close()
-        await self._engine.dispose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._engine.dispose()
 
     async def _read(self, engine: AsyncEngine, run: Callable[[Connection], T]) -> T:
         try:
@@ -233,19 +245,38 @@ class PostgresStore:
         self, engine: AsyncEngine, run: Callable[[Connection], T], *, last: bool = False
     ) -> T:
         try:
-            async with asyncio.timeout(STATEMENT_MAX), engine.connect() as connection:
+            async with self._connected(engine) as connection:
                 return await connection.run_sync(run)
         except DBAPIError as error:
             raise self._meaning(error, last=last) from error
         except (OSError, TimeoutError, PoolTimeoutError) as error:
             raise self._unreachable(error) from error
 
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool, for no longer than PATIENCE. Raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + PATIENCE
+        async with asyncio.timeout_at(latest) as waiting, engine.connect() as connection:
+            waiting.reschedule(None)
+            assert connection.sync_connection is not None
+            driver: Any = connection.sync_connection.connection.driver_connection
+            # To cancel a statement would mean to wait for the server's answer to that.
+            ending = loop.call_at(latest, driver.terminate)
+            try:
+                yield connection
+            except DBAPIError as error:
+                if driver.is_closed() and loop.time() >= latest:
+                    raise TimeoutError("no answer in time") from error
+                raise
+            finally:
+                ending.cancel()
+
     async def _write(self, work: Callable[[Transaction], T]) -> tuple[T, bool]:
         committing = False
         try:
             async with (
-                asyncio.timeout(STATEMENT_MAX),
-                self._serializable.connect() as connection,
+                self._connected(self._serializable) as connection,
                 connection.begin() as transaction,
             ):
                 assert connection.sync_connection is not None
@@ -255,11 +286,11 @@ class PostgresStore:
                 await transaction.commit()
                 return result, snapshots.voids(connection.sync_connection)
         except DBAPIError as error:
-            raise self._meaning(error, last=committing) from error
+            raise self._meaning(error, last=committing, committing=committing) from error
         except (OSError, TimeoutError, PoolTimeoutError) as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable(error, committing=committing) from error
 
-    def _meaning(self, error: DBAPIError, *, last: bool) -> Exception:
+    def _meaning(self, error: DBAPIError, *, last: bool, committing: bool = False) -> Exception:
         """What to raise: to be done again, Overloaded, or the error, which is a mistake of ours."""
         if sqlstate(error) in RETRIED:
             return _AgainError()
@@ -267,12 +298,15 @@ class PostgresStore:
             # The server was restarted since; the pool has dropped its connections with this one.
             return _AgainError()
         if is_passing(error):
-            return self._unreachable(error.orig)
+            return self._unreachable(error.orig, committing=committing)
         return error
 
-    def _unreachable(self, reason: BaseException | None) -> Overloaded:
+    def _unreachable(self, reason: BaseException | None, *, committing: bool = False) -> Overloaded:
         _LOG.warning("The store refuses: %s", reason or "no reason given")
-        return Overloaded()
+        return Overloaded(UNKNOWN) if committing else Overloaded()
+
+
+UNKNOWN = "Nobody knows whether this was done: ask what holds before you send it again."
 
 
 class _AgainError(Exception):

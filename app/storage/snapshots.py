@@ -66,7 +66,7 @@ class Snapshots:
         try:
             async with asyncio.timeout(PATIENCE):
                 if self._connection is None:
-                    self._connection = await connect(self._engine)
+                    self._connection = await connect(self._engine, PATIENCE)
                 self._version = await self._connection.fetchval(_SNAPSHOT)
         # asyncpg has errors of several families for a lost connection.
         except Exception as error:
@@ -92,10 +92,10 @@ class Snapshots:
         self._let_go()
 
 
-async def connect(engine: AsyncEngine) -> Any:
+async def connect(engine: AsyncEngine, patience: float) -> Any:
     """A connection of the engine's own making, beside its pool and without SQLAlchemy."""
     _, options = engine.dialect.create_connect_args(engine.url)
-    return await asyncpg.connect(**options)
+    return await asyncpg.connect(**{**options, "timeout": patience})
 
 
 async def outlast() -> None:

@@ -21,6 +21,10 @@ LEASE = timedelta(seconds=60)
 # A lease is over for its holder a little earlier than for everybody else.
 MARGIN = timedelta(seconds=10)
 RENEWED_EVERY = 15.0
+# After a renewal that failed.
+RETRIED_EVERY = 1.0
+# Seconds to give the number back, which ends by itself otherwise.
+FAREWELL = 1.0
 
 
 class WorkerLease:
@@ -49,8 +53,9 @@ class WorkerLease:
             self._renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._renewing
-        with suppress(Overloaded):
-            await self._store.write(self._give_back)
+        with suppress(Overloaded, TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._store.write(self._give_back)
 
     def number(self) -> int:
         """The number. Raises Overloaded where the lease could not be renewed in time."""
@@ -59,12 +64,16 @@ class WorkerLease:
         return self._number
 
     async def _keep(self) -> None:
+        pause = RENEWED_EVERY
         while True:
-            await asyncio.sleep(RENEWED_EVERY)
+            await asyncio.sleep(pause)
             try:
                 await self._renew()
             except Overloaded:
                 _LOG.warning("The lease of the worker number could not be renewed.")
+                pause = RETRIED_EVERY
+            else:
+                pause = RENEWED_EVERY
 
     async def _renew(self) -> None:
         asked = monotonic()

@@ -99,3 +99,31 @@ async def test_a_process_that_lost_its_number_takes_another(
             while lease.number() == 0:  # noqa: ASYNC110
                 await anyio.sleep(0.01)
         assert lease.number() == 1
+
+
+async def test_a_lease_that_could_not_be_renewed_is_soon_asked_for_again(
+    postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that comes back after a lease has ended is used at once, not at the next turn."""
+    monkeypatch.setattr(workers, "RENEWED_EVERY", 0.01)
+    monkeypatch.setattr(workers, "RETRIED_EVERY", 0.01)
+    async with WorkerLease(postgres, "patient", 1024) as lease:
+        tried = anyio.Event()
+
+        async def fail(work: object) -> None:
+            # From now on a renewal comes only where one has failed.
+            monkeypatch.setattr(workers, "RENEWED_EVERY", 3600.0)
+            lease._valid_until = 0.0
+            tried.set()
+            raise Overloaded
+
+        with monkeypatch.context() as lost:
+            lost.setattr(postgres, "write", fail)
+            with anyio.fail_after(10):
+                await tried.wait()
+            with pytest.raises(Overloaded):
+                lease.number()
+        with anyio.fail_after(10):
+            while lease._valid_until == 0.0:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        assert lease.number() == 0

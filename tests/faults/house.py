@@ -1,0 +1,181 @@
+"""People of a gateway whose store is at fault: what they are told at both doors meanwhile."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+import httpx
+
+from tests.server import Server
+
+PASSWORD = "correct horse battery"
+KEY = "A1B2C3D4-aaaa-bbbb-cccc-ddddeeee"
+# So that as many may sign up, be wrong and ask as a test wants.
+SETTINGS = {"GATEHOUSE_RATE_LIMITS": "off", "GATEHOUSE_BOOTSTRAP_ADMIN_KEY": KEY}
+# Within which a store that is back is used again.
+RECOVERY = 5.0
+# In which a refusal has to come, whatever the store does.
+REFUSAL = 12.0
+_NUMBERS = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A server, somebody who is known there, and credentials that are dead."""
+
+    server: Server
+    client: httpx.Client
+    token: str = ""
+    dead: dict[str, str] = field(default_factory=dict)
+
+    # -------------------------------------------------------------------------- two doors
+
+    def rest(self, method: str, path: str, credential: str | None = None, **request: Any) -> str:
+        """'ok', or the slug of the refusal, with the headers that go with it."""
+        answer = self.client.request(method, path, headers=_with(credential), **request)
+        if answer.is_success:
+            return "ok"
+        slug: str = answer.json()["code"]
+        assert (answer.status_code == 503) is (slug == "overloaded"), answer.text
+        assert ("retry-after" in answer.headers) is (slug == "overloaded"), answer.headers
+        return slug
+
+    def rpc(self, method: str, auth: str | None = None, **params: Any) -> str:
+        """The same at the chat's door, in both dialects of its errors."""
+        call = {"jsonrpc": "2.0", "method": method, "auth": auth, "params": params, "id": 1}
+        answer = self.client.post("/rpc?errors=problem", json=call)
+        assert answer.status_code == 200, answer.text
+        reply = answer.json()
+        return "ok" if "result" in reply else str(reply["error"]["data"]["code"])
+
+    # ------------------------------------------------------------------------- what is asked
+
+    def sign_up(self) -> str:
+        """A new account's name."""
+        name = f"person{next(_NUMBERS)}"
+        assert self.rpc("users.create", username=name, password=PASSWORD) == "ok"
+        return name
+
+    def log_in(self, name: str) -> str:
+        """A token."""
+        login = {"username": name, "password": PASSWORD}
+        token: str = self.client.post("/users/auth", json=login).json()["token"]
+        return token
+
+    def key(self, token: str) -> str:
+        """An access key."""
+        made = self.client.post("/users/@self/keys", json={"name": "key"}, headers=_with(token))
+        key: str = made.json()["key"]
+        return key
+
+    def reads(self) -> set[str]:
+        """What becomes of reads, with a credential and without."""
+        return {
+            self.rest("GET", "/users/@self", self.token),
+            self.rpc("users.self", self.token),
+            self.rest("GET", "/users/@self/sessions", self.token),
+            self.rpc("users.check", username="somebody"),
+        }
+
+    def writes(self) -> set[str]:
+        """What becomes of writes; logging in is one."""
+        name = f"person{next(_NUMBERS)}"
+        return {
+            self.rest("PATCH", "/users/@self", self.token, json={"display_name": "Somebody"}),
+            self.rpc("users.presence", self.token, presence="DND"),
+            self.rest("POST", "/users/@self", json={"username": name, "password": PASSWORD}),
+            self.rpc("users.auth", username="nobody", password=PASSWORD),
+        } - {"invalid-credentials"}
+
+    def ready(self) -> list[str]:
+        """What is in the way of being ready."""
+        answer = self.client.get("/health/ready")
+        assert answer.status_code == (503 if "failing" in answer.json() else 200)
+        assert self.client.get("/health/live").status_code == 200
+        failing: list[str] = answer.json().get("failing", [])
+        return failing
+
+    def refusals(self) -> Counter[str]:
+        """What the dead credentials are told, each at both doors; 'ok' is what must not be."""
+        told: Counter[str] = Counter()
+        for credential in self.dead.values():
+            told[self.rest("GET", "/users/@self", credential)] += 1
+            told[self.rpc("users.self", credential)] += 1
+        return told
+
+    def recovers(self, began: float) -> float:
+        """Wait until everything is as it was; how long that took since `began`."""
+        while {*self.reads(), *self.writes()} != {"ok"} or self.ready():
+            assert monotonic() < began + 60, self.server.log.so_far[-2000:]
+        return monotonic() - began
+
+
+@contextmanager
+def inhabited(server: Server) -> Iterator[House]:
+    """A house with people in it, some of whom are not welcome any more."""
+    with _client(server) as client:
+        house = House(server, client)
+        known, stranger, disabled = (house.sign_up() for _ in range(3))
+        ended, revoked = house.log_in(stranger), house.key(house.log_in(stranger))
+        assert house.rest("DELETE", "/users/@self/sessions/@current", ended) == "ok"
+        path = f"/users/@self/keys/{revoked[:8]}"
+        assert house.rest("DELETE", path, house.log_in(stranger)) == "ok"
+        token = house.log_in(disabled)
+        key = house.key(token)
+        (uuid,) = client.get("/users", params={"username": disabled}, headers=_with(KEY)).json()
+        assert house.rest("DELETE", f"/users/{uuid}", KEY) == "ok"
+        dead = {
+            "token of an ended session": ended,
+            "revoked key": revoked,
+            "token of a disabled account": token,
+            "key of a disabled account": key,
+        }
+        house = House(server, client, house.log_in(known), dead)
+        assert house.refusals() == {"unauthenticated": 2 * len(dead)}
+        yield house
+
+
+def _client(server: Server) -> httpx.Client:
+    return httpx.Client(base_url=server.greeting["url"], timeout=60, trust_env=False)
+
+
+@dataclass
+class Guard:
+    """What the dead credentials were told, over and over."""
+
+    told: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        return f"dead credentials {self.told.total()} times refused"
+
+
+@contextmanager
+def guarded(house: House) -> Iterator[Guard]:
+    """Try the dead credentials without pause: none may be let in, nothing be a fault of ours."""
+    guard, enough = Guard(), Event()
+
+    def work() -> None:
+        with _client(house.server) as client:
+            while not enough.is_set():
+                guard.told += replace(house, client=client).refusals()
+
+    threads = [Thread(target=work, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield guard
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join(60)
+    assert guard.told["unauthenticated"] > 0
+    assert guard.told.keys() <= {"unauthenticated", "overloaded"}, guard.told
+
+
+def _with(credential: str | None) -> dict[str, str]:
+    return {} if credential is None else {"X-Access-Token": credential}
