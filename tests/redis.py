@@ -76,6 +76,14 @@ class OwnRedis:
             self._process.wait()
             self._process = None
 
+    def flush(self) -> None:
+        """Let it forget everything."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"FLUSHALL\r\nSCRIPT FLUSH\r\n")
+            said = b""
+            while said.count(b"+OK\r\n") < 2:
+                said += connection.recv(64)
+
     def pause(self) -> None:
         """Let it take connections and answer nothing."""
         assert self._process is not None

@@ -160,7 +160,7 @@ class SqliteStore:
         work: Callable[[Transaction], T],
         patience: float = BUSY_TIMEOUT,
     ) -> T:
-        # What has waited in the queue as long as it would wait for a lock is not begun any more.
+        # To wait in the queue and to wait for a lock are one wait.
         latest = monotonic() + max(patience, 1.0)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(threads, self._transact, mode, work, patience, latest)
@@ -168,11 +168,12 @@ class SqliteStore:
     def _transact(
         self, mode: str, work: Callable[[Transaction], T], patience: float, latest: float
     ) -> T:
-        if monotonic() > latest:
+        left = latest - monotonic()
+        if left < 0:
             raise Overloaded
         try:
             with self._engine.connect().execution_options(begin=mode) as connection:
-                milliseconds = int(patience * 1000)
+                milliseconds = int(min(patience, left) * 1000)
                 raw = connection.connection.driver_connection
                 assert raw is not None
                 raw.execute(f"PRAGMA busy_timeout = {milliseconds}")

@@ -118,7 +118,7 @@ class House:
 @contextmanager
 def inhabited(server: Server) -> Iterator[House]:
     """A house with people in it, some of whom are not welcome any more."""
-    with _client(server) as client:
+    with client_of(server) as client:
         house = House(server, client)
         known, stranger, disabled = (house.sign_up() for _ in range(3))
         ended, revoked = house.log_in(stranger), house.key(house.log_in(stranger))
@@ -140,7 +140,8 @@ def inhabited(server: Server) -> Iterator[House]:
         yield house
 
 
-def _client(server: Server) -> httpx.Client:
+def client_of(server: Server) -> httpx.Client:
+    """Somebody who asks this server."""
     return httpx.Client(base_url=server.greeting["url"], timeout=60, trust_env=False)
 
 
@@ -160,7 +161,7 @@ def guarded(house: House) -> Iterator[Guard]:
     guard, enough = Guard(), Event()
 
     def work() -> None:
-        with _client(house.server) as client:
+        with client_of(house.server) as client:
             while not enough.is_set():
                 guard.told += replace(house, client=client).refusals()
 
