@@ -36,6 +36,7 @@ CONNECTIONS = 10
 PATIENCE = 5.0
 # The server itself ends what nobody waits for any more, and the locks of whoever vanished.
 ABANDONED = "10s"
+UNKNOWN = "Nobody knows whether this was done: ask what holds before you send it again."
 # Seconds for each thing that is done at the end, and can be left undone.
 FAREWELL = 1.0
 # Two transactions that cannot both be true: one is begun again (SERIALIZABLE).
@@ -257,19 +258,23 @@ class PostgresStore:
         """A connection of the pool, for no longer than PATIENCE. Raises TimeoutError."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + PATIENCE
-        async with asyncio.timeout_at(latest) as waiting, engine.connect() as connection:
-            waiting.reschedule(None)
-            assert connection.sync_connection is not None
-            driver: Any = connection.sync_connection.connection.driver_connection
-            # To cancel a statement would mean to wait for the server's answer to that.
-            ending = loop.call_at(latest, driver.terminate)
-            try:
+        ending: asyncio.TimerHandle | None = None
+        try:
+            async with asyncio.timeout_at(latest) as waiting, engine.connect() as connection:
+                waiting.reschedule(None)
+                assert connection.sync_connection is not None
+                driver: Any = connection.sync_connection.connection.driver_connection
+                # To cancel a statement would mean to wait for the server's answer to that.
+                ending = loop.call_at(latest, driver.terminate)
                 yield connection
-            except DBAPIError as error:
-                if driver.is_closed() and loop.time() >= latest:
-                    raise TimeoutError("no answer in time") from error
-                raise
-            finally:
+        except DBAPIError as error:
+            if error.connection_invalidated and loop.time() >= latest:
+                # The others in the pool may lead nowhere, too; to close each takes its time.
+                self._engine.sync_engine.dispose(close=False)
+                raise TimeoutError("no answer in time") from error
+            raise
+        finally:
+            if ending is not None:
                 ending.cancel()
 
     async def _write(self, work: Callable[[Transaction], T]) -> tuple[T, bool]:
@@ -304,9 +309,6 @@ class PostgresStore:
     def _unreachable(self, reason: BaseException | None, *, committing: bool = False) -> Overloaded:
         _LOG.warning("The store refuses: %s", reason or "no reason given")
         return Overloaded(UNKNOWN) if committing else Overloaded()
-
-
-UNKNOWN = "Nobody knows whether this was done: ask what holds before you send it again."
 
 
 class _AgainError(Exception):

@@ -1,6 +1,7 @@
 """Clients that ask without pause, on real connections, and count what becomes of each request."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from urllib.parse import urlsplit
 
+import pytest
+
+# What is much like another test, or takes its time.
+IN_FULL = pytest.mark.skipif("FAULT_KILLS" not in os.environ, reason="'make faults' runs it")
 PATIENCE = 30.0
 JSON = {"Content-Type": "application/json"}
 

@@ -1,6 +1,5 @@
 """PostgreSQL behind a line that is cut, stalled and lost."""
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,14 +24,12 @@ from tests.faults.house import (
     guarded,
     inhabited,
 )
-from tests.faults.load import eventually
+from tests.faults.load import IN_FULL, eventually
 from tests.faults.own_postgres import own_postgres
 from tests.faults.proxy import Commits, Proxy, proxy_before
 from tests.postgres import ask_server, new_database
 from tests.server import serving
 
-# 'make faults' runs the whole; the rest is much like what is left.
-WHOLE = "FAULT_KILLS" in os.environ
 # How often everybody's connection is ended in the middle of whatever it does.
 ROUNDS = 30
 
@@ -111,10 +108,13 @@ def test_a_server_that_stalls_holds_nobody_up_for_long(house: House, proxy: Prox
     assert recovered < RECOVERY
 
 
+@IN_FULL
 def test_connections_that_lead_nowhere_are_replaced(house: House, proxy: Proxy) -> None:
     with guarded(house) as guard:
         proxy.forget()
         recovered = house.recovers(monotonic())
+    assert "Traceback" not in house.server.log.so_far
+    assert "exception" not in house.server.log.so_far
     print(f"\nPostgreSQL's old connections lead nowhere: back after {recovered:.2f} s, {guard}")
     assert recovered < 30
 
@@ -252,6 +252,7 @@ def test_connections_cut_in_the_middle_of_everything_lose_and_double_nothing(
 # ---------------------------------------------------------------------------- the ends
 
 
+@IN_FULL
 def test_a_server_that_stalls_does_not_hold_up_the_end(database: str, tmp_path: Path) -> None:
     address = make_url(database)
     with proxy_before(address.host or "127.0.0.1", address.port or 5432) as line:
@@ -270,7 +271,7 @@ def test_a_server_that_stalls_does_not_hold_up_the_end(database: str, tmp_path: 
             print(f"\nSIGTERM while PostgreSQL stalls: ended after {monotonic() - began:.1f} s")
 
 
-@pytest.mark.parametrize("mode", ["immediate", "fast"] if WHOLE else ["immediate"])
+@pytest.mark.parametrize("mode", ["immediate", pytest.param("fast", marks=IN_FULL)])
 def test_a_server_that_is_restarted_is_found_again(tmp_path: Path, mode: str) -> None:
     with own_postgres() as postgres:
         settings = {"GATEHOUSE_DATABASE_URL": postgres.url, "GATEHOUSE_WORKERS": "2", **SETTINGS}

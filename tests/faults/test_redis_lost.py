@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.throttling import CHECKS
 from tests.faults.house import KEY, RECOVERY, guarded, inhabited
-from tests.faults.load import eventually
+from tests.faults.load import IN_FULL, eventually
 from tests.redis import OwnRedis, own_redis
 from tests.server import Server, serving
 
@@ -60,7 +60,7 @@ def test_a_redis_that_forgets_begins_a_new_count_and_no_more(
     )
 
 
-@pytest.mark.parametrize("fault", ["ended", "paused"])
+@pytest.mark.parametrize("fault", ["ended", pytest.param("paused", marks=IN_FULL)])
 def test_a_redis_that_is_lost_is_used_again_soon_after_its_return(
     tmp_path: Path, redis: OwnRedis, fault: str
 ) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.transport import NOTICE_SECONDS
-from tests.faults.load import Load, Request, eventually, rpc, under_load
+from tests.faults.load import IN_FULL, Load, Request, eventually, rpc, under_load
 from tests.server import Server, serving
 
 PASSWORD = "correct horse battery"
@@ -80,7 +80,7 @@ def assert_nobody_was_cut_off(load: Load, told_at: float) -> None:
     assert load.unexpected == []
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=IN_FULL), "2"])
 def test_sigterm_is_announced_first_and_cuts_nobody_off(tmp_path: Path, workers: str) -> None:
     with serving(tmp_path, GATEHOUSE_WORKERS=workers, **UNLIMITED) as server:
         with under_load(server.greeting["url"], everything(server), until_refused=True) as load:
