@@ -92,8 +92,16 @@ class Application(FastAPI):
                     "If-Match",
                     "If-None-Match",
                     "Prefer",
+                    "Idempotency-Key",
                 ],
-                expose_headers=["ETag", "Location", "Link", "X-Request-ID", "Retry-After"],
+                expose_headers=[
+                    "ETag",
+                    "Location",
+                    "Link",
+                    "X-Request-ID",
+                    "Retry-After",
+                    "Idempotent-Replayed",
+                ],
             )
         https = (settings.public_url or "").startswith("https:")
         rules = EdgeRules(settings.trusted_proxies, https=https)

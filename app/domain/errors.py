@@ -251,6 +251,19 @@ class LastAdmin(DomainError):
         super().__init__("The last active admin can be neither disabled nor demoted.")
 
 
+class RequestInFlight(DomainError):
+    """Another request with the same Idempotency-Key was being done at the same time.
+
+    Send it again as it is: by now it is answered as the other one was.
+    """
+
+    slug, kind = "request-in-flight", Kind.CONFLICT
+    title = "A request with this Idempotency-Key is in flight"
+
+    def __init__(self) -> None:
+        super().__init__("Another request with this Idempotency-Key is being done; try again.")
+
+
 class PreconditionFailed(DomainError):
     """The account is no longer in the state that If-Match names.
 
@@ -351,6 +364,7 @@ CATALOGUE: tuple[type[DomainError], ...] = (
     NotFound,
     MethodNotAllowed,
     LastAdmin,
+    RequestInFlight,
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
+from app.domain.idempotency import IdempotencyRecord
 from app.domain.registry import Guild, Server
 from app.domain.throttling import Attempts, Limit
 from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
@@ -184,6 +185,19 @@ class PasswordAttempts(Protocol):
         """Count from zero at every place; familiar ones stay so. Whether anything was counted."""
 
 
+class IdempotencyRecords(Protocol):
+    """What was answered to requests that may come again, by caller and key."""
+
+    def find(self, caller: str, key: bytes) -> IdempotencyRecord | None: ...
+
+    def put(self, record: IdempotencyRecord) -> None:
+        """Store it in the place of one of the same caller and key. Of two transactions at once,
+        one waits here until the other has ended."""
+
+    def sweep(self, caller: str, now: datetime) -> None:
+        """Delete some of those that are kept no longer, and what the caller has too many of."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """The public half of a signing key: its RFC 7638 thumbprint and its JWK as JSON text."""
@@ -270,6 +284,8 @@ class Transaction(Protocol):
     def keys(self) -> Keys: ...
     @property
     def attempts(self) -> PasswordAttempts: ...
+    @property
+    def idempotency(self) -> IdempotencyRecords: ...
     @property
     def signing_keys(self) -> SigningKeys: ...
     @property

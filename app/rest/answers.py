@@ -8,9 +8,11 @@ from starlette.responses import Response
 
 from app.domain.errors import NotFound
 from app.rest.door import Answer, Ask, Door
+from app.rest.idempotency import replayed
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.paging import LIMIT_DEFAULT
 from app.usecases.registry import OPERATIONS
+from app.usecases.views import Created
 from app.wire.http import JSON, JsonResponse
 from app.wire.inputs import result_type
 
@@ -48,6 +50,16 @@ def shows(
     )
     async def show(ask: Ask) -> Response:
         return Response(await ask.json(), status, media_type=JSON)
+
+
+def creates(door: Door, path: str, operation: str, description: str) -> None:
+    """POST of what may come again: 201 with the operation's view."""
+    row = the_view(operation, description)
+
+    @door.route("POST", path, operation, {201: row}, once=True)
+    async def create(ask: Ask) -> Response:
+        created: Created[Any] = await ask.do()
+        return JsonResponse(created.view, 201, replayed(created))
 
 
 def does(

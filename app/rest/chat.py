@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from app.domain.presence import Presence
-from app.rest.answers import does, ends, shows, the_view
+from app.rest.answers import creates, does, ends, shows, the_view
 from app.rest.door import Answer, Ask, Door, parse_json
 from app.rest.login import IssuedToken, login_bodies, read_login
 from app.usecases.accounts import SetPresence
@@ -35,7 +35,7 @@ async def log_in(ask: Ask) -> Response:
 
 
 shows(door, "GET", "/users/@self", "users.self")
-shows(door, "POST", "/users/@self", "users.create", status=201, description="Registered.")
+creates(door, "/users/@self", "users.create", "Registered.")
 shows(door, "PATCH", "/users/@self", "users.update", description="As it is now.")
 shows(door, "POST", "/users/@self/token", "users.refresh")
 shows(door, "GET", "/users/@self/guilds", "users.guilds")
@@ -54,14 +54,7 @@ does(door, "DELETE", "/users/@self/sessions/@current", "users.logout")
 ends(door, "/users/@self/sessions/{id}", "sessions.revoke", "session")
 
 shows(door, "GET", "/users/@self/keys", "keys.list")
-shows(
-    door,
-    "POST",
-    "/users/@self/keys",
-    "keys.create",
-    status=201,
-    description="Created; `key` is shown this once.",
-)
+creates(door, "/users/@self/keys", "keys.create", "Created; `key` is shown this once.")
 does(door, "DELETE", "/users/@self/keys/{id}", "keys.revoke")
 
 shows(

@@ -13,7 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain import audit
 from app.domain.errors import Flaw, InvalidInput
+from app.rest.idempotency import idempotency_key
 from app.usecases.call import Caller
+from app.usecases.idempotency import HEADER
 from app.usecases.operation import Operation
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
@@ -64,6 +66,7 @@ class Route:
     left_out: frozenset[str]
     shows_as_is: bool
     no_default: frozenset[str]
+    once: bool
 
     @cached_property
     def path_names(self) -> list[str]:
@@ -138,7 +141,11 @@ class Ask:
                 yield piece
 
     def _caller(self) -> Caller:
-        return caller_of(self.scope, audit.Door.REST)
+        caller = caller_of(self.scope, audit.Door.REST)
+        if self.route.once:
+            key = idempotency_key(self.headers.getlist(HEADER))
+            return replace(caller, idempotency_key=key)
+        return caller
 
     @contextmanager
     def _placing_flaws(self) -> Iterator[None]:
@@ -152,7 +159,7 @@ class Ask:
     def _place(self, name: str) -> str:
         if name in self.route.path_names:
             return "path"
-        if name in self.route.headers.values():
+        if name == HEADER or name in self.route.headers.values():
             return "header"
         return "body" if self.route.takes_body or self.route.body is not None else "query"
 
@@ -258,6 +265,7 @@ class Door:
         left_out: Iterable[str] = (),
         shows_as_is: bool = False,
         no_default: Iterable[str] = (),
+        once: bool = False,
     ) -> Callable[[Endpoint], Endpoint]:
         """Register the decorated endpoint.
 
@@ -265,7 +273,8 @@ class Door:
         `headers` maps request headers to members; `heeds` and `body` document headers and a body
         that the endpoint reads by itself; `left_out` names members that the route does not take,
         `no_default` those whose absence says more here than their default would;
-        `shows_as_is`: the answer is 200 with the operation's view and nothing else.
+        `shows_as_is`: the answer is 200 with the operation's view and nothing else; `once`: it
+        heeds an Idempotency-Key, and the operation's result is a `Created`.
         """
 
         def register(endpoint: Endpoint) -> Endpoint:
@@ -284,6 +293,7 @@ class Door:
                     left_out=frozenset(left_out),
                     shows_as_is=shows_as_is,
                     no_default=frozenset(no_default),
+                    once=once,
                 )
             )
             return endpoint

@@ -9,9 +9,11 @@ from app.domain import errors as e
 from app.domain.policy import Access
 from app.rest import audit, chat, panel, registry
 from app.rest.door import Answer, Route
+from app.rest.idempotency import KEY_SCHEMA, REPLAYED, REPLAYED_TEXT
 from app.rest.openapi_parts import PARTS, PROBLEM_EXAMPLES, SECURITY_SCHEMES, UUID_OR_NAME
 from app.rest.system import PAGES, Page
 from app.usecases.examples import RESULT_EXAMPLES
+from app.usecases.idempotency import HEADER
 from app.usecases.operation import Group
 from app.usecases.registry import OPERATIONS
 from app.wire.http import JSON, PROBLEM_JSON
@@ -92,7 +94,10 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
         "security": _security(route),
         "parameters": _parameters(route, schemas),
         "responses": {
-            **{str(status): _answer(answer, schemas) for status, answer in route.answers.items()},
+            **{
+                str(status): _answer(answer, schemas, once=route.once)
+                for status, answer in route.answers.items()
+            },
             **_failures(_possible_errors(route)),
         },
     }
@@ -135,6 +140,8 @@ def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
     for header, text in route.heeds.items():
         schema = {"type": "string", "description": text}
         found.append({"name": header, "in": "header", "schema": schema})
+    if route.once:
+        found.append({"name": HEADER, "in": "header", "schema": dict(KEY_SCHEMA)})
     if route.method in {"GET", "DELETE"}:
         for name in route.form.names:
             if name not in route.elsewhere:
@@ -160,17 +167,18 @@ def _body(route: Route, schemas: Schemas) -> dict[str, Any] | None:
     return {JSON: {"schema": schema, "example": call_example(route.operation, route.elsewhere)}}
 
 
-def _answer(answer: Answer, schemas: Schemas) -> dict[str, Any]:
+def _answer(answer: Answer, schemas: Schemas, *, once: bool = False) -> dict[str, Any]:
     document: dict[str, Any] = {"description": answer.description}
     if answer.body is not None:
         content = {"schema": schemas.of(answer.body)}
         if answer.example is not None:
             content["example"] = answer.example
         document["content"] = {answer.media_type: content}
-    if answer.headers:
+    headers = {**answer.headers, **({REPLAYED: REPLAYED_TEXT} if once else {})}
+    if headers:
         document["headers"] = {
             name: {"description": text, "schema": {"type": "string"}}
-            for name, text in answer.headers.items()
+            for name, text in headers.items()
         }
     return document
 
@@ -186,6 +194,8 @@ def _possible_errors(route: Route) -> Iterator[_Error]:
         yield e.UserNotFound
     if route.operation.name.endswith("sessions.revoke") and "id" in route.path_names:
         yield e.NotFound
+    if route.once:
+        yield e.RequestInFlight
     if route.takes_body:
         yield e.PayloadTooLarge
         yield e.UnsupportedMediaType

@@ -118,6 +118,7 @@ PROBLEM_EXAMPLES: dict[str, Any] = {
         e.UserNotFound(),
         e.NotFound("There is no such access key."),
         e.LastAdmin(),
+        e.RequestInFlight(),
         e.PreconditionFailed(),
         e.PayloadTooLarge(BODY_MAX),
         e.UnsupportedMediaType([JSON]),

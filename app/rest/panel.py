@@ -8,10 +8,11 @@ from app.domain.errors import UserNotFound
 from app.domain.users import parse_uuid
 from app.rest.answers import does, ends, page_links, shows, the_view
 from app.rest.door import Answer, Ask, Door
+from app.rest.idempotency import replayed
 from app.usecases.accounts import CheckUsername
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
-from app.usecases.views import PanelUser, PanelUsers
+from app.usecases.views import Created, CreatedUser, PanelUser, PanelUsers
 from app.wire import json
 from app.wire.http import JSON, JsonResponse
 
@@ -69,16 +70,18 @@ async def _stream(pieces: AsyncIterator[dict[str, PanelUser]]) -> Response:
         204: Answer("Created.", headers={"Location": "Where the account is."}),
         201: Answer(
             "Created, and shown as `Prefer: return=representation` asked.",
-            OPERATIONS["admin.users.create"].result,
+            the_view("admin.users.create").body,
             RESULT_EXAMPLES["admin.users.create"],
             headers={"Location": "Where the account is."},
         ),
     },
     heeds={"Prefer": "`return=representation` (RFC 7240) asks for 201 and the account."},
+    once=True,
 )
 async def create_user(ask: Ask) -> Response:
-    view = await ask.view()
-    headers = {"Location": f"{ask.prefix}/users/{view['uuid']}"}
+    created: Created[CreatedUser] = await ask.do()
+    view = created.view
+    headers = {"Location": f"{ask.prefix}/users/{view['uuid']}", **replayed(created)}
     if not _prefers_representation(ask):
         return Response(status_code=204, headers=headers)
     return JsonResponse(view, 201, {**headers, "Preference-Applied": "return=representation"})

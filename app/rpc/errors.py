@@ -33,6 +33,7 @@ PROBLEM_CODES: dict[type[e.DomainError], int] = {
     e.UnsupportedMediaType: -32019,
     e.Overloaded: -32020,
     e.RateLimited: -32021,
+    e.RequestInFlight: -32022,
     e.Internal: INTERNAL_ERROR,
 }
 

@@ -120,6 +120,19 @@ class AttemptsRow(SQLModel, table=True):
     familiar_until: datetime | None = Field(sa_type=Milliseconds)
 
 
+class IdempotencyRow(SQLModel, table=True):
+    """What was answered to a request that may come again. No foreign key: a caller may be a
+    network."""
+
+    __tablename__ = "idempotency_records"
+
+    caller: str = Field(sa_type=Text, primary_key=True)
+    key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    made_at: datetime = Field(sa_type=Milliseconds, index=True)
+    answer: str
+
+
 class SigningKeyRow(SQLModel, table=True):
     """The public half of a signing key."""
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from app.storage.attempts import AttemptsTable
 from app.storage.audit import AuditTable
 from app.storage.credentials import KeyTable, SessionTable, SigningKeyTable
+from app.storage.idempotency import IdempotencyTable
 from app.storage.names import NameTable
 from app.storage.prepared import SecondQuery
 from app.storage.recent import RecentAt, RecentKeys, RecentSessions
@@ -40,6 +41,10 @@ class SqlTransaction:
     @property
     def attempts(self) -> AttemptsTable:
         return AttemptsTable(self.connection)
+
+    @property
+    def idempotency(self) -> IdempotencyTable:
+        return IdempotencyTable(self.connection)
 
     @property
     def signing_keys(self) -> SigningKeyTable:

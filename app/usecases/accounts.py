@@ -14,10 +14,11 @@ from app.domain.throttling import CHECKS, REGISTRATIONS
 from app.domain.users import AccountRef, NewUser, User, keep_an_admin, parse_uuid
 from app.usecases import trail
 from app.usecases.call import Call
+from app.usecases.idempotency import Once
 from app.usecases.operation import UNSET, Param, Unset
 from app.usecases.services import Services
 from app.usecases.trail import Done
-from app.usecases.views import ChatUser, GuildView, chat_user, guild_view
+from app.usecases.views import ChatUser, Created, GuildView, chat_user, guild_view
 
 UsernameParam = Annotated[
     str,
@@ -43,7 +44,7 @@ class CreateUser:
     display_name: DisplayNameParam | Unset = UNSET
 
 
-async def create_user(call: Call, command: CreateUser) -> ChatUser:
+async def create_user(call: Call, command: CreateUser) -> Created[ChatUser]:
     """Creates a new user.
 
     Anyone may, while registration is open. The display name is at first what was typed as
@@ -53,6 +54,9 @@ async def create_user(call: Call, command: CreateUser) -> ChatUser:
     services = call.services
     services.rules.require_open_registration()
     await call.pace(REGISTRATIONS)
+    once = Once[ChatUser](call, command, account=lambda view: AccountRef(id=int(view["id"])))
+    if (earlier := await once.earlier()) is not None:
+        return earlier
     username = _registrable(services, command.username)
     shown = display_name(
         command.username if command.display_name is UNSET else command.display_name
@@ -67,9 +71,11 @@ async def create_user(call: Call, command: CreateUser) -> ChatUser:
         email=None,
         password_hash=hashed,
     )
-    return chat_user(
-        await call.write_for_anyone(lambda tx: add_user(tx, services, new, held_too=False))
-    )
+
+    def create(tx: Transaction) -> Done[ChatUser]:
+        return add_user(tx, services, new, held_too=False).showing(chat_user)
+
+    return await call.write_for_anyone(lambda tx: once.keep(tx, lambda: create(tx)))
 
 
 async def hash_of_chosen(services: Services, raw: str, username: str, email: str | None) -> str:

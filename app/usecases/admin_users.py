@@ -11,6 +11,7 @@ from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.users import (
     PAGE_MAX,
+    AccountRef,
     Listed,
     NewUser,
     Position,
@@ -33,6 +34,7 @@ from app.usecases.accounts import (
     settle,
 )
 from app.usecases.call import Call
+from app.usecases.idempotency import Once
 from app.usecases.operation import UNSET, Param, Unset
 from app.usecases.paging import (
     LIMIT_DEFAULT,
@@ -44,6 +46,7 @@ from app.usecases.paging import (
 from app.usecases.services import Services
 from app.usecases.trail import Done
 from app.usecases.views import (
+    Created,
     CreatedUser,
     PanelUser,
     PanelUserDetail,
@@ -188,16 +191,28 @@ class AdminCreateUser:
     display_name: DisplayNameParam | Unset = UNSET
 
 
-async def admin_create_user(call: Call, command: AdminCreateUser) -> CreatedUser:
+async def admin_create_user(call: Call, command: AdminCreateUser) -> Created[CreatedUser]:
     """Creates a new user based on data sent by an admin.
 
     Admins may, also with a reserved name or one that is held back. Where no password is sent, one
     is generated and shown this once.
     """
     await call.actor()
+    once = Once[CreatedUser](
+        call,
+        command,
+        account=lambda view: AccountRef(uuid=view["uuid"]),
+        shown_once="password",
+    )
+    if (earlier := await once.earlier()) is not None:
+        return earlier
     new, generated = await prepare_user(call.services, command, command.email)
-    user = await call.write(lambda tx, _: add_user(tx, call.services, new, held_too=True))
-    return created_user(user, generated)
+
+    def create(tx: Transaction) -> Done[CreatedUser]:
+        added = add_user(tx, call.services, new, held_too=True)
+        return added.showing(lambda user: created_user(user, generated))
+
+    return await call.write(lambda tx, _: once.keep(tx, lambda: create(tx)))
 
 
 async def prepare_user(

@@ -32,9 +32,14 @@ async def judge(
     try:
         return await call.services.hasher.verify(password, hashed)
     except Overloaded:
-        if attempt is not None:
-            await call.write_for_anyone(lambda tx: _take_back(tx, attempt))
+        await take_back(call, attempt)
         raise
+
+
+async def take_back(call: Call, attempt: Attempts | None) -> None:
+    """Count as if there had not been this attempt; all others count on."""
+    if attempt is not None:
+        await call.write_for_anyone(lambda tx: _take_back(tx, attempt))
 
 
 def _take_back(tx: Transaction, attempt: Attempts) -> Done[None]:

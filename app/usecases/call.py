@@ -29,17 +29,19 @@ class Caller:
     """Who stands at a door: the credential as it was sent, unchecked, and the origin.
 
     `trusted` is set for the operator at the command line alone, who needs no credential.
+    `idempotency_key` is his name for this request, under which it may come again.
     """
 
     credential: str | None = None
     origin: Origin = field(default_factory=Origin)
     trusted: Principal | None = None
+    idempotency_key: str | None = None
 
 
 class Call:
     """The services of one operation for one caller.
 
-    `action` is the operation's name; `changes`: it may write.
+    `action` is the operation's name, `access` who may; `changes`: it may write.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class Call:
     ) -> None:
         self.services = services
         self.origin = caller.origin
-        self._action = action
-        self._access = access
+        self.action = action
+        self.access = access
+        self.idempotency_key = caller.idempotency_key
         self._changes = changes
         self._caller = caller
         self._presented: Presented | None = None
@@ -118,14 +121,14 @@ class Call:
         if done.changes:
             who = done.by or actor
             tx.audit.add(
-                entry(self._action, who, self.origin, now, target=done.target, changes=done.changes)
+                entry(self.action, who, self.origin, now, target=done.target, changes=done.changes)
             )
         return done.result
 
     def note_refusal(self, refusal: DomainError, *, target: Ref | None = None) -> None:
         """Put on record, within a second or so, that this was refused to whoever acts."""
         refused = entry(
-            self._action,
+            self.action,
             self._actor,
             self.origin,
             self.services.clock.now(),
@@ -134,6 +137,10 @@ class Call:
         )
         about = f"{refused.outcome} {refused.actor} {target}"
         self.services.store.note(about, lambda tx: add_once_in_a_while(tx, refused))
+
+    def tidy(self, about: str, work: Callable[[Transaction], None]) -> None:
+        """Do `work` within a second or so: what puts away and may as well be left undone."""
+        self.services.store.note(about, work)
 
     @property
     def stands_until(self) -> datetime:
@@ -154,7 +161,7 @@ class Call:
         # Of guesses that came at once, those beyond the limit tell nothing, right or wrong.
         self._refuse_guesses(presented)
         self._actor = actor
-        self._access.require(actor, changes=self._changes)
+        self.access.require(actor, changes=self._changes)
         return actor
 
     async def _judged(self, outcome: Awaitable[T], presented: Presented | None) -> T:

@@ -13,10 +13,11 @@ from app.domain.users import User
 from app.usecases import trail
 from app.usecases.accounts import Nothing
 from app.usecases.call import Call
+from app.usecases.idempotency import Once
 from app.usecases.operation import UNSET, Param, Unset
 from app.usecases.services import Services
 from app.usecases.trail import Done
-from app.usecases.views import CreatedKey, KeyView, SessionView, key_view, session_view
+from app.usecases.views import Created, CreatedKey, KeyView, SessionView, key_view, session_view
 
 SessionId = Annotated[str, Param("The session's id.", "5b1c0f4e-6a1f-4d7e-9c55-2f9d2f6f0a11")]
 KeyId = Annotated[str, Param("The key's public id: its first group.", "ABCDEFGH")]
@@ -126,7 +127,7 @@ class CreateKey:
     ] = None
 
 
-async def create_key(call: Call, command: CreateKey) -> CreatedKey:
+async def create_key(call: Call, command: CreateKey) -> Created[CreatedKey]:
     """Creates an access key for the authenticated user; `key` is shown this once.
 
     The holder of any valid credential may. The key acts for him with his rights of the moment, as
@@ -134,10 +135,14 @@ async def create_key(call: Call, command: CreateKey) -> CreatedKey:
     or networks.
     """
 
+    once = Once[CreatedKey](call, command, shown_once="key")
+    if (earlier := await once.earlier()) is not None:
+        return earlier
+
     def make(tx: Transaction, actor: Principal) -> Done[CreatedKey]:
         return make_key(tx, call.services, actor.user, command, maker=actor.bounds)
 
-    return await call.write(make)
+    return await call.write(lambda tx, actor: once.keep(tx, lambda: make(tx, actor)))
 
 
 def make_key(

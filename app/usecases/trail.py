@@ -5,6 +5,7 @@ saying whom it touched and what changed there is no way to end. The entry is add
 transaction, so there is never one without the other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -25,6 +26,7 @@ from app.domain.ports import Transaction
 from app.domain.users import User
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 # Of an account's members, those whose values the trail keeps, and those of which it only says that
 # they changed: secrets, what is personal, and texts in which anything may stand.
@@ -44,6 +46,10 @@ class Done(Generic[T]):
     target: Ref | None = None
     changes: Changes = field(default_factory=dict)
     by: Principal | None = None
+
+    def showing(self, view: Callable[[T], V]) -> "Done[V]":
+        """The same with a view of the result in its place."""
+        return Done(view(self.result), self.target, self.changes, self.by)
 
 
 def account(user: User) -> Ref:

@@ -50,11 +50,12 @@ class PanelUserDetail(PanelUser):
 class _Names(TypedDict):
     uuid: str
     user_id: str
-    password: NotRequired[str]
+    password: NotRequired[str | None]
 
 
 class CreatedUser(PanelUser, _Names):
-    """An account just created; `password` is there only where it was generated."""
+    """An account just created; `password` is there only where it was generated, and null where the
+    answer is repeated."""
 
 
 class UserPage(TypedDict):
@@ -96,9 +97,9 @@ class KeyView(TypedDict):
 
 
 class CreatedKey(KeyView):
-    """An access key just created; `key` is shown this once."""
+    """An access key just created; `key` is shown this once, null where the answer is repeated."""
 
-    key: str
+    key: str | None
 
 
 class GuildView(TypedDict):
@@ -182,6 +183,13 @@ class Put(Result[T]):
     """With whether it is new."""
 
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Created(Result[T]):
+    """With whether it is the answer to an earlier request of the same key."""
+
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

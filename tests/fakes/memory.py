@@ -16,6 +16,7 @@ from typing import TypeVar
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import AccessKey, Session
 from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
+from app.domain.idempotency import RECORDS_PER_CALLER, IdempotencyRecord
 from app.domain.names import email_key
 from app.domain.ports import PublicKey, Transaction
 from app.domain.registry import Guild, Server
@@ -67,6 +68,7 @@ class State:
     sessions: dict[str, Session] = field(default_factory=dict)
     keys: dict[str, AccessKey] = field(default_factory=dict)
     attempts: dict[tuple[int, str], Attempts] = field(default_factory=dict)
+    idempotency: dict[tuple[str, bytes], IdempotencyRecord] = field(default_factory=dict)
     signing_keys: dict[str, PublicKey] = field(default_factory=dict)
     guilds: dict[int, Guild] = field(default_factory=dict)
     members: set[tuple[int, int]] = field(default_factory=set)
@@ -119,6 +121,7 @@ class MemoryTransaction:
         self.sessions = MemorySessions(state)
         self.keys = MemoryKeys(state)
         self.attempts = MemoryAttempts(state)
+        self.idempotency = MemoryIdempotency(state)
         self.signing_keys = MemorySigningKeys(state)
         self.guilds = MemoryGuilds(state)
         self.servers = MemoryServers(state)
@@ -346,6 +349,28 @@ class MemoryAttempts:
         for key, found in counted:
             self._attempts[key] = replace(found, failures=0, failed_at=None)
         return bool(counted)
+
+
+class MemoryIdempotency:
+    """Records by caller and key."""
+
+    def __init__(self, state: State) -> None:
+        self._records = state.idempotency
+
+    def find(self, caller: str, key: bytes) -> IdempotencyRecord | None:
+        return self._records.get((caller, key))
+
+    def put(self, record: IdempotencyRecord) -> None:
+        self._records[record.caller, record.key] = record
+
+    def sweep(self, caller: str, now: datetime) -> None:
+        over = [id for id, record in self._records.items() if not record.is_kept(now)]
+        for id in over:
+            del self._records[id]
+        own = [record for record in self._records.values() if record.caller == caller]
+        own.sort(key=lambda record: (-record.made_at.timestamp(), record.key))
+        for record in own[RECORDS_PER_CALLER:]:
+            del self._records[record.caller, record.key]
 
 
 class MemorySigningKeys:

@@ -19,6 +19,7 @@ from app.usecases.call import Caller
 from app.usecases.operator import make_first_admin
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
+from app.usecases.views import Created
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (
     BREACHED,
@@ -66,9 +67,13 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
 
 
 async def do(services: Services, name: str, caller: Caller = NOBODY, /, **members: Any) -> Any:
-    """Perform the operation called `name`; `members` are those of its input."""
+    """Perform the operation called `name`; `members` are those of its input.
+
+    Of what was created, the view: whether it is a repeated one, few tests ask.
+    """
     operation = OPERATIONS[name]
-    return await operation.perform(services, caller, operation.input(**members))
+    result = await operation.perform(services, caller, operation.input(**members))
+    return result.view if isinstance(result, Created) else result
 
 
 async def sign_up(services: Services, username: str, password: str = PASSWORD) -> User:
