@@ -15,6 +15,11 @@ def milliseconds(time: datetime) -> int:
     return (time - EPOCH) // timedelta(milliseconds=1)
 
 
+def time_text(time: datetime) -> str:
+    """RFC 3339 of a time in UTC, as the doors write it."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
 def parse_time(raw: str) -> datetime | None:
     """The moment an RFC 3339 text names, or None for anything else."""
     if _RFC_3339.fullmatch(raw):

@@ -8,7 +8,6 @@ Refusals are not kept: what failed may be tried again under the same key.
 import json
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import datetime
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +17,7 @@ from app.domain.passwords import presented_password
 from app.domain.policy import Access
 from app.domain.ports import Transaction
 from app.domain.throttling import Attempts
+from app.domain.times import time_text
 from app.domain.users import AccountRef, User
 from app.usecases.attempts import count_attempt, judge, take_back
 from app.usecases.call import Call
@@ -93,7 +93,7 @@ class Once(Generic[V]):
                 record.key,
                 record.fingerprint,
                 record.made_at,
-                json.dumps(self._without_secret(done.result), default=_as_text),
+                json.dumps(self._without_secret(done.result), default=time_text),
             )
         )
         return done.showing(Created)
@@ -148,8 +148,3 @@ def _fingerprint(action: str, command: Any) -> bytes:
     if _LEFT_OUT in members:
         members[_LEFT_OUT] = True
     return sha256(json.dumps([action, members]).encode()).digest()
-
-
-def _as_text(time: datetime) -> str:
-    """RFC 3339, as the doors write it."""
-    return time.isoformat().replace("+00:00", "Z")
