@@ -33,6 +33,7 @@ pytestmark = pytest.mark.anyio
 PASSWORD = "Canary-Passw0rd-of-alice"
 KEY = "CANARY99-seKr-seKr-seKr-seKrseKr"
 TOKEN = f"eyJDQU5BUlk.{'Q0FOQVJZ' * 4}.{'seKr' * 21}AA"
+ONCE, SHOWN = "8e03978e-40d5-43e8-bc93-6894a57f9324", "return=representation"
 CANARIES = {"password": PASSWORD, "key": KEY, "token": TOKEN, "text": "Canary text, seKr"}
 
 
@@ -334,17 +335,22 @@ async def lived_in(database: Path) -> AsyncIterator[tuple[Gateway, list[str]]]:
 
 
 async def _live(gateway: Gateway) -> list[str]:
-    await gateway.sign_up("alice", PASSWORD)
+    async def create(path: str, credential: str | None, **body: str) -> Any:
+        """By REST, so that what is kept to answer the same again is in the store as well."""
+        headers = {"Idempotency-Key": f"{ONCE} {path}".replace(" ", ""), "Prefer": SHOWN}
+        return (await gateway.rest("POST", path, credential, json=body, headers=headers)).json()
+
+    await create("/users/@self", None, username="alice", password=PASSWORD)
     token = await gateway.log_in("alice", PASSWORD)
     renewed = (await gateway.rpc("users.refresh", auth=token))["result"]["token"]
     changes = {"current": PASSWORD, "new": f"{PASSWORD} the second"}
     await gateway.rest("PUT", "/users/@self/password", token, json=changes)
-    key = (await gateway.rpc("keys.create", ["x"], renewed))["result"]["key"]
+    key = (await create("/users/@self/keys", renewed, name="x"))["key"]
     new = {"username": "bobby", "email": "b@example.com"}
-    made = (await gateway.rpc("admin.users.create", new, gateway.admin_key))["result"]
+    made = await create("/users", gateway.admin_key, **new)
     path, reset = f"/users/{made['uuid']}", "Canary-Passw0rd-of-bobby"
     await gateway.rest("PUT", path, gateway.admin_key, json={"password": reset})
-    passwords = [PASSWORD, changes["new"], made["password"], reset]
+    passwords = [PASSWORD, changes["new"], made["password"], reset, ONCE]
     parts = [part for text in (token, renewed) for part in (text, text.split(".")[2])]
     return [*passwords, *parts, key, key[9:], gateway.admin_key, gateway.admin_key[9:]]
 
