@@ -113,6 +113,15 @@ class Attempts:
         """Whether it is a place where the owner was lately."""
         return self.familiar_until is not None and now < self.familiar_until
 
+    def as_of(self, now: datetime) -> Self:
+        """With a failure that is still to come, since the clock was set back, taken as one of now.
+
+        So a lock is neither cut short nor, once this is stored, longer than the longest from now.
+        """
+        if self.failed_at is None or self.failed_at <= now:
+            return self
+        return replace(self, failed_at=now)
+
     def one_more(self, now: datetime) -> Self:
         """With one that counts as failed until it succeeds. Raises RateLimited while locked."""
         failures = self.failures

@@ -96,7 +96,7 @@ class JoseTokens:
     async def _key(self, kid: str) -> Key | None:
         now = self._clock.now()
         kept = self._verifying.get(kid)
-        if kept is None or now - kept[2] >= REREAD_KEYS_EVERY:
+        if kept is None or abs(now - kept[2]) >= REREAD_KEYS_EVERY:
             public = await self._store.read(lambda tx: tx.signing_keys.find(kid))
             if public is None:
                 return None

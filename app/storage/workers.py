@@ -6,10 +6,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
+from app.domain.times import EPOCH
+from app.storage.inserts import insert_or_replace
 from app.storage.postgres import PostgresStore
 from app.storage.tables import WorkerRow, metadata
 from app.storage.unit_of_work import SqlTransaction
@@ -32,7 +34,8 @@ class WorkerLease:
 
     The server's clock decides when a lease ends; the holder goes by its own monotonic one, from
     before it asked, so that it stops first, however its clock is set (Gray and Cheriton, "Leases",
-    1989). A number is given anew only when its lease has ended.
+    1989). Where the server's own clock jumps ahead, all leases seem to have ended at once; so a
+    number whose holder did not give it back is given anew only where no other is left.
     """
 
     def __init__(self, store: PostgresStore, holder: str, numbers: int) -> None:
@@ -93,13 +96,21 @@ class WorkerLease:
         if kept.rowcount:
             assert self._number is not None
             return self._number
-        connection.execute(delete(_WORKERS).where(_WORKERS.c.ends_at <= now))
-        taken = set(connection.scalars(select(_WORKERS.c.number)))
-        number = next((n for n in range(self._numbers) if n not in taken), None)
-        if number is None:
-            raise Overloaded
+        number = self._free(connection, now)
         row = {"number": number, "holder": self._holder, "ends_at": now + LEASE}
-        connection.execute(insert(_WORKERS).values(row))
+        insert_or_replace(connection, _WORKERS, row)
+        return number
+
+    def _free(self, connection: Connection, now: datetime) -> int:
+        """The lowest number that nobody has, else that of the lease that ended first.
+
+        Raises Overloaded where none has ended.
+        """
+        leases = connection.execute(select(_WORKERS.c.number, _WORKERS.c.ends_at))
+        ends = {lease.number: lease.ends_at for lease in leases}
+        number = min(range(self._numbers), key=lambda number: ends.get(number, EPOCH))
+        if ends.get(number, EPOCH) > now:
+            raise Overloaded
         return number
 
     def _give_back(self, tx: Transaction) -> None:

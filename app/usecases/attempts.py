@@ -1,17 +1,20 @@
 """Attempts at a password: each is counted before it is judged, so that however many come at once,
 no more are judged than the lock leaves."""
 
-from app.domain.errors import Overloaded
+from app.domain.errors import Overloaded, RateLimited
 from app.domain.ports import Transaction, Verdict
 from app.domain.throttling import STRANGERS, Attempts
 from app.usecases.call import Call
 from app.usecases.trail import Done
 
+Counted = Attempts | RateLimited | None
 
-def count_attempt(tx: Transaction, call: Call, subject: int) -> Attempts | None:
-    """Count an attempt as one that failed. Raises RateLimited where the account is locked.
 
-    None where nothing is counted.
+def count_attempt(tx: Transaction, call: Call, subject: int) -> Counted:
+    """Count an attempt as one that failed; None where nothing is counted.
+
+    Where the account is locked, the refusal is for `unless_locked` to raise after the transaction,
+    which keeps from when the lock counts.
     """
     if not call.services.rules.rate_limits:
         return None
@@ -20,9 +23,22 @@ def count_attempt(tx: Transaction, call: Call, subject: int) -> Attempts | None:
     at_home = counted.get(call.network)
     if at_home is None or not at_home.is_familiar(now):
         at_home = counted.get(STRANGERS, Attempts(subject))
-    attempt = at_home.one_more(now)
+    known = at_home.as_of(now)
+    try:
+        attempt = known.one_more(now)
+    except RateLimited as locked:
+        if known != at_home:
+            tx.attempts.put(known)
+        return locked
     tx.attempts.put(attempt)
     return attempt
+
+
+def unless_locked(counted: Counted) -> Attempts | None:
+    """The attempt. Raises RateLimited where the account was locked."""
+    if isinstance(counted, RateLimited):
+        raise counted
+    return counted
 
 
 async def judge(

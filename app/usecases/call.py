@@ -222,7 +222,9 @@ def _stands_until(actor: Principal, presented: Presented | None) -> datetime:
 
 
 def _is_due(actor: Principal, now: datetime) -> bool:
-    return _due_at(actor) <= now
+    due = _due_at(actor)
+    # One that is further off was noted before the clock was set back.
+    return due <= now or (due is not _NEVER and due - now > SEEN_EVERY)
 
 
 def _due_at(actor: Principal) -> datetime:

@@ -16,10 +16,9 @@ from app.domain.idempotency import IdempotencyRecord, hash_of_key
 from app.domain.passwords import presented_password
 from app.domain.policy import Access
 from app.domain.ports import Transaction
-from app.domain.throttling import Attempts
 from app.domain.times import time_text
 from app.domain.users import AccountRef, User
-from app.usecases.attempts import count_attempt, judge, take_back
+from app.usecases.attempts import Counted, count_attempt, judge, take_back, unless_locked
 from app.usecases.call import Call
 from app.usecases.operation import UNSET
 from app.usecases.trail import Done
@@ -121,11 +120,12 @@ class Once(Generic[V]):
             return
         ref = self._account(answer)
 
-        def begin(tx: Transaction) -> Done[tuple[User | None, Attempts | None]]:
+        def begin(tx: Transaction) -> Done[tuple[User | None, Counted]]:
             user = tx.users.find(ref)
             return Done((user, None if user is None else count_attempt(tx, call, user.id)))
 
-        user, attempt = await call.write_for_anyone(begin)
+        user, counted = await call.write_for_anyone(begin)
+        attempt = unless_locked(counted)
         hashed = None if user is None else user.password_hash
         if not (await judge(call, attempt, presented_password(password), hashed)).right:
             raise _another_request()

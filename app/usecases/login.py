@@ -14,7 +14,7 @@ from app.domain.throttling import LOGINS, Attempts, subject_of_unknown
 from app.domain.users import AccountRef, User
 from app.usecases import trail
 from app.usecases.accounts import Nothing, PasswordParam, hash_of_chosen, settle
-from app.usecases.attempts import count_attempt, judge, succeed
+from app.usecases.attempts import Counted, count_attempt, judge, succeed, unless_locked
 from app.usecases.call import Call
 from app.usecases.operation import Param
 from app.usecases.services import Services
@@ -50,12 +50,13 @@ async def _open_session(call: Call, command: Authenticate) -> Session | None:
     username = Username.find(command.username)
     name = "" if username is None else username.value
 
-    def begin(tx: Transaction) -> Done[tuple[User | None, Attempts | None]]:
+    def begin(tx: Transaction) -> Done[tuple[User | None, Counted]]:
         user = tx.users.by_username(name)
         subject = subject_of_unknown(name or command.username) if user is None else user.id
         return Done((user, count_attempt(tx, call, subject)))
 
-    user, attempt = await call.write_for_anyone(begin)
+    user, counted = await call.write_for_anyone(begin)
+    attempt = unless_locked(counted)
     password = presented_password(command.password)
     verdict = await judge(call, attempt, password, None if user is None else user.password_hash)
     if user is None:
@@ -167,10 +168,11 @@ async def change_password(call: Call, command: ChangePassword) -> bool:
     """
     services = call.services
 
-    def begin(tx: Transaction, actor: Principal) -> Done[tuple[User, Attempts | None]]:
+    def begin(tx: Transaction, actor: Principal) -> Done[tuple[User, Counted]]:
         return Done((actor.user, count_attempt(tx, call, actor.user.id)))
 
-    user, attempt = await call.write(begin)
+    user, counted = await call.write(begin)
+    attempt = unless_locked(counted)
     verdict = await judge(call, attempt, presented_password(command.current), user.password_hash)
     if not verdict.right:
         raise _wrong_password(call, user)

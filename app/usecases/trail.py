@@ -7,7 +7,7 @@ transaction, so there is never one without the other.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from app.domain.audit import (
@@ -32,6 +32,10 @@ V = TypeVar("V")
 # they changed: secrets, what is personal, and texts in which anything may stand.
 _WITH_VALUES = ("username", "admin", "disabled")
 _BY_NAME = {"email": "email", "display_name": "display_name", "password_hash": "password"}
+
+
+# Times are kept to it.
+_TICK = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ def add_once_in_a_while(tx: Transaction, entry: Entry) -> None:
         target=() if entry.target is None else (entry.target.id,),
         outcome=entry.outcome,
         since=entry.at - REFUSALS_EVERY,
+        # What is ahead was written before the clock was set back, and may have been long ago.
+        until=entry.at + _TICK,
     )
     if not tx.audit.page(lately, None, 1):
         tx.audit.add(entry)

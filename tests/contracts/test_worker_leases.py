@@ -58,7 +58,23 @@ async def test_the_number_of_a_process_that_was_killed_is_free_when_its_lease_ha
 ) -> None:
     await execute(postgres, "INSERT INTO workers VALUES (0, 'killed', 9999999999999)")
     await execute(postgres, "INSERT INTO workers VALUES (1, 'killed long ago', 1)")
-    async with WorkerLease(postgres, "new", 1024) as lease:
+    async with WorkerLease(postgres, "new", 2) as lease:
+        assert lease.number() == 1
+
+
+async def test_a_number_that_nobody_has_is_taken_before_one_whose_lease_has_ended(
+    postgres: PostgresStore,
+) -> None:
+    """The server's clock may have jumped ahead, and its holder live on."""
+    async with WorkerLease(postgres, "living", 3) as living:
+        await execute(postgres, "UPDATE workers SET ends_at = 1")
+        async with WorkerLease(postgres, "new", 3) as new:
+            assert (living.number(), new.number()) == (0, 1)
+
+
+async def test_of_leases_that_have_ended_the_oldest_is_taken(postgres: PostgresStore) -> None:
+    await execute(postgres, "INSERT INTO workers VALUES (0, 'killed', 2), (1, 'long ago', 1)")
+    async with WorkerLease(postgres, "new", 2) as lease:
         assert lease.number() == 1
 
 

@@ -31,7 +31,7 @@ SLUGS = {
     "internal",
     "overloaded",
 }
-LATER = {"rate-limited", "upstream-failed", "upstream-timeout"}
+LATER = {"rate-limited", "request-in-flight", "upstream-failed", "upstream-timeout"}
 
 
 def descendants(error: type[DomainError]) -> Iterator[type[DomainError]]:
