@@ -190,9 +190,12 @@ class IdempotencyRecords(Protocol):
 
     def find(self, caller: str, key: bytes) -> IdempotencyRecord | None: ...
 
-    def put(self, record: IdempotencyRecord) -> None:
-        """Store it in the place of one of the same caller and key. Of two transactions at once,
-        one waits here until the other has ended."""
+    def claim(self, record: IdempotencyRecord) -> bool:
+        """Store it; False where one of the same caller and key is kept. Of two transactions at
+        once, one waits here until the other has ended."""
+
+    def complete(self, record: IdempotencyRecord) -> None:
+        """Store its answer, after it was claimed."""
 
     def sweep(self, caller: str, now: datetime) -> None:
         """Delete some of those that are kept no longer, and what the caller has too many of."""

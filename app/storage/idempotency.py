@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, delete, or_, select, tuple_, update
 
 from app.domain.idempotency import KEPT_FOR, RECORDS_PER_CALLER, IdempotencyRecord
 from app.storage.inserts import insert_or_replace
@@ -27,16 +27,19 @@ class IdempotencyTable:
         row = self._connection.execute(query).first()
         return None if row is None else IdempotencyRecord(*row)
 
-    def put(self, record: IdempotencyRecord) -> None:
+    def claim(self, record: IdempotencyRecord) -> bool:
         row = {column.name: getattr(record, column.name) for column in _COLUMN}
-        insert_or_replace(self._connection, _RECORDS, row)
+        return insert_or_replace(self._connection, _RECORDS, row, only_if=_is_over(record.made_at))
+
+    def complete(self, record: IdempotencyRecord) -> None:
+        self._connection.execute(
+            update(_RECORDS)
+            .where(_COLUMN.caller == record.caller, _COLUMN.key == record.key)
+            .values(answer=record.answer)
+        )
 
     def sweep(self, caller: str, now: datetime) -> None:
-        self._delete(
-            select(*_KEY).where(
-                or_(_COLUMN.made_at <= now - KEPT_FOR, _COLUMN.made_at >= now + KEPT_FOR)
-            )
-        )
+        self._delete(select(*_KEY).where(_is_over(now)))
         newest_first = (_COLUMN.made_at.desc(), _COLUMN.key)
         own = select(*_KEY).where(_COLUMN.caller == caller).order_by(*newest_first)
         self._delete(own.offset(RECORDS_PER_CALLER))
@@ -44,3 +47,8 @@ class IdempotencyTable:
     def _delete(self, which: Select[Any]) -> None:
         some = which.limit(SWEPT_AT_ONCE)
         self._connection.execute(delete(_RECORDS).where(tuple_(*_KEY).in_(some)))
+
+
+def _is_over(now: datetime) -> ColumnElement[bool]:
+    """What `IdempotencyRecord.is_kept` denies."""
+    return or_(_COLUMN.made_at <= now - KEPT_FOR, _COLUMN.made_at >= now + KEPT_FOR)

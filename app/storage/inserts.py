@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import ColumnElement, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -16,9 +16,20 @@ def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> 
     return bool(connection.execute(_unless_there(_is_postgresql(connection), table), row).rowcount)
 
 
-def insert_or_replace(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert `row`, a whole one, in the place of one with the same primary key, if there is one."""
-    connection.execute(_in_place(_is_postgresql(connection), table), row)
+def insert_or_replace(
+    connection: Connection,
+    table: Table,
+    row: Mapping[str, Any],
+    *,
+    only_if: ColumnElement[bool] | None = None,
+) -> bool:
+    """Insert `row`, a whole one, in the place of one with the same primary key, if there is one.
+
+    With `only_if`, in the place of one of which that holds; False where it does not.
+    """
+    replacing = _replacing_kept if only_if is None else _replacing
+    query = replacing(_is_postgresql(connection), table, only_if)
+    return bool(connection.execute(query, row).rowcount)
 
 
 @cache
@@ -26,12 +37,14 @@ def _unless_there(is_postgresql: bool, table: Table) -> Any:
     return _insert(is_postgresql, table).on_conflict_do_nothing()
 
 
-@cache
-def _in_place(is_postgresql: bool, table: Table) -> Any:
+def _replacing(is_postgresql: bool, table: Table, only_if: ColumnElement[bool] | None) -> Any:
     query = _insert(is_postgresql, table)
     key = [column.name for column in table.primary_key]
-    others = {name: query.excluded[name] for name in table.c.keys() if name not in key}  # noqa: SIM118
-    return query.on_conflict_do_update(index_elements=key, set_=others)
+    others = {name: query.excluded[name] for name in table.columns.keys() if name not in key}  # noqa: SIM118
+    return query.on_conflict_do_update(index_elements=key, set_=others, where=only_if)
+
+
+_replacing_kept = cache(_replacing)
 
 
 def _insert(is_postgresql: bool, table: Table) -> Any:

@@ -7,7 +7,7 @@ Refusals are not kept: what failed may be tried again under the same key.
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
@@ -79,22 +79,13 @@ class Once(Generic[V]):
         record = self._record
         if record is None:
             return create().showing(Created)
-        found = tx.idempotency.find(record.caller, record.key)
-        if found is not None and found.is_kept(record.made_at):
-            raise RequestInFlight
         # Before anything else, so that of two at once the second waits here and finds the first,
         # and is not told that somebody has the name.
-        tx.idempotency.put(record)
+        if not tx.idempotency.claim(record):
+            raise RequestInFlight
         done = create()
-        tx.idempotency.put(
-            IdempotencyRecord(
-                record.caller,
-                record.key,
-                record.fingerprint,
-                record.made_at,
-                json.dumps(self._without_secret(done.result), default=time_text),
-            )
-        )
+        answer = json.dumps(self._without_secret(done.result), default=time_text)
+        tx.idempotency.complete(replace(record, answer=answer))
         return done.showing(Created)
 
     async def _find(self, key: bytes) -> tuple[str, IdempotencyRecord | None]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import anyio
 import pytest
 
 from app.domain.idempotency import KEPT_FOR, RECORDS_PER_CALLER, IdempotencyRecord, hash_of_key
@@ -19,12 +20,11 @@ def record(number: int = 1, caller: str = ALICE) -> IdempotencyRecord:
     return IdempotencyRecord(caller, hash_of_key(f"key {number}"), b"\x00\xff" * 16, NOW, '{"ö":1}')
 
 
-async def put(store: Store, *records: IdempotencyRecord) -> None:
-    def put_all(tx: Transaction) -> None:
-        for one in records:
-            tx.idempotency.put(one)
+async def claim(store: Store, *records: IdempotencyRecord) -> list[bool]:
+    def claim_all(tx: Transaction) -> list[bool]:
+        return [tx.idempotency.claim(one) for one in records]
 
-    await store.write(put_all)
+    return await store.write(claim_all)
 
 
 async def find(store: Store, wanted: IdempotencyRecord) -> IdempotencyRecord | None:
@@ -35,21 +35,49 @@ async def find(store: Store, wanted: IdempotencyRecord) -> IdempotencyRecord | N
 async def test_what_is_put_is_found_by_caller_and_key(store: Store, caller: str) -> None:
     kept, other = record(1, caller), record(2, caller)
     assert await find(store, kept) is None
-    await put(store, kept)
+    assert await claim(store, kept) == [True]
     assert await find(store, kept) == kept
     assert await find(store, other) is None
     assert await find(store, replace(kept, caller="198.51.100.1")) is None
 
 
-async def test_a_later_one_takes_the_place_of_an_earlier_one(store: Store) -> None:
-    later = replace(record(), fingerprint=b"other", made_at=NOW + TICK, answer="{}")
-    await put(store, record(), later)
+@pytest.mark.parametrize("turned", [timedelta(), KEPT_FOR - TICK, TICK - KEPT_FOR])
+async def test_one_that_is_kept_is_not_claimed_again(store: Store, turned: timedelta) -> None:
+    later = replace(record(), fingerprint=b"other", made_at=NOW + turned, answer="{}")
+    assert await claim(store, record(), later) == [True, False]
+    assert await find(store, later) == record()
+    assert await claim(store, replace(later, caller=NETWORK)) == [True]
+
+
+@pytest.mark.parametrize("turned", [KEPT_FOR, -KEPT_FOR, timedelta(days=4000)])
+async def test_one_that_is_kept_no_longer_gives_way(store: Store, turned: timedelta) -> None:
+    later = replace(record(), fingerprint=b"other", made_at=NOW + turned, answer="{}")
+    assert await claim(store, record(), later) == [True, True]
     assert await find(store, later) == later
+
+
+async def test_a_claim_is_completed_with_its_answer(store: Store) -> None:
+    other = record(2)
+    await claim(store, replace(record(), answer=""), other)
+    await store.write(lambda tx: tx.idempotency.complete(record()))
+    assert [await find(store, one) for one in (record(), other)] == [record(), other]
+
+
+async def test_of_many_that_claim_at_once_one_does(store: Store) -> None:
+    claimed: list[bool] = []
+
+    async def ask(number: int) -> None:
+        claimed.extend(await claim(store, replace(record(), answer=str(number))))
+
+    async with anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(ask, number)
+    assert sorted(claimed) == [False] * 7 + [True]
 
 
 async def test_one_of_a_write_that_fails_is_not_kept(store: Store) -> None:
     def fail(tx: Transaction) -> None:
-        tx.idempotency.put(record())
+        tx.idempotency.claim(record())
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -69,7 +97,7 @@ async def test_sweeping_deletes_what_is_kept_no_longer_whosever_it_is(store: Sto
         replace(record(5, NETWORK), made_at=NOW),
         replace(record(6), made_at=NOW + KEPT_FOR - TICK),
     ]
-    await put(store, *gone, *kept)
+    await claim(store, *gone, *kept)
     await store.write(lambda tx: tx.idempotency.sweep(ALICE, NOW))
     assert [await find(store, one) for one in gone] == [None] * 3
     assert [await find(store, one) for one in kept] == kept
@@ -81,9 +109,13 @@ async def test_sweeping_deletes_the_oldest_of_a_caller_who_has_too_many(store: S
         replace(record(n), made_at=NOW + TICK * (n // 2))
         for n in range(RECORDS_PER_CALLER + excess)
     ]
-    await put(store, record(1, NETWORK), *own)
+    await claim(store, record(1, NETWORK), *own)
     await store.write(lambda tx: tx.idempotency.sweep(ALICE, NOW))
-    found = [await find(store, one) is not None for one in own]
+
+    def find_all(tx: Transaction) -> list[bool]:
+        return [tx.idempotency.find(one.caller, one.key) is not None for one in own]
+
+    found = await store.scan(find_all)
     assert found.count(False) == excess
     assert all(found[4:])
     assert await find(store, record(1, NETWORK)) == record(1, NETWORK)

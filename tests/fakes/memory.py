@@ -360,7 +360,14 @@ class MemoryIdempotency:
     def find(self, caller: str, key: bytes) -> IdempotencyRecord | None:
         return self._records.get((caller, key))
 
-    def put(self, record: IdempotencyRecord) -> None:
+    def claim(self, record: IdempotencyRecord) -> bool:
+        found = self._records.get((record.caller, record.key))
+        if found is not None and found.is_kept(record.made_at):
+            return False
+        self._records[record.caller, record.key] = record
+        return True
+
+    def complete(self, record: IdempotencyRecord) -> None:
         self._records[record.caller, record.key] = record
 
     def sweep(self, caller: str, now: datetime) -> None:
