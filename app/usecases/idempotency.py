@@ -11,13 +11,14 @@ from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
-from app.domain.errors import Flaw, InvalidInput, RequestInFlight
+from app.domain.errors import Flaw, InvalidCredentials, InvalidInput, RequestInFlight
 from app.domain.idempotency import IdempotencyRecord, hash_of_key
 from app.domain.passwords import presented_password
 from app.domain.policy import Access
 from app.domain.ports import Transaction
 from app.domain.times import time_text
 from app.domain.users import AccountRef, User
+from app.usecases import trail
 from app.usecases.attempts import Counted, count_attempt, judge, take_back, unless_locked
 from app.usecases.call import Call
 from app.usecases.operation import UNSET
@@ -103,8 +104,8 @@ class Once(Generic[V]):
     async def _require_same_password(self, answer: V) -> None:
         """Raise InvalidInput where the request brings another password than the account has.
 
-        It is an attempt at the password like one at login, and counted like one: who guessed a key
-        learns no more here than there. A right one takes back no more than itself.
+        It is an attempt at the password like one at login, counted and put on record like one: who
+        guessed a key learns no more here than there. A right one takes back no more than itself.
         """
         call, password = self._call, getattr(self._command, _LEFT_OUT, UNSET)
         if password is UNSET or self._account is None:
@@ -119,6 +120,8 @@ class Once(Generic[V]):
         attempt = unless_locked(counted)
         hashed = None if user is None else user.password_hash
         if not (await judge(call, attempt, presented_password(password), hashed)).right:
+            target = None if user is None else trail.account(user)
+            call.note_refusal(InvalidCredentials(), target=target)
             raise _another_request()
         await take_back(call, attempt)
 

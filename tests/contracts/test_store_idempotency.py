@@ -6,9 +6,11 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from app.domain.idempotency import KEPT_FOR, RECORDS_PER_CALLER, IdempotencyRecord, hash_of_key
+from app.domain.idempotency import KEPT_FOR, IdempotencyRecord, hash_of_key
 from app.domain.ports import Store, Transaction
+from app.storage import idempotency
 from tests.contracts.rows import NOW
+from tests.fakes import memory
 
 pytestmark = pytest.mark.anyio
 
@@ -103,12 +105,13 @@ async def test_sweeping_deletes_what_is_kept_no_longer_whosever_it_is(store: Sto
     assert [await find(store, one) for one in kept] == kept
 
 
-async def test_sweeping_deletes_the_oldest_of_a_caller_who_has_too_many(store: Store) -> None:
-    excess = 3
-    own = [
-        replace(record(n), made_at=NOW + TICK * (n // 2))
-        for n in range(RECORDS_PER_CALLER + excess)
-    ]
+async def test_sweeping_deletes_the_oldest_of_a_caller_who_has_too_many(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, excess = 20, 3
+    for implementation in (memory, idempotency):
+        monkeypatch.setattr(implementation, "RECORDS_PER_CALLER", most)
+    own = [replace(record(n), made_at=NOW + TICK * (n // 2)) for n in range(most + excess)]
     await claim(store, record(1, NETWORK), *own)
     await store.write(lambda tx: tx.idempotency.sweep(ALICE, NOW))
 

@@ -307,6 +307,12 @@ async def test_guessing_at_the_password_is_counted_as_at_login(gateway: Gateway)
     problem_of(await post(gateway, REGISTRATION), 429, "rate-limited")
     login = {"username": "alice", "password": PASSWORD}
     problem_of(await gateway.rest("POST", "/users/auth", json=login), 429, "rate-limited")
+    with anyio.fail_after(20):
+        # Refusals are written together; nothing tells when.
+        while (newest := (await trail(gateway))[0])["outcome"] == "done":  # noqa: ASYNC110
+            await anyio.sleep(0.05)
+    assert (newest["action"], newest["outcome"]) == ("users.create", "invalid-credentials")
+    assert newest["target"]["id"] == await gateway.uuid_of("alice")
 
 
 async def test_repeating_rightly_neither_locks_nor_forgives(gateway: Gateway) -> None:
