@@ -1,22 +1,40 @@
 """The only place that joins a port to an implementation."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.domain.errors import UsernameTaken
 from app.domain.ports import Throttle
 from app.security.clock import SystemClock
-from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_ids, worker_number
+from app.security.ids import (
+    WORKERS,
+    Snowflakes,
+    SystemRandomness,
+    at_work,
+    request_ids,
+    worker_number,
+)
 from app.security.passwords import Argon2Hasher, hash_threads
 from app.security.signing import SigningKeyFile, replace_file
 from app.security.throttle import MemoryThrottle
 from app.security.tokens import JoseTokens
+from app.storage import backups
+from app.storage.backups import Contents
 from app.storage.sqlite import SqliteFile, SqliteStore
-from app.usecases.operator import make_first_admin, needs_first_admin
+from app.usecases import operator
+from app.usecases.operator import Restored, make_first_admin, needs_first_admin
 from app.usecases.services import Services
 
 if TYPE_CHECKING:
@@ -69,7 +87,103 @@ def prepare_store(settings: Settings) -> None:
     Where an event loop runs already, call this in a thread.
     """
     prepare_data_dir(settings)
-    database_of(settings).migrate()
+    with at_work(settings.data_dir):
+        database_of(settings).migrate()
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """What a restored database has, and what the one before it is called now, if there was one."""
+
+    contents: Contents
+    restored: Restored
+    kept_as: Path | None
+
+
+def back_up(settings: Settings, file: Path) -> Contents:
+    """Copy the database to `file`, while others write. Raises StoreError, StartError, OSError."""
+    return backups.back_up(_file_of(settings, "backup", "pg_dump"), file)
+
+
+def restore(
+    settings: Settings, file: Path, *, replace: bool, keep_credentials: bool
+) -> Restoration:
+    """Put the backup `file` in the database's place; see `settle_restored` for what comes with it.
+
+    All of it is done beside the database, which is then exchanged at once. Raises StoreError,
+    SchemaError, SigningKeyError, OSError; StartError where there is a database and not `replace`,
+    or somebody is at work on it.
+    """
+    path = _file_of(settings, "restore", "pg_restore")
+    prepare_data_dir(settings)
+    if path.exists() and not replace:
+        raise StartError(
+            f"There is a database at {path.resolve()}: with --replace the backup takes its place, "
+            "and it is kept beside."
+        )
+    with _alone(settings), backups.incoming(file, path) as draft:
+        copy = SqliteFile(draft)
+        copy.migrate()
+        restored = asyncio.run(_settle(copy, settings, keep_credentials=keep_credentials))
+        now = SystemClock().now()
+        keep_as = path.with_name(f"{path.name}.replaced-{now:%Y%m%dT%H%M%S.%fZ}")
+        contents, had_one = backups.put_in_place(draft, path, keep_as)
+    return Restoration(contents, restored, keep_as if had_one else None)
+
+
+async def settle_restored(settings: Settings, *, keep_credentials: bool) -> Restored:
+    """Make a database fit to be served that other tools have restored.
+
+    Raises what `open_house` does; StartError where somebody is at work on it.
+    """
+    database = database_of(settings)
+    with ExitStack() as closing:
+        if isinstance(database, SqliteFile):
+            prepare_data_dir(settings)
+            closing.enter_context(_alone(settings))
+        return await _settle(database, settings, keep_credentials=keep_credentials)
+
+
+async def _settle(
+    database: "SqliteFile | PostgresServer", settings: Settings, *, keep_credentials: bool
+) -> Restored:
+    clock = SystemClock()
+    opened: AbstractAsyncContextManager[SqliteStore | PostgresStore] = database.open()
+    async with opened as store:
+        if not isinstance(store, SqliteStore):
+            from app.storage.workers import are_leased
+
+            if await are_leased(store):
+                raise StartError(
+                    f"A gateway runs on {database}, or was killed within the last minute: stop it, "
+                    "and wait for that long."
+                )
+        kid = await SigningKeyFile(settings.data_dir, clock).ensure(store)
+        return await store.write(
+            operator.settle_restored(clock, kid, keep_credentials=keep_credentials)
+        )
+
+
+def _file_of(settings: Settings, command: str, tool: str) -> Path:
+    """The database's file. Raises StartError where it is on a server, which has its own tools."""
+    if settings.sqlite_path is None:
+        raise StartError(
+            f"'gatehouse {command}' is for SQLite; with PostgreSQL use its own {tool}, as "
+            "docs/running.md shows under 'Backup'."
+        )
+    return settings.sqlite_path
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    try:
+        with at_work(settings.data_dir, alone=True):
+            yield
+    except BlockingIOError:
+        raise StartError(
+            f"A gateway or another command is at work in {settings.data_dir.resolve()}: stop it "
+            "first."
+        ) from None
 
 
 @asynccontextmanager

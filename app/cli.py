@@ -5,10 +5,12 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
+from app import bootstrap
 from app.bootstrap import House, StartError, database_of, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
 from app.doctor import examine
@@ -94,6 +96,62 @@ def migrate() -> None:
     settings = _settings()
     prepare_store(settings)
     print(f"{database_of(settings)} is at the present schema.")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; nothing may be there yet.")],
+) -> None:
+    """Copy the database, while the server runs, to one file, and verify it (SQLite)."""
+    contents = bootstrap.back_up(_settings(), file)
+    print(f"{file}: {_counted(contents.rows['users'], 'account')}, schema {contents.revision}")
+
+
+KeepCredentials = Annotated[
+    bool,
+    typer.Option("--keep-credentials", help="End no session and no access key."),
+]
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What 'gatehouse backup' wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Where there is a database, keep that one beside.")
+    ] = False,
+    keep_credentials: KeepCredentials = False,
+) -> None:
+    """Put a backup in the database's place, and end all credentials (SQLite; no server runs)."""
+    done = bootstrap.restore(_settings(), file, replace=replace, keep_credentials=keep_credentials)
+    print(f"Restored: {_counted(done.contents.rows['users'], 'account')}.")
+    if done.kept_as is not None:
+        print(f"The database that was there is kept as {done.kept_as}.")
+    _tell(done.restored)
+
+
+@app.command()
+def restored(keep_credentials: KeepCredentials = False) -> None:
+    """After another tool restored the database: end all credentials (no server runs)."""
+    settings = _settings()
+    _tell(asyncio.run(bootstrap.settle_restored(settings, keep_credentials=keep_credentials)))
+
+
+def _tell(restored: operator.Restored) -> None:
+    good = restored.credentials
+    counted = f"{_counted(good.sessions, 'session')} and {_counted(good.keys, 'access key')}"
+    if restored.kept:
+        print(f"{counted} are good again, also what was ended since the backup.")
+    else:
+        print(f"{counted} are ended: everybody logs in again; make new keys.")
+    as_of = "the backup" if restored.as_of is None else restored.as_of.isoformat()
+    print(
+        f"What was changed after {as_of} is as it was before: passwords, names, who is disabled, "
+        "who is admin."
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 @app.command()

@@ -274,6 +274,26 @@ class Audit(Protocol):
         in milliseconds since 1970."""
 
 
+@dataclass(frozen=True, slots=True)
+class LiveCredentials:
+    """How many sessions and access keys are good at a moment."""
+
+    sessions: int
+    keys: int
+
+
+class Restoration(Protocol):
+    """What befalls a whole store that was brought back from a backup."""
+
+    def credentials(self, now: datetime) -> LiveCredentials: ...
+
+    def end_credentials(self, kid: str) -> None:
+        """End all sessions and access keys, and trust no signing key but this one."""
+
+    def skip_numbers(self, count: int) -> None:
+        """Give none of the next `count` numbers: of accounts, of servers, of the trail."""
+
+
 class Transaction(Protocol):
     """A consistent view of the store, and in a `write` everything or nothing of its changes."""
 
@@ -297,6 +317,8 @@ class Transaction(Protocol):
     def servers(self) -> Servers: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def restoration(self) -> Restoration: ...
 
 
 class Store(Protocol):

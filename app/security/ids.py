@@ -58,13 +58,34 @@ class Snowflakes:
 
 
 @contextmanager
-def worker_number(data_dir: Path) -> Iterator[int]:
-    """A snowflake worker number that no other live process on this directory has.
+def at_work(data_dir: Path, *, alone: bool = False) -> Iterator[Path]:
+    """Keep those out who need to be alone on the directory, or with `alone` everybody.
 
-    It is held by a lock on a file, which ends with the process, however that ends.
+    It is a lock on a folder for such locks, which end with the process, however that ends. Raises
+    BlockingIOError where it is not to be had.
     """
     folder = data_dir / "workers"
     folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def worker_number(data_dir: Path) -> Iterator[int]:
+    """A snowflake worker number that no other live process on this directory has.
+
+    Raises BlockingIOError while somebody needs to be alone there.
+    """
+    with at_work(data_dir) as folder, _lowest_free(folder) as number:
+        yield number
+
+
+@contextmanager
+def _lowest_free(folder: Path) -> Iterator[int]:
     for number in range(WORKERS):
         descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
         try:

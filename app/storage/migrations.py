@@ -44,9 +44,15 @@ def perform(connection: Connection, steps: Steps) -> None:
 def require_known(connection: Connection) -> None:
     """Raise SchemaError where a newer release has written the database."""
     present = _present(connection)
-    if present is not None and present not in revisions():
+    if present is not None:
+        require_known_revision(present)
+
+
+def require_known_revision(revision: str) -> None:
+    """Raise SchemaError for the revision of a newer release."""
+    if revision not in revisions():
         raise SchemaError(
-            f"The database is at schema {present}, which this release does not know: "
+            f"The database is at schema {revision}, which this release does not know: "
             "it was written by a newer one. Install that release, or restore a backup."
         )
 

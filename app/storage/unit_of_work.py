@@ -13,6 +13,7 @@ from app.storage.names import NameTable
 from app.storage.prepared import SecondQuery
 from app.storage.recent import RecentAt, RecentKeys, RecentSessions
 from app.storage.registry import GuildTable, ServerTable
+from app.storage.restoration import RestorationTables
 from app.storage.users import UserTable
 
 
@@ -61,6 +62,10 @@ class SqlTransaction:
     @property
     def audit(self) -> AuditTable:
         return AuditTable(self.connection)
+
+    @property
+    def restoration(self) -> RestorationTables:
+        return RestorationTables(self.connection)
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,17 @@ class WorkerLease:
         tx.connection.execute(delete(_WORKERS).where(_WORKERS.c.holder == self._holder))
 
 
+async def are_leased(store: PostgresStore) -> bool:
+    """Whether any process has a number: one that serves, or ended without giving it back."""
+
+    def ask(tx: Transaction) -> bool:
+        assert isinstance(tx, SqlTransaction)
+        ends = select(_WORKERS.c.ends_at).where(_WORKERS.c.ends_at > _server_time(tx.connection))
+        return tx.connection.execute(ends.limit(1)).first() is not None
+
+    return await store.scan(ask)
+
+
 def _server_time(connection: Connection) -> datetime:
     now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     return now.astimezone(UTC)

@@ -2,14 +2,16 @@
 sign with. Whoever can read the data directory needs no credential."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from app.domain.audit import Ref, RefKind
+from app.domain.audit import Changes, EntryFilter, Ref, RefKind
 from app.domain.credentials import Origin
 from app.domain.errors import UserNotFound
 from app.domain.names import Username
 from app.domain.policy import THE_OPERATOR, Access, Principal
-from app.domain.ports import PublicKey, Transaction
+from app.domain.ports import Clock, LiveCredentials, PublicKey, Transaction
 from app.domain.users import OPERATOR, NewUser, User
 from app.usecases.accounts import add_user
 from app.usecases.admin_audit import ListAudit
@@ -23,6 +25,9 @@ from app.usecases.views import AuditPage, CreatedKey, CreatedUser, KeyView, crea
 
 FIRST_ADMIN = "admin"
 AT_THE_COMMAND_LINE = Caller(trusted=THE_OPERATOR)
+# More numbers than are given between a backup and its return: so many, and so many a second.
+SKIPPED_AT_LEAST = 1_000_000
+SKIPPED_PER_SECOND = 10
 
 
 async def needs_first_admin(services: Services) -> bool:
@@ -157,6 +162,53 @@ def record_rotation(services: Services) -> Callable[[Transaction, str | None, st
         )
 
     return record
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a backup brought back: its last moment on record, and the credentials that were good.
+
+    `kept`: they are good again; else they were ended.
+    """
+
+    as_of: datetime | None
+    credentials: LiveCredentials
+    kept: bool
+
+
+def settle_restored(
+    clock: Clock, kid: str, *, keep_credentials: bool
+) -> Callable[[Transaction], Restored]:
+    """What makes a database that was restored fit to be served, and puts it on record.
+
+    What was ended after the backup would be good again, and nobody can tell which credentials
+    these are. So all sessions and access keys end, and no signing key is trusted but `kid`, unless
+    the operator keeps them. Numbers that were given since are not given again.
+    """
+    now = clock.now()
+
+    def settle(tx: Transaction) -> Restored:
+        newest = tx.audit.page(EntryFilter(), None, 1)
+        as_of = newest[0].at if newest else None
+        credentials = tx.restoration.credentials(now)
+        if not keep_credentials:
+            tx.restoration.end_credentials(kid)
+        tx.restoration.skip_numbers(_numbers_given_since(as_of, now))
+        changes: Changes = {
+            "as_of": (None, None if as_of is None else as_of.isoformat()),
+            "credentials": (None, "kept" if keep_credentials else "ended"),
+            "sessions": (None, str(credentials.sessions)),
+            "keys": (None, str(credentials.keys)),
+        }
+        tx.audit.add(entry("restored", THE_OPERATOR, Origin(), now, changes=changes))
+        return Restored(as_of, credentials, keep_credentials)
+
+    return settle
+
+
+def _numbers_given_since(as_of: datetime | None, now: datetime) -> int:
+    seconds = 0 if as_of is None else max(0, int((now - as_of).total_seconds()))
+    return SKIPPED_AT_LEAST + SKIPPED_PER_SECOND * seconds
 
 
 async def published_keys(services: Services) -> Sequence[PublicKey]:

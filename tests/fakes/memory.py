@@ -18,7 +18,7 @@ from app.domain.credentials import AccessKey, Session
 from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
 from app.domain.idempotency import RECORDS_PER_CALLER, IdempotencyRecord
 from app.domain.names import email_key
-from app.domain.ports import PublicKey, Transaction
+from app.domain.ports import LiveCredentials, PublicKey, Transaction
 from app.domain.registry import Guild, Server
 from app.domain.throttling import Attempts
 from app.domain.users import (
@@ -63,6 +63,7 @@ class State:
 
     numbers: int = 0
     server_numbers: int = 0
+    audit_numbers: int = 0
     users: dict[int, User] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
@@ -126,6 +127,7 @@ class MemoryTransaction:
         self.guilds = MemoryGuilds(state)
         self.servers = MemoryServers(state)
         self.audit = MemoryAudit(state)
+        self.restoration = MemoryRestoration(state)
 
 
 class MemoryUsers:
@@ -485,10 +487,12 @@ class MemoryAudit:
     """Entries in the order in which they were added."""
 
     def __init__(self, state: State) -> None:
+        self._state = state
         self._entries = state.audit
 
     def add(self, entry: Entry) -> None:
-        self._entries.append(replace(entry, number=len(self._entries) + 1))
+        self._state.audit_numbers += 1
+        self._entries.append(replace(entry, number=self._state.audit_numbers))
 
     def page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
         def place(entry: Entry) -> tuple[int, int]:
@@ -512,3 +516,28 @@ def _is_wanted(entry: Entry, wanted: EntryFilter) -> bool:
         and (wanted.since is None or wanted.since <= entry.at)
         and (wanted.until is None or entry.at < wanted.until)
     )
+
+
+class MemoryRestoration:
+    """All credentials and all numbers."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def credentials(self, now: datetime) -> LiveCredentials:
+        state = self._state
+        return LiveCredentials(
+            sum(session.is_live(now) for session in state.sessions.values()),
+            sum(key.is_live(now) for key in state.keys.values()),
+        )
+
+    def end_credentials(self, kid: str) -> None:
+        self._state.sessions.clear()
+        self._state.keys.clear()
+        for other in self._state.signing_keys.keys() - {kid}:
+            del self._state.signing_keys[other]
+
+    def skip_numbers(self, count: int) -> None:
+        self._state.numbers += count
+        self._state.server_numbers += count
+        self._state.audit_numbers += count
