@@ -212,13 +212,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             randomness=SystemRandomness(),
             throttle=await closing.enter_async_context(_throttle(settings, clock)),
             rules=settings.rules,
-            breached=await closing.enter_async_context(_breached(settings)),
+            breached=await closing.enter_async_context(breached_passwords(settings)),
         )
         yield House(services, signing)
 
 
 @asynccontextmanager
-async def _breached(settings: Settings) -> AsyncIterator["PasswordRanges | None"]:
+async def breached_passwords(settings: Settings) -> AsyncIterator["PasswordRanges | None"]:
     """The range service, where one is configured."""
     if settings.password_range_url is None:
         yield None

@@ -13,7 +13,7 @@ import typer
 from app import bootstrap
 from app.bootstrap import House, StartError, database_of, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
-from app.doctor import examine
+from app.doctor import Mark, examine
 from app.domain.bounds import Scope
 from app.domain.errors import DomainError
 from app.domain.users import Status
@@ -172,11 +172,11 @@ def openrpc() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Look at the installation; exit status 1 where something is not sound."""
+    """Look at the installation, within seconds; exit status 1 where something is not sound."""
     findings = asyncio.run(examine(_settings()))
     for finding in findings:
-        print(f"{'ok ' if finding.sound else 'BAD'}  {finding.subject}: {finding.detail}")
-    if not all(finding.sound for finding in findings):
+        print(f"{finding.mark:4} {finding.subject}: {finding.detail}")
+    if any(finding.mark is Mark.BAD for finding in findings):
         raise typer.Exit(1)
 
 

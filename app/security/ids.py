@@ -57,6 +57,11 @@ class Snowflakes:
         return str(uuid.uuid4())
 
 
+def time_of(snowflake: int) -> datetime:
+    """When it was made, by the clock of whoever made it."""
+    return EPOCH + timedelta(milliseconds=snowflake >> (WORKER_BITS + SEQUENCE_BITS))
+
+
 @contextmanager
 def at_work(data_dir: Path, *, alone: bool = False) -> Iterator[Path]:
     """Keep those out who need to be alone on the directory, or with `alone` everybody.

@@ -4,19 +4,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.domain.ports import Throttle
 from app.domain.throttling import Limit
+from app.domain.times import EPOCH
 
 _LOG = logging.getLogger("gatehouse.throttle")
 
@@ -97,6 +99,17 @@ class RedisThrottle:
         if self._is_lost:
             self._is_lost = False
             _LOG.warning("Redis is back.")
+
+
+async def server_facts(url: str) -> tuple[str, datetime]:
+    """The version of the Redis at `url`, and what time it is there. Raises OSError."""
+    async with Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as server:
+        try:
+            about, (seconds, microseconds) = await server.info("server"), await server.time()
+        except RedisError as error:
+            raise OSError(str(error)) from error
+    time = EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
+    return str(about["redis_version"]), time
 
 
 @asynccontextmanager

@@ -1,0 +1,193 @@
+"""`gatehouse doctor`: what it finds wanting, of the machine and of every part configured."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from app import doctor
+from app.bootstrap import ADMIN_KEY_FILE, open_house, prepare_store
+from app.config import Settings
+from app.doctor import Finding, Mark, examine
+from app.security.clock import SystemClock
+from app.usecases import operator
+from app.usecases.admin_users import AdminCreateUser
+from tests.postgres import new_database
+from tests.redis import own_redis
+
+SECRET = "geheim4711"
+
+
+@pytest.fixture
+def house(tmp_path: Path, migrated: Path) -> Settings:
+    """A sound installation."""
+    (tmp_path / "var").mkdir(mode=0o700)
+    database = tmp_path / "var" / "gatehouse.sqlite3"
+    shutil.copyfile(migrated, database)
+    database.chmod(0o600)
+    settings = Settings(data_dir=tmp_path / "var")
+    make_admin(settings)
+    return settings
+
+
+def make_admin(settings: Settings) -> None:
+    async def work() -> None:
+        async with open_house(settings) as opened:
+            admin = AdminCreateUser("boss", "", "correct horse battery", admin=True)
+            await operator.create_account(opened.services, admin, None)
+
+    asyncio.run(work())
+
+
+def found(settings: Settings, *marks: Mark) -> list[Finding]:
+    return [finding for finding in asyncio.run(examine(settings)) if finding.mark in marks]
+
+
+def the_bad(settings: Settings) -> Finding:
+    (finding,) = found(settings, Mark.BAD)
+    return finding
+
+
+def with_settings(settings: Settings, **changes: Any) -> Settings:
+    return settings.model_copy(update=changes)
+
+
+def test_a_sound_installation_has_nothing_to_note(house: Settings) -> None:
+    assert found(house, Mark.NOTE, Mark.BAD) == []
+
+
+def test_it_changes_nothing(house: Settings) -> None:
+    (house.data_dir / "signing-key.pem").unlink()
+    before = sorted(house.data_dir.iterdir())
+    assert "signing key" in {finding.subject for finding in found(house, Mark.NOTE)}
+    assert sorted(house.data_dir.iterdir()) == before
+
+
+def test_an_admins_key_that_was_left_lying_is_noted(house: Settings) -> None:
+    (house.data_dir / ADMIN_KEY_FILE).write_text("key")
+    (finding,) = found(house, Mark.NOTE)
+    assert "remove it" in finding.detail
+
+
+def test_a_signing_key_that_is_retired_is_bad(house: Settings) -> None:
+    async def retire() -> None:
+        async with open_house(house) as opened:
+            kid = opened.signing.current().kid
+            now = opened.services.clock.now()
+            await opened.services.store.write(lambda tx: tx.signing_keys.retire(kid, now))
+
+    asyncio.run(retire())
+    assert "is retired" in the_bad(house).detail
+
+
+def test_a_clock_that_was_set_back_is_bad(house: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour_ago = SystemClock().now() - timedelta(hours=1)
+    monkeypatch.setattr(SystemClock, "now", lambda _: hour_ago)
+    assert the_bad(house).subject == "clock"
+
+
+def test_too_little_space_is_bad(house: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
+    assert the_bad(house).subject == "free space"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "sentence"),
+    [
+        ("fastapi", "0.1", "fastapi 0.1 is not >="),
+        ("uvicorn", None, "uvicorn is missing"),
+        ("passlib", "1.7.4", "into the same folder"),
+    ],
+)
+def test_a_library_that_is_not_as_required_is_bad(
+    house: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    version: str | None,
+    sentence: str,
+) -> None:
+    def pretend(asked: str) -> str:
+        if asked != name:
+            return metadata.version(asked)
+        if version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(doctor, "version", pretend)
+    assert sentence in the_bad(house).detail
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [
+        {"redis_url": f"redis://user:{SECRET}@127.0.0.1:1/0"},
+        {"database_url": f"postgresql://user:{SECRET}@127.0.0.1:1/name"},
+    ],
+)
+def test_what_cannot_be_reached_is_bad_and_no_password_is_shown(
+    house: Settings, configured: dict[str, str]
+) -> None:
+    findings = asyncio.run(examine(with_settings(house, **configured)))
+    assert any("127.0.0.1" in f.detail for f in findings if f.mark is Mark.BAD)
+    assert SECRET not in repr(findings)
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """Takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_what_does_not_answer_is_waited_for_in_vain_but_not_long(
+    house: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "SECONDS", 0.5)
+    with silent_server() as address:
+        silent = with_settings(
+            house,
+            redis_url=f"redis://{address}/0",
+            database_url=f"postgresql://user:{SECRET}@{address}/name",
+            password_range_url=f"http://{address}/range",
+        )
+        began = monotonic()
+        findings = found(silent, Mark.BAD)
+        assert monotonic() - began < 20
+    subjects = {finding.subject for finding in findings}
+    assert subjects == {"PostgreSQL", "database", "Redis", "password ranges"}
+    assert SECRET not in repr(findings)
+
+
+def test_redis_is_asked_and_its_clock(house: Settings, tmp_path: Path) -> None:
+    with own_redis(tmp_path) as redis:
+        findings = found(with_settings(house, redis_url=redis.url), Mark.OK)
+    assert {"Redis", "clock of Redis"} <= {finding.subject for finding in findings}
+
+
+def test_postgresql_is_asked_and_its_clock(house: Settings) -> None:
+    with new_database() as url:
+        on_server = with_settings(house, database_url=url)
+        assert "migrate" in the_bad(on_server).detail
+        prepare_store(on_server)
+        make_admin(on_server)
+        findings = asyncio.run(examine(on_server))
+    assert not [finding for finding in findings if finding.mark is Mark.BAD]
+    subjects = {finding.subject for finding in findings}
+    assert {"PostgreSQL", "search", "clock of PostgreSQL", "signing key"} <= subjects
+
+
+def test_the_clocks_of_others_are_held_against_ones_own(
+    house: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = SystemClock().now() + timedelta(minutes=1)
+    monkeypatch.setattr(SystemClock, "now", lambda _: later)
+    with own_redis(tmp_path) as redis:
+        assert the_bad(with_settings(house, redis_url=redis.url)).subject == "clock of Redis"
