@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import fields
 from typing import Any
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -25,6 +25,7 @@ from app.usecases.services import Services
 from app.wire.crossroads import Crossroads
 from app.wire.edge import Edge, EdgeRules, Refusals
 from app.wire.http import REFUSED, context_of, header
+from app.wire.meters import Meters
 from app.wire.ready import Ready
 
 
@@ -54,7 +55,7 @@ class Application(FastAPI):
         )
         self.router.default = _nothing_here
         self._settings = settings
-        self._metrics = CollectorRegistry()
+        self._meters = Meters()
         self._documents = Documents(
             openapi=openapi_document(settings.public_url),
             openrpc=openrpc_document(settings.public_url),
@@ -79,7 +80,9 @@ class Application(FastAPI):
     def _layers(self) -> Edge:
         """What every request passes, the innermost first."""
         settings = self._settings
-        inner: ASGIApp = Refusals(self._crossroads)
+        refusals = Refusals(self._crossroads)
+        self._meters.watch(refusals)
+        inner: ASGIApp = refusals
         if settings.cors_origins:
             inner = QuietCors(
                 inner,
@@ -109,7 +112,7 @@ class Application(FastAPI):
             inner,
             rules=rules,
             new_id=request_ids().__next__,
-            metrics=self._metrics,
+            metrics=self._meters.registry,
             prompt=self._crossroads,
         )
 
@@ -121,13 +124,19 @@ class Application(FastAPI):
     def open_doors(self, services: Services) -> None:
         """Answer from these services."""
         ready = Ready(services)
+        rpc = RpcEndpoint(ready, self._documents.openrpc)
+        self._meters.watch(*(getattr(services, f.name) for f in fields(services)), ready, rpc)
         self._crossroads.open(
             [
-                *System(services, self._metrics, self._documents).routes(),
-                Route(PATH, RpcEndpoint(ready, self._documents.openrpc)),
+                *System(services, self._meters, self._documents).routes(),
+                Route(PATH, rpc),
                 *mount(services, ready, ROUTES),
             ]
         )
+
+    def kept_meters(self) -> AbstractAsyncContextManager[None]:
+        """See `Meters.kept`."""
+        return self._meters.kept()
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
@@ -142,13 +151,15 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[None]:
         if services is not None:
-            yield
+            async with app.kept_meters():
+                yield
             return
         await asyncio.to_thread(prepare_store, settings)
         async with open_house(settings) as house:
             await first_admin(house, settings, show=False)
             app.open_doors(house.services)
-            yield
+            async with app.kept_meters():
+                yield
 
     app = Application(settings, lifespan)
     if services is not None:

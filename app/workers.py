@@ -32,6 +32,11 @@ class Workers:
         self._count = count
         self._work = work
         self._on_stopping = stopping
+        # Imported only now: see `shared_metrics`.
+        from prometheus_client import Counter
+
+        about = "Worker processes that ended by themselves and were replaced."
+        self._replaced = Counter("gatehouse_workers_replaced", about, registry=None)
         self._started: dict[int, float] = {}
         self._stopping = False
         # Its writing end is the parent's alone: the workers read its end when the parent dies.
@@ -48,11 +53,20 @@ class Workers:
             lived = time.monotonic() - self._started.pop(pid)
             if self._stopping:
                 continue
+            self._count_end(pid)
             _LOG.error("a worker ended", pid=pid, status=os.waitstatus_to_exitcode(status))
             if lived < SHORT_LIFE:
                 time.sleep(SHORT_LIFE - lived)
             self._start()
         sys.exit(0)
+
+    def _count_end(self, pid: int) -> None:
+        """Let the metrics forget what the process had under way."""
+        self._replaced.inc()
+        if METRICS_FOLDER in os.environ:
+            from prometheus_client.multiprocess import mark_process_dead
+
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
     def _start(self) -> None:
         # No signal between the fork and the moment at which it is known whom to pass it on to.

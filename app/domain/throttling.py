@@ -44,6 +44,8 @@ CHECKS = Limit("check", 300, 60)
 # Access keys that were refused. The same one again is no guess: it is counted once.
 WRONG_KEYS = Limit("key", 100, 300)
 SAME_WRONG_KEY = Limit("same key", 1, 300)
+# Those whose refusals are told to the caller.
+REFUSING = (LOGINS, REGISTRATIONS, CHECKS, WRONG_KEYS)
 
 # Wrong passwords in a row that cost nothing but the trouble; from then on, each doubles the wait.
 FREE_FAILURES = 10

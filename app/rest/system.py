@@ -1,14 +1,12 @@
 """What is not about accounts: health, metrics, public keys, the OpenAPI document, error pages."""
 
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from html import escape
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -32,6 +30,7 @@ from app.wire.http import (
     method_not_allowed,
     refuse_query,
 )
+from app.wire.meters import Meters
 from app.wire.problem import STATUS
 
 ERRORS = {error.slug: error for error in CATALOGUE}
@@ -107,11 +106,9 @@ class Documents:
 class System:
     """The endpoints behind the pages."""
 
-    def __init__(
-        self, services: Services, registry: CollectorRegistry, documents: Documents
-    ) -> None:
+    def __init__(self, services: Services, meters: Meters, documents: Documents) -> None:
         self._services = services
-        self._registry = registry
+        self._meters = meters
         self._openapi_json = json.dump(documents.openapi)
         self._openrpc_json = json.dump(documents.openrpc)
 
@@ -151,7 +148,7 @@ class System:
             caller = caller_of(scope, Door.REST)
             call = Call(self._services, "metrics", Access.ADMIN, caller, changes=False)
             await call.actor()
-        return Response(_exposition(self._registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(self._meters.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def _error_page(self, scope: Scope) -> Response:
         """What the `type` of a problem leads to."""
@@ -271,14 +268,6 @@ class _Get:
         refuse_query(QueryParams(scope["query_string"]))
         response = await self._page.answer(self._system, scope)
         await response(scope, receive, send)
-
-
-def _exposition(registry: CollectorRegistry) -> bytes:
-    """What this process has counted; of several workers, what all of them have."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
 
 
 def _is_from_here(scope: Scope) -> bool:

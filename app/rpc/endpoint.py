@@ -1,6 +1,8 @@
 """From the bytes of a request to the bytes of its answer."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -12,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain.audit import Door
 from app.domain.errors import DomainError, Flaw, Internal, InvalidInput
+from app.domain.readings import Reading, faults
 from app.rpc.envelope import (
     Request,
     RpcError,
@@ -52,6 +55,11 @@ TURN_SECONDS = 0.001
 HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
 _LASTING = [name.encode() for name, method in METHODS.items() if method.operation.lasting]
 
+# How often which method had which outcome: OK, or what the error is called.
+Counts = dict[tuple[str, str], int]
+OK = "ok"
+NO_METHOD = "none"
+
 _NO_PARAMETERS = input_form(Nothing)
 _LOG = structlog.get_logger("gatehouse.rpc")
 
@@ -62,6 +70,16 @@ class RpcEndpoint:
     def __init__(self, ready: Ready, document: dict[str, Any]) -> None:
         self._ready = ready
         self._document = json.dump(document)
+        self._counts: Counts = defaultdict(int)
+
+    def readings(self) -> Iterator[Reading]:
+        """What became of the calls of each method; a name that is none of ours is `none`."""
+        about = "Calls of JSON-RPC, each of a batch by itself."
+        for (method, outcome), count in self._counts.items():
+            labels = (("method", method), ("outcome", outcome))
+            yield Reading("rpc_calls", about, count, labels, is_total=True)
+        ours = sum(n for (_, outcome), n in self._counts.items() if outcome == Internal.slug)
+        yield faults("rpc", ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -70,7 +88,12 @@ class RpcEndpoint:
         context.route = PATH
         require_media_type(scope, *CONTENT_TYPES)
         exchange = Exchange(
-            self._ready, self._document, scope, _dialect(scope["query_string"]), context
+            self._ready,
+            self._document,
+            scope,
+            _dialect(scope["query_string"]),
+            context,
+            self._counts,
         )
         reply = await exchange.answer(await read_body(scope, receive))
         context.noted["methods"] = exchange.methods
@@ -95,6 +118,7 @@ class RpcEndpoint:
             return None
         context.route = PATH
         context.noted["methods"] = [request.method]
+        self._counts[request.method, OK] += 1
         return success(request.id, found)
 
 
@@ -117,6 +141,7 @@ class Exchange:
         scope: Scope,
         dialect: Dialect,
         context: Context,
+        counts: Counts,
     ) -> None:
         self._ready = ready
         self._document = document
@@ -124,6 +149,7 @@ class Exchange:
         self._caller: Caller | None = None
         self._dialect = dialect
         self._context = context
+        self._counts = counts
         self.methods: list[str] = []
 
     async def answer(self, body: bytes) -> bytes | None:
@@ -131,11 +157,11 @@ class Exchange:
         try:
             value = json.parse(body)
         except ValueError:
-            return failure(None, parse_error())
+            return self._refused(parse_error())
         if type(value) is not list:
             return await self._answer_one(value)
         if (error := _refused_batch(value)) is not None:
-            return failure(None, error)
+            return self._refused(error)
         replies = []
         began = perf_counter()
         for item in value:
@@ -151,12 +177,22 @@ class Exchange:
         try:
             request = read_request(value)
         except RpcError as error:
-            return failure(None, error)
+            return self._refused(error)
+        outcome = OK
         try:
             reply = success(request.id, await self._result(request))
         except RpcError as error:
-            reply = failure(request.id, error)
+            reply, outcome = failure(request.id, error), error.slug
+        method = request.method
+        if method not in METHODS and method != DISCOVER:
+            method = NO_METHOD
+        self._counts[method, outcome] += 1
         return None if request.is_notification else reply
+
+    def _refused(self, error: RpcError) -> bytes:
+        """The reply to what is no call of any method."""
+        self._counts[NO_METHOD, error.slug] += 1
+        return failure(None, error)
 
     async def _result(self, request: Request) -> bytes:
         if request.method == DISCOVER:

@@ -18,10 +18,14 @@ _AUTHS = frozenset({str, type(None)})
 
 
 class RpcError(Exception):
-    """An error object (section 5.1); `data` is left out where it is None."""
+    """An error object (section 5.1); `data` is left out where it is None.
 
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
+    `slug` is what it is called where errors are counted.
+    """
+
+    def __init__(self, slug: str, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
+        self.slug = slug
         self.code = code
         self.message = message
         self.data = data
@@ -29,22 +33,22 @@ class RpcError(Exception):
 
 def parse_error() -> RpcError:
     """The body is not JSON."""
-    return RpcError(PARSE_ERROR, "Parse error")
+    return RpcError("parse-error", PARSE_ERROR, "Parse error")
 
 
 def invalid_request(reason: str | None = None) -> RpcError:
     """The JSON is not a request."""
-    return RpcError(INVALID_REQUEST, "Invalid Request", reason)
+    return RpcError("invalid-request", INVALID_REQUEST, "Invalid Request", reason)
 
 
 def method_not_found() -> RpcError:
     """There is no such method."""
-    return RpcError(METHOD_NOT_FOUND, "Method not found")
+    return RpcError("method-not-found", METHOD_NOT_FOUND, "Method not found")
 
 
 def invalid_params(reason: str) -> RpcError:
     """The parameters are not those of the method."""
-    return RpcError(INVALID_PARAMS, "Invalid params", reason)
+    return RpcError("invalid-params", INVALID_PARAMS, "Invalid params", reason)
 
 
 class Request(NamedTuple):

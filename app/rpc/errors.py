@@ -42,9 +42,10 @@ Dialect = Callable[[e.DomainError, str], RpcError]
 
 def chat_dialect(error: e.DomainError, _request_id: str) -> RpcError:
     """The chat document's own form: one code, one message, the sentence as data."""
-    return RpcError(INTERNAL_ERROR, CHAT_MESSAGE, error.detail)
+    return RpcError(error.slug, INTERNAL_ERROR, CHAT_MESSAGE, error.detail)
 
 
 def problem_dialect(error: e.DomainError, request_id: str) -> RpcError:
     """`?errors=problem`: a code of its own, the title, and the REST door's problem object."""
-    return RpcError(PROBLEM_CODES[type(error)], error.title, problem_object(error, request_id))
+    problem = problem_object(error, request_id)
+    return RpcError(error.slug, PROBLEM_CODES[type(error)], error.title, problem)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
@@ -12,6 +12,7 @@ from passlib.context import CryptContext
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Verdict
+from app.domain.readings import Reading
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -52,9 +53,20 @@ class Argon2Hasher:
     def __init__(self, cores: int | None = None) -> None:
         """On `cores` threads, by default one for each that this process may use."""
         cores = cores or hash_threads()
+        self._cores = cores
         self._waiting, self._most = 0, cores * QUEUE_SECONDS * HASHES_PER_SECOND
+        self._refused = 0
         self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash", initializer=_yield)
         self._nobodys = _CONTEXT.hash("what is verified where there is nothing to verify")
+
+    def readings(self) -> Iterator[Reading]:
+        """How many hashes are computed, how many wait for that, and how many were one too many."""
+        about = "Password hashes that are computed, and those that wait for it."
+        running = min(self._waiting, self._cores)
+        yield Reading("hashes", about, running, (("state", "running"),))
+        yield Reading("hashes", about, self._waiting - running, (("state", "waiting"),))
+        about = "Password hashes that would have waited too long."
+        yield Reading("hashes_refused", about, self._refused, is_total=True)
 
     async def hash(self, password: str) -> str:
         """An argon2id hash in PHC string format."""
@@ -69,6 +81,7 @@ class Argon2Hasher:
 
     async def _run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         if self._waiting >= self._most:
+            self._refused += 1
             raise Overloaded(retry_after=QUEUE_SECONDS)
         self._waiting += 1
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from time import monotonic
@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.domain.ports import Throttle
+from app.domain.readings import Reading, Refused
 from app.domain.throttling import Limit
 from app.domain.times import EPOCH
 
@@ -45,12 +46,25 @@ class RedisThrottle:
         self._is_lost = False
         # Who has to wait until when: known without asking.
         self._shut: dict[tuple[str, str], float] = {}
+        self._refused = Refused()
+        self._alone = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """How often it refused, and whether Redis is there."""
+        yield from self._refused.readings()
+        yield Reading("redis_lost", "Processes that have lost Redis.", self._is_lost)
+        about = "Calls that a process counted alone, since Redis was lost or slow."
+        yield Reading("throttle_alone", about, self._alone, is_total=True)
 
     async def count(self, limit: Limit, address: str) -> float:
+        return self._refused.note(limit, await self._count(limit, address))
+
+    async def _count(self, limit: Limit, address: str) -> float:
         here = await self._here.count(limit, address)
         if wait := self._still_shut(limit, address):
             return wait
         if monotonic() < self._asks_again_at:
+            self._alone += 1
             return here
         if self._is_lost:
             # The others do not wait for what this call is going to find.
@@ -60,6 +74,7 @@ class RedisThrottle:
                 wait = await self._ask(limit, address)
         except (RedisError, OSError, TimeoutError) as error:
             self._lose(error)
+            self._alone += 1
             return here
         self._find()
         if wait:

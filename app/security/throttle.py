@@ -1,6 +1,9 @@
 """Calls counted in this process, by address."""
 
+from collections.abc import Iterator
+
 from app.domain.ports import Clock
+from app.domain.readings import Reading, Refused
 from app.domain.throttling import Limit
 
 # About 200 bytes each.
@@ -21,13 +24,18 @@ class MemoryThrottle:
         self._most = most
         # The number of the window, and the calls in the one before and in it.
         self._counts: dict[tuple[str, str], _Counts] = {}
+        self._refused = Refused()
+
+    def readings(self) -> Iterator[Reading]:
+        """How often it refused."""
+        return self._refused.readings()
 
     async def count(self, limit: Limit, address: str) -> float:
         (window, earlier, current), left = self._look(limit, address)
         wait = limit.wait(earlier, current, left, self._processes)
         if not wait:
             self._keep((limit.name, address), (window, earlier, current + 1))
-        return wait
+        return self._refused.note(limit, wait)
 
     def peek(self, limit: Limit, address: str) -> float:
         if (limit.name, address) not in self._counts:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -12,10 +12,11 @@ from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
+from app.domain.readings import Reading, UnderWay, transactions
 from app.storage import snapshots
 from app.storage.constraints import is_passing, sqlstate
 from app.storage.errors import StoreError
@@ -159,6 +160,15 @@ class PostgresStore:
         self._lookups = Lookups(engine)
         snapshots.watch(engine)
         self._notes = Notes(self._write_notes)
+        self._under_way, self._refused = UnderWay(), 0
+
+    def readings(self) -> Iterator[Reading]:
+        """What has a connection of the pool, what waits for one, what was refused, what was at hand."""
+        pool = self._engine.sync_engine.pool
+        assert isinstance(pool, QueuePool)
+        running = min(pool.checkedout(), self._under_way.count)
+        yield from transactions(running, self._under_way.count - running, self._refused)
+        yield from self._recent.readings()
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`; its one query needs no transaction, which would be two more round trips."""
@@ -210,7 +220,8 @@ class PostgresStore:
     async def _write_again(self, work: Callable[[Transaction], T]) -> tuple[T, bool]:
         for attempt in range(ATTEMPTS):
             try:
-                return await self._write(work)
+                with self._under_way:
+                    return await self._write(work)
             except _AgainError:
                 # Whoever lost to the same other one tries at another moment.
                 chance = perf_counter_ns() % 1000 / 1000
@@ -246,8 +257,9 @@ class PostgresStore:
         self, engine: AsyncEngine, run: Callable[[Connection], T], *, last: bool = False
     ) -> T:
         try:
-            async with self._connected(engine) as connection:
-                return await connection.run_sync(run)
+            with self._under_way:
+                async with self._connected(engine) as connection:
+                    return await connection.run_sync(run)
         except DBAPIError as error:
             raise self._meaning(error, last=last) from error
         except (OSError, TimeoutError, PoolTimeoutError) as error:
@@ -307,6 +319,7 @@ class PostgresStore:
         return error
 
     def _unreachable(self, reason: BaseException | None, *, committing: bool = False) -> Overloaded:
+        self._refused += 1
         _LOG.warning("The store refuses: %s", reason or "no reason given")
         return Overloaded(UNKNOWN) if committing else Overloaded()
 

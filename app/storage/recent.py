@@ -5,13 +5,14 @@ since is known from a number which the store itself moves at every commit, whoev
 no use case has to remember what it makes stale.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from app.domain.credentials import AccessKey, Session
+from app.domain.readings import Reading, cache
 from app.domain.users import User
 from app.storage.credentials import KeyTable, SessionTable
 
@@ -28,6 +29,11 @@ class Recent:
         self._most = most
         self._answers: dict[Hashable, Any] = {}
         self._version: object = None
+        self._hits = self._misses = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """How often a credential was at hand."""
+        return cache("credentials", self._hits, self._misses, len(self._answers))
 
     def is_of(self, version: object) -> None:
         """Go on with `version` of the store; another one makes all answers void."""
@@ -42,11 +48,14 @@ class Recent:
 
     def find(self, version: object, question: Hashable) -> Any:
         """The answer that is at hand, if it is of `version`."""
-        return self._answers.get(question) if version == self._version else None
+        answer = self._answers.get(question) if version == self._version else None
+        self._hits += answer is not None
+        return answer
 
     def keep(self, version: object, question: Hashable, answer: object) -> None:
-        """Keep an answer that is of `version` or later."""
-        if version != self._version:
+        """Keep what a query answered, if it did and is of `version` or later."""
+        self._misses += 1
+        if answer is None or version != self._version:
             return
         if len(self._answers) >= self._most:
             # The oldest goes; what is still in use is back after one query.
@@ -64,7 +73,8 @@ class RecentAt:
     def answer(self, question: Hashable, ask: Callable[[], T | None]) -> T | None:
         """The answer that is at hand, else that of `ask`, which is kept if it is one."""
         found: T | None = self.recent.find(self.version, question)
-        if found is None and (found := ask()) is not None:
+        if found is None:
+            found = ask()
             self.recent.keep(self.version, question, found)
         return found
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
+from app.domain.readings import Reading, UnderWay, transactions
 from app.storage.constraints import is_passing
 from app.storage.engine import BUSY_TIMEOUT, READERS, sqlite_engine
 from app.storage.errors import StoreError
@@ -115,6 +116,14 @@ class SqliteStore:
         # Writers would only wait for each other inside SQLite, by polling.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._notes = Notes(self._write_notes)
+        self._reads, self._writes, self._refused = UnderWay(), UnderWay(), 0
+
+    def readings(self) -> Iterator[Reading]:
+        """What is under way, and what was refused; short reads, which wait for nobody, apart."""
+        running = min(self._reads.count, READERS) + min(self._writes.count, 1)
+        waiting = self._reads.count + self._writes.count - running
+        yield from transactions(running, waiting, self._refused)
+        yield from self._here.readings()
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot, at once: a change of threads costs more than a few rows.
@@ -163,7 +172,14 @@ class SqliteStore:
         # To wait in the queue and to wait for a lock are one wait.
         latest = monotonic() + max(patience, 1.0)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, self._transact, mode, work, patience, latest)
+        with self._writes if threads is self._writer else self._reads:
+            try:
+                return await loop.run_in_executor(
+                    threads, self._transact, mode, work, patience, latest
+                )
+            except Overloaded:
+                self._refused += 1
+                raise
 
     def _transact(
         self, mode: str, work: Callable[[Transaction], T], patience: float, latest: float
@@ -213,6 +229,10 @@ class LoopReader:
         self._recent = Recent()
         self._connection: Connection | None = None
         self._cursor: Any = None
+
+    def readings(self) -> Iterator[Reading]:
+        """See `Recent.readings`."""
+        return self._recent.readings()
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one consistent view. Raises Unsteady, OperationalError."""

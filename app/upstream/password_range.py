@@ -6,11 +6,13 @@ back, so that the service learns neither the password nor whether it was among t
 """
 
 import re
+from collections.abc import Iterator
 from hashlib import sha1
 
 import httpx
 import structlog
 
+from app.domain.readings import Reading
 from app.upstream.client import Bounds, Breaker, UpstreamError, get
 
 PREFIX_DIGITS = 5
@@ -36,20 +38,32 @@ class PasswordRanges:
         self._url = url.rstrip("/")
         self._breaker = breaker
         self._bounds = bounds
+        self._outcomes = dict.fromkeys(("known", "unknown", "failed", "skipped"), 0)
+
+    def readings(self) -> Iterator[Reading]:
+        """What became of the questions; `skipped` are those that a failing service was spared."""
+        about = "Passwords to be looked up at the range service."
+        for outcome, count in self._outcomes.items():
+            labels = (("outcome", outcome),)
+            yield Reading("password_range_checks", about, count, labels, is_total=True)
 
     async def knows(self, password: str) -> bool:
         """Whether the password was in a breach; False, too, where that cannot be told."""
         digest = sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
         if not self._breaker.lets_through():
+            self._outcomes["skipped"] += 1
             return False
         try:
             counts = await self._range(digest[:PREFIX_DIGITS])
         except UpstreamError as error:
             self._breaker.failed()
+            self._outcomes["failed"] += 1
             _LOG.warning("passwords are not checked against breaches", reason=str(error))
             return False
         self._breaker.succeeded()
-        return counts.get(digest[PREFIX_DIGITS:], 0) > 0
+        is_known = counts.get(digest[PREFIX_DIGITS:], 0) > 0
+        self._outcomes["known" if is_known else "unknown"] += 1
+        return is_known
 
     async def _range(self, prefix: str) -> dict[str, int]:
         """How often each hash was seen, by the digits after `prefix`. Raises UpstreamError."""

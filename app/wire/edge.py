@@ -7,7 +7,8 @@ carries the headers that protect it, and writes one line of log and one observat
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -20,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import DomainError, Internal, Overloaded
+from app.domain.readings import Reading, faults
 from app.wire.crossroads import Prompt
 from app.wire.http import (
     JSON,
@@ -194,6 +196,16 @@ class Refusals:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._counts: dict[tuple[str, str], int] = defaultdict(int)
+
+    def readings(self) -> Iterator[Reading]:
+        """How often which route refused with which error; a fault of ours is one, too."""
+        about = "Requests that were refused with an error of the catalogue."
+        for (route, error), count in self._counts.items():
+            labels = (("route", route), ("error", error))
+            yield Reading("http_refusals", about, count, labels, is_total=True)
+        ours = sum(n for (_, error), n in self._counts.items() if error == Internal.slug)
+        yield faults("http", ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -215,6 +227,7 @@ class Refusals:
         except Exception:
             _LOG.exception("fault", request_id=context.request_id)
             refusal = Internal(context.request_id)
+        self._counts[context.route or "none", refusal.slug] += 1
         # An answer that has begun is left unfinished, so that its connection is cut.
         if not context.status:
             await problem_response(refusal, context.request_id)(scope, receive, send)

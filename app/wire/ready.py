@@ -6,10 +6,12 @@ holds until somebody commits, which the store tells, or until time itself change
 looked at for every request; no use case has to make anything void.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.ports import Clock, Store
+from app.domain.readings import Reading, cache
 from app.usecases.call import Caller
 from app.usecases.operation import Operation
 from app.usecases.services import Services
@@ -37,6 +39,11 @@ class Ready:
         self._clock: Clock = services.clock
         self._version: object = None
         self._answers: dict[tuple[str, str, str | None], Answer] = {}
+        self._hits = self._misses = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """How often an answer was ready."""
+        return cache("answers", self._hits, self._misses, len(self._answers))
 
     def find(
         self, operation: Operation, credential: str | None, address: str | None
@@ -45,13 +52,17 @@ class Ready:
         if credential is None or not operation.lasting or not self._is_current():
             return None
         answer = self._answers.get((operation.name, credential, address))
-        return answer.body if answer is not None and self._clock.now() < answer.until else None
+        if answer is None or self._clock.now() >= answer.until:
+            return None
+        self._hits += 1
+        return answer.body
 
     async def perform(self, operation: Operation, caller: Caller, command: object) -> bytes:
         """Do the operation; its view as JSON. Raises the catalogue's errors."""
         call = operation.call(self._services, caller, command)
         if not operation.lasting:
             return json.dump(view_of(await operation.run(call, command)))
+        self._misses += 1
         before = self._store.version()
         body = json.dump(view_of(await operation.run(call, command)))
         # Between two equal versions nobody committed: the answer is of this very one.

@@ -43,7 +43,7 @@ def _check_request(item: Any) -> None:
     assert type(request.params) in {dict, list}
     assert request.is_notification == ("id" not in item)
     assert request.auth is None or type(request.auth) is str
-    for reply in (success(request.id, b"true"), failure(request.id, RpcError(-32603, "x"))):
+    for reply in (success(request.id, b"true"), failure(request.id, RpcError("any", -32603, "x"))):
         echoed = json.loads(reply)["id"]
         assert type(echoed) is type(item.get("id"))
         assert _same(echoed, item.get("id"))
