@@ -163,7 +163,7 @@ class PostgresStore:
         self._under_way, self._refused = UnderWay(), 0
 
     def readings(self) -> Iterator[Reading]:
-        """What has a connection of the pool, what waits for one, what was refused, what was at hand."""
+        """Who has or waits for a connection of the pool, what was refused, what was at hand."""
         pool = self._engine.sync_engine.pool
         assert isinstance(pool, QueuePool)
         running = min(pool.checkedout(), self._under_way.count)

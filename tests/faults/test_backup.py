@@ -240,6 +240,7 @@ class Past:
     async def _begin(self, house: Path) -> None:
         async with doors(house) as (gate, opened):
             made = await operator.create_key_for(opened.services, "boss", CreateKey("key"))
+            assert made["key"] is not None
             self.credentials = [made["key"], await log_in(gate), await log_in(gate)]
 
     async def _go_on(self, house: Path) -> None:
