@@ -33,6 +33,8 @@ PROBLEM_CODES: dict[type[e.DomainError], int] = {
     e.UnsupportedMediaType: -32019,
     e.Overloaded: -32020,
     e.RateLimited: -32021,
+    e.UpstreamFailed: -32022,
+    e.UpstreamTimeout: -32023,
     e.Internal: INTERNAL_ERROR,
 }
 
