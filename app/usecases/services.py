@@ -21,8 +21,8 @@ from app.domain.rules import Rules
 class Services:
     """The ports, each joined to an implementation by `app.bootstrap`, and the rules in force.
 
-    Without `breached`, the shipped list of common passwords is all that is asked. Without `chat` the
-    embedded registry keeps the guilds, without `panel` the servers.
+    Without `breached`, the shipped list of common passwords is all that is asked. Without `chat`
+    the embedded registry keeps the guilds, without `panel` the servers.
     """
 
     store: Store
