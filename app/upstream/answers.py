@@ -1,7 +1,6 @@
 """What a service said lately: asked once for all who want to know, and shown when it is down."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,8 +43,8 @@ class Answers(Generic[T]):
         self,
         who: str,
         ask: Callable[[str], Awaitable[Sequence[T]]],
+        seconds: Callable[[], float],
         *,
-        seconds: Callable[[], float] = time.monotonic,
         most: int = KEPT_MAX,
     ) -> None:
         """`who` names the service to people; `ask` raises UpstreamError; `seconds` only goes on."""

@@ -1,6 +1,7 @@
 """Guilds of a chat service; what it is asked is in docs/upstreams/chat.openapi.json."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.domain.ports import Told
@@ -24,10 +25,15 @@ BOUNDS = Bounds(seconds=3.0, bytes=512 * 1024)
 class ChatService:
     """`GuildSource` by an upstream: `GET /users/{user_id}/guilds`, by snowflake."""
 
-    def __init__(self, upstream: Upstream, bounds: Bounds = BOUNDS) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        bounds: Bounds = BOUNDS,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._upstream = upstream
         self._bounds = bounds
-        self._answers = Answers(WHO, self._ask)
+        self._answers = Answers(WHO, self._ask, seconds)
 
     async def guilds_of(self, user_id: int) -> Told[Sequence[Guild]]:
         """See `GuildSource`."""

@@ -3,7 +3,8 @@
 What a panel of the generic dialect is asked is in docs/upstreams/panel.openapi.json.
 """
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,9 +42,9 @@ class Dialect(Protocol):
 class PanelService:
     """`Panel` by a dialect."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, seconds: Callable[[], float] = time.monotonic) -> None:
         self._dialect = dialect
-        self._answers = Answers(WHO, self._servers)
+        self._answers = Answers(WHO, self._servers, seconds)
 
     async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
         """See `Panel`."""
