@@ -126,7 +126,12 @@ async def test_anything_else_is_a_failure(
 async def test_a_404_that_is_not_the_panels_takes_nobodys_servers(
     houses: s.Houses, found: respx.Route
 ) -> None:
-    for answer in ({"errors": []}, {"errors": [{"code": "Other"}]}, {"code": "user-not-found"}):
+    answers: list[Any] = [
+        {"errors": []},
+        {"errors": [{"code": "Other"}]},
+        {"code": "user-not-found"},
+    ]
+    for answer in answers:
         found.respond(404, json=answer)
         with pytest.raises(UpstreamFailed):
             await houses.pterodactyl.servers_of(s.UUID)

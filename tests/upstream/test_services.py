@@ -1,4 +1,4 @@
-"""A chat service and a panel in every mood: a refusal of the catalogue, soon, and at little cost."""
+"""A chat service and a panel in every mood: a refusal of the catalogue, soon, at little cost."""
 
 import asyncio
 import gzip
@@ -12,6 +12,8 @@ import respx
 from structlog.testing import capture_logs
 
 from app.domain.errors import DomainError, Overloaded, UpstreamFailed, UpstreamTimeout
+from app.upstream.answers import Answers
+from tests.fakes.ports import FakeSeconds
 from tests.upstream import services as s
 
 pytestmark = pytest.mark.anyio
@@ -137,9 +139,10 @@ async def test_what_it_does_is_a_refusal_and_the_log_says_why_without_the_secret
 ) -> None:
     ask, url = question
     error, answers = mood
-    with respx.mock, capture_logs() as log, pytest.raises(error) as refusal:
+    with respx.mock, capture_logs() as log:
         respx.get(url).mock(**answers)
-        await ask(houses)
+        with pytest.raises(error) as refusal:
+            await ask(houses)
     (line,) = log
     assert line["event"] == "another service failed"
     assert line["reason"]
@@ -298,15 +301,13 @@ async def test_while_it_is_left_alone_the_old_is_shown_at_once(
 
 
 async def test_more_than_is_kept_drops_what_was_asked_first() -> None:
-    from app.upstream.answers import Answers
-
     asked: list[str] = []
 
     async def ask(subject: str) -> list[int]:
         asked.append(subject)
         return [0] * 4
 
-    answers = Answers("test", ask, s.FakeSeconds(), most=12)
+    answers = Answers("test", ask, FakeSeconds(), most=12)
     for subject in ("a", "b", "c", "b", "c", "a", "c"):
         await answers.of(subject)
     assert asked == ["a", "b", "c", "a"]
