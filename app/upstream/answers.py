@@ -10,7 +10,7 @@ import structlog
 
 from app.domain.errors import Overloaded, UpstreamFailed, UpstreamTimeout
 from app.domain.ports import Told
-from app.upstream.client import BusyError, SlowError, UpstreamError
+from app.upstream.client import BusyError, LeftAloneError, SlowError, UpstreamError
 
 T = TypeVar("T")
 
@@ -61,12 +61,11 @@ class Answers(Generic[T]):
         with refusing(self._who):
             try:
                 return Told(await self._together(subject))
-            except UpstreamError as error:
+            except UpstreamError:
                 known = self._known.get(subject)
                 overdue = None if known is None else self._seconds() - known.at - FRESH_SECONDS
                 if known is None or overdue is None or overdue > STALE_SECONDS:
                     raise
-                _LOG.warning("an old answer is shown", upstream=self._who, reason=str(error))
                 return Told(known.value, max(0, int(overdue)))
 
     def forget(self, subject: str) -> None:
@@ -92,7 +91,8 @@ class Answers(Generic[T]):
             task.exception()
 
     async def _ask_and_keep(self, subject: str) -> Sequence[T]:
-        value = await self._ask(subject)
+        with noting(self._who):
+            value = await self._ask(subject)
         self.forget(subject)
         known = self._known[subject] = _Known(value, self._seconds())
         self._size += known.size
@@ -102,16 +102,25 @@ class Answers(Generic[T]):
 
 
 @contextmanager
-def refusing(who: str) -> Iterator[None]:
-    """Say in the catalogue's terms that a service failed, and in the log why."""
+def noting(who: str) -> Iterator[None]:
+    """Put into the log why a service failed; not that it was not asked, which may be often."""
     try:
         yield
+    except (LeftAloneError, BusyError):
+        raise
     except UpstreamError as error:
         _LOG.warning("another service failed", upstream=who, reason=str(error))
-        match error:
-            case SlowError():
-                raise UpstreamTimeout(who) from None
-            case BusyError():
-                raise Overloaded from None
-            case _:
-                raise UpstreamFailed(who) from None
+        raise
+
+
+@contextmanager
+def refusing(who: str) -> Iterator[None]:
+    """Say in the catalogue's terms that a service failed."""
+    try:
+        yield
+    except SlowError:
+        raise UpstreamTimeout(who) from None
+    except BusyError:
+        raise Overloaded from None
+    except UpstreamError:
+        raise UpstreamFailed(who) from None

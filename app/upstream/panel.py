@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from app.domain.ports import Told
 from app.domain.registry import PanelServer
-from app.upstream.answers import Answers, refusing
+from app.upstream.answers import Answers, noting, refusing
 from app.upstream.client import Bounds, Reply, Upstream
 from app.upstream.reading import flag_of, json_of, list_of, require_unknown_user, uuid_of
 
@@ -52,7 +52,7 @@ class PanelService:
 
     async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
         """See `Panel`."""
-        with refusing(WHO):
+        with refusing(WHO), noting(WHO):
             return await self._servers(owner)
 
     async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
@@ -68,7 +68,7 @@ class PanelService:
 
     async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
         try:
-            with refusing(WHO):
+            with refusing(WHO), noting(WHO):
                 for listed in await self._dialect.servers(owner):
                     if listed.server.uuid in servers and listed.server.active is not on:
                         await self._dialect.switch(listed.handle, on=on)

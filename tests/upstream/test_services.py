@@ -201,9 +201,13 @@ async def test_of_many_who_ask_the_same_at_once_one_is_passed_on(
     assert len({str(one) for one in told}) == 1
 
 
-async def test_all_of_them_hear_of_a_failure(houses: s.Houses, service: respx.Route) -> None:
+async def test_all_of_them_hear_of_a_failure_and_the_log_once(
+    houses: s.Houses, service: respx.Route
+) -> None:
     service.respond(503)
-    heard = await asyncio.gather(*(chat(houses) for _ in range(20)), return_exceptions=True)
+    with capture_logs() as log:
+        heard = await asyncio.gather(*(chat(houses) for _ in range(20)), return_exceptions=True)
+    assert len(log) == 1
     assert {type(one) for one in heard} == {UpstreamFailed}
     assert service.call_count == 1
 
@@ -233,10 +237,11 @@ async def test_after_five_failures_running_it_is_left_alone_and_one_tries_after_
     houses: s.Houses, service: respx.Route
 ) -> None:
     service.respond(503)
-    for _ in range(8):
-        with pytest.raises(UpstreamFailed):
-            await chat(houses)
-    assert service.call_count == 5
+    with capture_logs() as log:
+        for _ in range(8):
+            with pytest.raises(UpstreamFailed):
+                await chat(houses)
+    assert service.call_count == len(log) == 5
     houses.seconds.turn(10)
     many = [chat_of(houses, n) for n in range(1, 9)]
     respx.get(url__startswith=s.CHAT_URL).respond(503)
