@@ -19,7 +19,7 @@ import pysqlite3
 from cryptography.hazmat.backends.openssl.backend import backend
 from packaging.requirements import Requirement
 
-from app.bootstrap import ADMIN_KEY_FILE, breached_passwords, database_of
+from app.bootstrap import ADMIN_KEY_FILE, database_of, open_upstreams
 from app.config import Settings
 from app.domain.audit import EntryFilter
 from app.domain.errors import DomainError
@@ -82,6 +82,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *await _in_time("database", _database(settings)),
         *await _in_time("Redis", _redis(settings)),
         *await _in_time("password ranges", _ranges(settings)),
+        *await _in_time("upstreams", _upstreams(settings)),
     ]
 
 
@@ -257,10 +258,29 @@ async def _redis(settings: Settings) -> list[Finding]:
 
 async def _ranges(settings: Settings) -> list[Finding]:
     """Whether the range service, where one is configured, knows what every such service knows."""
-    async with breached_passwords(settings) as breached:
-        if breached is None:
+    async with open_upstreams(settings) as others:
+        if others.breached is None:
             return []
-        if await breached.knows("password"):
+        if await others.breached.knows("password"):
             return [ok("password ranges", "the service answers")]
     detail = "no usable answer, or it does not even know 'password' (GATEHOUSE_PASSWORD_RANGE_URL)"
     return [bad("password ranges", detail)]
+
+
+async def _upstreams(settings: Settings) -> list[Finding]:
+    """Whether the chat service and the panel, where they are configured, answer for nobody."""
+    async with open_upstreams(settings) as others:
+        asked: list[tuple[str, Awaitable[object]]] = []
+        if others.chat is not None:
+            asked.append(("chat service", others.chat.guilds_of(OPERATOR.id + 1)))
+        if others.panel is not None:
+            asked.append(("panel", others.panel.look_up_servers(OPERATOR.uuid)))
+        return [await _answers(name, question) for name, question in asked]
+
+
+async def _answers(name: str, question: Awaitable[object]) -> Finding:
+    try:
+        await question
+    except DomainError as error:
+        return bad(name, f"{error.detail} The log has the reason.")
+    return ok(name, "answers")

@@ -104,6 +104,7 @@ class Application(FastAPI):
                     "X-Request-ID",
                     "Retry-After",
                     "Idempotent-Replayed",
+                    "Cache-Status",
                 ],
             )
         https = (settings.public_url or "").startswith("https:")

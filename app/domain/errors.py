@@ -30,6 +30,8 @@ class Kind(Enum):
     TOO_MANY = auto()
     FAULT = auto()
     OVERLOADED = auto()
+    UPSTREAM = auto()
+    UPSTREAM_SLOW = auto()
 
 
 class DomainError(Exception):
@@ -347,6 +349,30 @@ class Overloaded(DomainError):
         self.failing = tuple(failing)
 
 
+class UpstreamFailed(DomainError):
+    """Another service that keeps the guilds or servers is down, or answers nothing of use.
+
+    Try again later; everything else goes on. Whoever runs the gateway finds the reason in its log.
+    """
+
+    slug, kind, title = "upstream-failed", Kind.UPSTREAM, "Another service failed"
+
+    def __init__(self, who: str) -> None:
+        super().__init__(f"The {who} gives no answer that can be used; try again later.")
+
+
+class UpstreamTimeout(DomainError):
+    """Another service that keeps the guilds or servers did not answer in time.
+
+    Try again later; everything else goes on. Whoever runs the gateway finds the reason in its log.
+    """
+
+    slug, kind, title = "upstream-timeout", Kind.UPSTREAM_SLOW, "Another service is too slow"
+
+    def __init__(self, who: str) -> None:
+        super().__init__(f"The {who} did not answer in time; try again later.")
+
+
 CATALOGUE: tuple[type[DomainError], ...] = (
     InvalidInput,
     InvalidUsername,
@@ -371,4 +397,6 @@ CATALOGUE: tuple[type[DomainError], ...] = (
     RateLimited,
     Internal,
     Overloaded,
+    UpstreamFailed,
+    UpstreamTimeout,
 )

@@ -4,15 +4,15 @@ Everything inside a transaction is a plain function: a transaction waits for not
 store. Absence is `None` or `False`; a refusal is an error of the catalogue.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.idempotency import IdempotencyRecord
-from app.domain.registry import Guild, Server
+from app.domain.registry import Guild, PanelServer, Server
 from app.domain.throttling import Attempts, Limit
 from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
 
@@ -262,6 +262,58 @@ class Servers(Protocol):
 
     def uuids_of(self, user_id: int) -> Sequence[str]:
         """The servers of an account, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[T]):
+    """What another service said.
+
+    `overdue` is None for what may be shown as it is; else the service could not be asked again, and
+    it is for how many seconds that it should have been (RFC 5861 section 4, stale-if-error).
+    """
+
+    value: T
+    overdue: int | None = None
+
+
+class GuildSource(Protocol):
+    """The chat service, where it keeps the guilds in our stead. Never asked in a transaction."""
+
+    async def guilds_of(self, user_id: int) -> Told[Sequence[Guild]]:
+        """Those that the account with this snowflake owns or is a member of, in the given order.
+
+        An account that it does not know has none. Raises UpstreamFailed, UpstreamTimeout,
+        Overloaded.
+        """
+
+
+class Panel(Protocol):
+    """The panel, where it keeps the servers in our stead. Never asked in a transaction.
+
+    It knows an account by the account's uuid. Everything raises UpstreamFailed, UpstreamTimeout and
+    Overloaded: of what was to be done, any part may have been done then, and it can be done again.
+    """
+
+    async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
+        """The servers of an account, to be shown: a few seconds old, or older and `overdue`.
+
+        An account that it does not know has none.
+        """
+
+    async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
+        """The same as it is at this moment; to decide by."""
+
+    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+        """Stop those of `servers` that are the account's, so that they stay so until started.
+
+        One that is stopped already stays so; one that is gone, or is another's by now, is left
+        alone. Who wants to start later just what he stopped has `look_up_servers` tell which are
+        active, keeps that where it lasts, and then has those stopped: however often that has to be
+        tried, nothing that somebody else stopped is among them.
+        """
+
+    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
+        """Let those of `servers` run again that are the account's; one that may stays so."""
 
 
 class Audit(Protocol):

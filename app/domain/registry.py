@@ -1,4 +1,4 @@
-"""Guilds and servers: what accounts belong to and own, where Gatehouse keeps the list itself."""
+"""Guilds and servers: what accounts belong to and own, whoever keeps the list."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -34,6 +34,14 @@ class Server:
     owner_uuid: str
     name: str
     enabled: bool
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PanelServer:
+    """A game server as a panel of its own knows it; `active` until it is stopped there."""
+
+    uuid: str
     active: bool
 
 

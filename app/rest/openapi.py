@@ -8,6 +8,7 @@ from typing import Any
 from app.domain import errors as e
 from app.domain.policy import Access
 from app.rest import audit, chat, panel, registry
+from app.rest.answers import STALE
 from app.rest.door import Answer, Route
 from app.rest.idempotency import KEY_SCHEMA, REPLAYED, REPLAYED_TEXT
 from app.rest.openapi_parts import PARTS, PROBLEM_EXAMPLES, SECURITY_SCHEMES, UUID_OR_NAME
@@ -16,7 +17,7 @@ from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.idempotency import HEADER
 from app.usecases.operation import Group
 from app.usecases.registry import OPERATIONS
-from app.wire.http import JSON, PROBLEM_JSON
+from app.wire.http import CACHE_STATUS, JSON, PROBLEM_JSON
 from app.wire.inputs import call_example
 from app.wire.problem import STATUS
 from app.wire.schemas import Schemas, reference
@@ -274,6 +275,9 @@ def _rpc() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The reply, or an array of replies to a batch.",
+                "headers": {
+                    CACHE_STATUS: {"description": STALE, "schema": {"type": "string"}},
+                },
                 "content": {
                     JSON: {"schema": _one_or_many(reference("RpcReply")), "examples": replies}
                 },

@@ -125,6 +125,8 @@ PROBLEM_EXAMPLES: dict[str, Any] = {
         e.RateLimited(30),
         e.Internal(_REQUEST_ID),
         e.Overloaded(),
+        e.UpstreamFailed("chat service"),
+        e.UpstreamTimeout("panel"),
     )
 }
 SECURITY_SCHEMES: dict[str, Any] = {

@@ -34,6 +34,8 @@ PROBLEM_CODES: dict[type[e.DomainError], int] = {
     e.Overloaded: -32020,
     e.RateLimited: -32021,
     e.RequestInFlight: -32022,
+    e.UpstreamFailed: -32023,
+    e.UpstreamTimeout: -32024,
     e.Internal: INTERNAL_ERROR,
 }
 

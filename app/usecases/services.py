@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from app.domain.ports import (
     BreachedPasswords,
     Clock,
+    GuildSource,
     Ids,
+    Panel,
     PasswordHasher,
     Randomness,
     Store,
@@ -19,7 +21,8 @@ from app.domain.rules import Rules
 class Services:
     """The ports, each joined to an implementation by `app.bootstrap`, and the rules in force.
 
-    Without `breached`, the shipped list of common passwords is all that is asked.
+    Without `breached`, the shipped list of common passwords is all that is asked. Without `chat`
+    the embedded registry keeps the guilds, without `panel` the servers.
     """
 
     store: Store
@@ -31,3 +34,5 @@ class Services:
     throttle: Throttle
     rules: Rules
     breached: BreachedPasswords | None = None
+    chat: GuildSource | None = None
+    panel: Panel | None = None

@@ -17,6 +17,8 @@ STATUS: dict[Kind, int] = {
     Kind.TOO_MANY: 429,
     Kind.FAULT: 500,
     Kind.OVERLOADED: 503,
+    Kind.UPSTREAM: 502,
+    Kind.UPSTREAM_SLOW: 504,
 }
 
 

@@ -5,7 +5,9 @@ from typing import Any, TypedDict, Unpack
 from app.domain.ports import (
     BreachedPasswords,
     Clock,
+    GuildSource,
     Ids,
+    Panel,
     PasswordHasher,
     Randomness,
     Store,
@@ -48,6 +50,8 @@ class Overrides(TypedDict, total=False):
     throttle: Throttle
     rules: Rules
     breached: BreachedPasswords
+    chat: GuildSource
+    panel: Panel
 
 
 def make_services(**overrides: Unpack[Overrides]) -> Services:
@@ -63,6 +67,8 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
         throttle=overrides.get("throttle") or FakeThrottle(clock),
         rules=overrides.get("rules") or Rules(),
         breached=overrides.get("breached") or FakeBreachedPasswords(BREACHED),
+        chat=overrides.get("chat"),
+        panel=overrides.get("panel"),
     )
 
 
