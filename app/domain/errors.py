@@ -328,7 +328,6 @@ class Overloaded(DomainError):
         self.retry_after = retry_after
 
 
-
 class UpstreamFailed(DomainError):
     """Another service that keeps the guilds or servers is down, or answers nothing of use.
 

@@ -37,7 +37,6 @@ class Server:
     active: bool
 
 
-
 @dataclass(frozen=True, slots=True)
 class PanelServer:
     """A game server as a panel of its own knows it; `active` until it is stopped there."""

@@ -9,8 +9,9 @@ from app.storage.attempts import AttemptsTable
 from app.storage.audit import AuditTable
 from app.storage.credentials import KeyTable, SessionTable, SigningKeyTable
 from app.storage.names import NameTable
+from app.storage.outbox import OutboxTable
 from app.storage.recent import Recent, RecentKeys, RecentSessions
-from app.storage.registry import GuildTable, ServerTable
+from app.storage.registry import GuildTable, ServerTable, StoppedServerTable
 from app.storage.users import UserTable
 
 
@@ -55,6 +56,14 @@ class SqlTransaction:
     @property
     def audit(self) -> AuditTable:
         return AuditTable(self.connection)
+
+    @property
+    def outbox(self) -> OutboxTable:
+        return OutboxTable(self.connection)
+
+    @property
+    def stopped_servers(self) -> StoppedServerTable:
+        return StoppedServerTable(self.connection)
 
 
 @dataclass(frozen=True)
