@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain import errors as e
 from app.domain.policy import Access
-from app.rest import audit, chat, panel, registry
+from app.rest import audit, chat, outbox, panel, registry
 from app.rest.door import Answer, Route
 from app.rest.openapi_parts import PARTS, PROBLEM_EXAMPLES, SECURITY_SCHEMES, UUID_OR_NAME
 from app.rest.system import PAGES, Page
@@ -24,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *panel.door.routes,
     *registry.door.routes,
     *audit.door.routes,
+    *outbox.door.routes,
 )
 
 _Error = type[e.DomainError]

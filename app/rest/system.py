@@ -1,14 +1,18 @@
 """What is not about accounts: health, metrics, public keys, the OpenAPI document, error pages."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -16,7 +20,8 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Door
-from app.domain.errors import CATALOGUE, NotFound
+from app.domain.errors import CATALOGUE, NotFound, Overloaded
+from app.domain.outbox import Depth
 from app.domain.policy import Access
 from app.rest import docs
 from app.usecases.call import Call
@@ -137,7 +142,12 @@ class System:
             caller = caller_of(scope, Door.REST)
             call = Call(self._services, "metrics", Access.ADMIN, caller, changes=False)
             await call.actor()
-        return Response(_exposition(self._registry), media_type=CONTENT_TYPE_LATEST)
+        body = _exposition(self._registry)
+        # What this process counted is told even where the store cannot be asked.
+        with suppress(Overloaded):
+            depth = await self._services.store.scan(lambda tx: tx.outbox.depth())
+            body += _outbox(depth, self._services.clock.now())
+        return Response(body, media_type=CONTENT_TYPE_LATEST)
 
     async def _error_page(self, scope: Scope) -> Response:
         """What the `type` of a problem leads to."""
@@ -263,6 +273,32 @@ def _exposition(registry: CollectorRegistry) -> bytes:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def _outbox(depth: Iterable[Depth], now: datetime) -> bytes:
+    """How full the outbox is. It is asked for at each scrape: the store is that of all workers."""
+    messages = GaugeMetricFamily(
+        "gatehouse_outbox_messages",
+        "Messages in the outbox that wait or are dead.",
+        labels=["kind", "state"],
+    )
+    oldest = GaugeMetricFamily(
+        "gatehouse_outbox_oldest_seconds",
+        "Age of the oldest message of the outbox that waits or is dead.",
+        labels=["kind", "state"],
+    )
+    for found in depth:
+        labels = [found.kind, found.state]
+        messages.add_metric(labels, found.messages)
+        oldest.add_metric(labels, max((now - found.since).total_seconds(), 0.0))
+
+    class Here(Collector):
+        def collect(self) -> Iterable[Metric]:
+            return messages, oldest
+
+    registry = CollectorRegistry()
+    registry.register(Here())
     return generate_latest(registry)
 
 

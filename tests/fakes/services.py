@@ -1,10 +1,12 @@
 """A house on fakes, and short ways to the people in it, through the operations everybody uses."""
 
+from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
 from app.domain.ports import (
     BreachedPasswords,
     Clock,
+    Handler,
     Ids,
     PasswordHasher,
     Randomness,
@@ -47,6 +49,7 @@ class Overrides(TypedDict, total=False):
     throttle: Throttle
     rules: Rules
     breached: BreachedPasswords
+    handlers: Mapping[str, Handler]
 
 
 def make_services(**overrides: Unpack[Overrides]) -> Services:
@@ -62,6 +65,7 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
         throttle=overrides.get("throttle") or FakeThrottle(clock),
         rules=overrides.get("rules") or Rules(),
         breached=overrides.get("breached") or FakeBreachedPasswords(BREACHED),
+        handlers=overrides.get("handlers") or {},
     )
 
 
