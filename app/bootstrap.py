@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.domain.errors import UsernameTaken
-from app.domain.ports import Throttle
+from app.domain.ports import BreachedPasswords, GuildSource, Panel, Throttle
 from app.security.clock import SystemClock
 from app.security.ids import WORKERS, Snowflakes, SystemRandomness, request_ids, worker_number
 from app.security.passwords import Argon2Hasher, hash_threads
@@ -21,8 +21,9 @@ from app.usecases.services import Services
 
 if TYPE_CHECKING:
     # Imports that many an installation never uses, and that take their time and memory.
+    from httpx import AsyncClient
+
     from app.storage.postgres import PostgresServer, PostgresStore
-    from app.upstream.password_range import PasswordRanges
 
 __all__ = ["House", "StartError", "first_admin", "open_house", "prepare_store", "request_ids"]
 
@@ -89,6 +90,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         newest = await store.read(lambda tx: tx.users.newest_id())
         signing = SigningKeyFile(settings.data_dir, clock)
         await signing.ensure(store)
+        others = await closing.enter_async_context(_upstreams(settings))
         services = Services(
             store=store,
             hasher=hasher,
@@ -98,22 +100,66 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             randomness=SystemRandomness(),
             throttle=await closing.enter_async_context(_throttle(settings, clock)),
             rules=settings.rules,
-            breached=await closing.enter_async_context(_breached(settings)),
+            breached=others.breached,
+            chat=others.chat,
+            panel=others.panel,
         )
         yield House(services, signing)
 
 
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """The other services, where any are configured."""
+
+    breached: BreachedPasswords | None = None
+    chat: GuildSource | None = None
+    panel: Panel | None = None
+
+
 @asynccontextmanager
-async def _breached(settings: Settings) -> AsyncIterator["PasswordRanges | None"]:
-    """The range service, where one is configured."""
-    if settings.password_range_url is None:
-        yield None
+async def _upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
+    if not (settings.password_range_url or settings.chat_url or settings.panel_url):
+        yield Upstreams()
         return
-    from app.upstream.client import Breaker, open_client
-    from app.upstream.password_range import PasswordRanges
+    from app.upstream.client import open_client
 
     async with open_client() as client:
-        yield PasswordRanges(client, settings.password_range_url, Breaker())
+        yield Upstreams(
+            breached=_breached(settings, client),
+            chat=_chat(settings, client),
+            panel=_panel(settings, client),
+        )
+
+
+def _breached(settings: Settings, client: "AsyncClient") -> BreachedPasswords | None:
+    if settings.password_range_url is None:
+        return None
+    from app.upstream.client import Breaker
+    from app.upstream.password_range import PasswordRanges
+
+    return PasswordRanges(client, settings.password_range_url, Breaker())
+
+
+def _chat(settings: Settings, client: "AsyncClient") -> GuildSource | None:
+    if settings.chat_url is None or settings.chat_token is None:
+        return None
+    from app.upstream.chat import ChatService
+    from app.upstream.client import Upstream, bearer, breaker
+
+    return ChatService(Upstream(client, settings.chat_url, bearer(settings.chat_token), breaker()))
+
+
+def _panel(settings: Settings, client: "AsyncClient") -> Panel | None:
+    if settings.panel_url is None or settings.panel_token is None:
+        return None
+    from app.upstream.client import Upstream, bearer, breaker
+    from app.upstream.panel import GenericPanel, PanelService
+    from app.upstream.pterodactyl import PterodactylPanel, application_key
+
+    is_generic = settings.panel_dialect == "generic"
+    headers = bearer if is_generic else application_key
+    upstream = Upstream(client, settings.panel_url, headers(settings.panel_token), breaker())
+    return PanelService(GenericPanel(upstream) if is_generic else PterodactylPanel(upstream))
 
 
 @asynccontextmanager

@@ -13,7 +13,14 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.domain.credentials import KeyText
@@ -43,13 +50,19 @@ def _origin(value: str) -> str:
     return value
 
 
-def _range_url(value: str) -> str:
-    parts = urlsplit(value)
-    is_plain = not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_plain:
-        raise ValueError(
-            "a range service is named by a URL such as https://ranges.example.com/range"
-        )
+def _service_url(value: str, example: str) -> str:
+    with suppress(ValueError):
+        parts = urlsplit(value)
+        is_plain = not (set("?#@\\") & set(value)) and value.isascii() and value.isprintable()
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and is_plain:
+            return value
+    raise ValueError(f"the service is named by a URL such as {example}")
+
+
+def _token(value: str | None) -> str | None:
+    # What may stand in a header's value without any doubt.
+    if value is not None and re.fullmatch(r"[!-~]{1,4096}", value) is None:
+        raise ValueError("a token has up to 4096 letters, digits and signs of ASCII, and no space")
     return value
 
 
@@ -57,18 +70,8 @@ def _networks(values: Any) -> Any:
     return [ip_network(part, strict=False) for part in _commas(values)]
 
 
-def _not_yet(value: Any) -> Any:
-    if value is not None:
-        raise ValueError("this release does not have that yet; leave it unset")
-    return value
-
-
 CommaSeparated = BeforeValidator(_commas)
-NotYet = Annotated[
-    str | None,
-    AfterValidator(_not_yet),
-    Field(description="Not in this release: setting it stops the start."),
-]
+Token = Annotated[str | None, AfterValidator(_token)]
 
 
 class Settings(BaseSettings):
@@ -168,7 +171,7 @@ class Settings(BaseSettings):
     ] = ()
     password_range_url: Annotated[
         str | None,
-        AfterValidator(lambda url: url and _range_url(url)),
+        AfterValidator(lambda url: url and _service_url(url, "https://ranges.example.com/range")),
         Field(
             description="A service that knows passwords from breaches, such as "
             "`https://api.pwnedpasswords.com/range`; it is told five hex digits of a hash."
@@ -178,8 +181,42 @@ class Settings(BaseSettings):
         Literal["auto", "console", "json"],
         Field(description="`console` or `json`; `auto`: console in a terminal, else JSON."),
     ] = "auto"
-    chat_url: NotYet = None
-    panel_url: NotYet = None
+    chat_url: Annotated[
+        str | None,
+        AfterValidator(lambda url: url and _service_url(url, "https://chat.example.com/internal")),
+        Field(
+            description="The chat service, where that keeps the guilds, such as "
+            "`https://chat.example.com/internal`; by default the embedded registry does."
+        ),
+    ] = None
+    chat_token: Annotated[
+        Token,
+        Field(repr=False, validate_default=True, description="What opens the chat service to us."),
+    ] = None
+    panel_url: Annotated[
+        str | None,
+        AfterValidator(lambda url: url and _service_url(url, "https://panel.example.com")),
+        Field(
+            description="The panel, where that keeps the servers, such as "
+            "`https://panel.example.com`; by default the embedded registry does."
+        ),
+    ] = None
+    panel_token: Annotated[
+        Token,
+        Field(
+            repr=False,
+            validate_default=True,
+            description="What opens the panel to us; for Pterodactyl and Pelican an application "
+            "API key that reads users and reads and writes servers.",
+        ),
+    ] = None
+    panel_dialect: Annotated[
+        Literal["generic", "pterodactyl"],
+        Field(
+            description="What the panel speaks: our own dialect, or the application API of "
+            "Pterodactyl and Pelican."
+        ),
+    ] = "generic"
     bootstrap_admin_key: Annotated[
         str | None,
         Field(repr=False, description="The first admin's access key; ignored once there is one."),
@@ -220,6 +257,15 @@ class Settings(BaseSettings):
             )
         if key.is_published:
             raise ValueError("this key is printed in the documentation; make one of your own")
+        return value
+
+    @field_validator("chat_token", "panel_token")
+    @classmethod
+    def _goes_with_its_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        name = str(info.field_name).removesuffix("_token").upper()
+        url = info.data.get(f"{name.lower()}_url", value)
+        if (url is None) != (value is None):
+            raise ValueError(f"{PREFIX}{name}_URL and {PREFIX}{name}_TOKEN go together")
         return value
 
     @property

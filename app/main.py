@@ -94,7 +94,14 @@ class Application(FastAPI):
                     "If-None-Match",
                     "Prefer",
                 ],
-                expose_headers=["ETag", "Location", "Link", "X-Request-ID", "Retry-After"],
+                expose_headers=[
+                    "ETag",
+                    "Location",
+                    "Link",
+                    "X-Request-ID",
+                    "Retry-After",
+                    "Cache-Status",
+                ],
             )
         https = (settings.public_url or "").startswith("https:")
         rules = EdgeRules(settings.trusted_proxies, https=https)

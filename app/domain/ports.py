@@ -267,9 +267,9 @@ class GuildSource(Protocol):
     """The chat service, where it keeps the guilds in our stead. Never asked in a transaction."""
 
     async def guilds_of(self, user_id: int) -> Told[Sequence[Guild]]:
-        """Those that the account with this snowflake owns or is a member of, in its order.
+        """Those that the account with this snowflake owns or is a member of, in the given order.
 
-        None for an account that it does not know. Raises UpstreamFailed, UpstreamTimeout,
+        An account that it does not know has none. Raises UpstreamFailed, UpstreamTimeout,
         Overloaded.
         """
 
@@ -284,7 +284,7 @@ class Panel(Protocol):
     async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
         """The servers of an account, to be shown: a few seconds old, or older and `overdue`.
 
-        None for an account that it does not know.
+        An account that it does not know has none.
         """
 
     async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:

@@ -1,8 +1,10 @@
 """Accounts: the three names of each, its changes, and how a list of them is chosen."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple, Self
 from unicodedata import normalize
 from uuid import UUID
@@ -11,6 +13,8 @@ from app.domain.errors import Flaw, InvalidInput, LastAdmin, PreconditionFailed,
 from app.domain.names import email_key
 from app.domain.presence import Presence
 
+_DIGEST_DIGITS = 16
+_SERVERS_PART = re.compile(rf'\.[0-9a-f]{{{_DIGEST_DIGITS}}}"\Z')
 SNOWFLAKE_MAX = 2**63 - 1
 PAGE_MAX = 1000
 
@@ -46,9 +50,18 @@ class User:
         """The strong entity tag of this version of the account (RFC 9110 section 8.8.3)."""
         return f'"{self.number}-{self.version}"'
 
+    def etag_with(self, servers: Iterable[str]) -> str:
+        """The same with what another service says of its servers; `version` counts just ours."""
+        digest = sha256(",".join(servers).encode()).hexdigest()[:_DIGEST_DIGITS]
+        return f'{self.etag[:-1]}.{digest}"'
+
     def require_match(self, if_match: str) -> None:
-        """Compare with an If-Match field (RFC 9110 section 13.1.1); else PreconditionFailed."""
-        tags = [tag.strip() for tag in if_match.split(",")]
+        """Compare with an If-Match field (RFC 9110 section 13.1.1); else PreconditionFailed.
+
+        Of a tag `etag_with` servers only the account's part counts: what another service keeps
+        cannot be changed here, so nothing of it can be lost.
+        """
+        tags = [_SERVERS_PART.sub('"', tag.strip()) for tag in if_match.split(",")]
         if tags != ["*"] and self.etag not in tags:
             raise PreconditionFailed
 

@@ -6,21 +6,27 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from app.domain.errors import NotFound
+from app.domain.errors import NotFound, UpstreamFailed
 from app.rest.door import Answer, Ask, Door
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.paging import LIMIT_DEFAULT
 from app.usecases.registry import OPERATIONS
-from app.wire.http import JSON, JsonResponse
+from app.wire.http import CACHE_STATUS, JSON, JsonResponse
 from app.wire.inputs import result_type
 
+STALE = (
+    "RFC 9211; only where another service keeps what is asked for and could not be asked, so that "
+    'something older is shown: `Gatehouse; hit; ttl=-120; key="users.guilds"; '
+    "detail=stale-if-error`, with the seconds by which it is overdue and the operation."
+)
 NO_CONTENT = {204: Answer("Done; there is nothing to show.")}
 
 
 def the_view(operation: str, description: str = "As asked for.") -> Answer:
     """The documents' entry for an answer that shows the operation's view."""
     row = OPERATIONS[operation]
-    return Answer(description, result_type(row.result), RESULT_EXAMPLES[operation])
+    headers = {CACHE_STATUS: STALE} if UpstreamFailed in row.errors else {}
+    return Answer(description, result_type(row.result), RESULT_EXAMPLES[operation], headers=headers)
 
 
 def shows(

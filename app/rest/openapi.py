@@ -8,13 +8,14 @@ from typing import Any
 from app.domain import errors as e
 from app.domain.policy import Access
 from app.rest import audit, chat, outbox, panel, registry
+from app.rest.answers import STALE
 from app.rest.door import Answer, Route
 from app.rest.openapi_parts import PARTS, PROBLEM_EXAMPLES, SECURITY_SCHEMES, UUID_OR_NAME
 from app.rest.system import PAGES, Page
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.operation import Group
 from app.usecases.registry import OPERATIONS
-from app.wire.http import JSON, PROBLEM_JSON
+from app.wire.http import CACHE_STATUS, JSON, PROBLEM_JSON
 from app.wire.inputs import call_example
 from app.wire.problem import STATUS
 from app.wire.schemas import Schemas, reference
@@ -265,6 +266,9 @@ def _rpc() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The reply, or an array of replies to a batch.",
+                "headers": {
+                    CACHE_STATUS: {"description": STALE, "schema": {"type": "string"}},
+                },
                 "content": {
                     JSON: {"schema": _one_or_many(reference("RpcReply")), "examples": replies}
                 },

@@ -6,19 +6,19 @@ from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import UserNotFound
 from app.domain.users import parse_uuid
-from app.rest.answers import does, ends, page_links, shows, the_view
+from app.rest.answers import STALE, does, ends, page_links, shows, the_view
 from app.rest.door import Answer, Ask, Door
 from app.usecases.accounts import CheckUsername
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
 from app.usecases.views import PanelUser, PanelUsers
 from app.wire import json
-from app.wire.http import JSON, JsonResponse
+from app.wire.http import CACHE_STATUS, JSON, JsonResponse
 
 door = Door()
 
 _LINK = "RFC 8288: `first`, and `next` where a page follows; only with `limit` or `cursor`."
-_ETAG = "The strong entity tag of this version of the account."
+_ETAG = "The strong entity tag of this version of the account and its servers."
 
 
 @door.route(
@@ -105,7 +105,7 @@ _EXISTS = Answer("For a username: somebody has it, or it is held back.")
             "For a uuid, to admins: the account.",
             the_view("admin.users.get").body,
             RESULT_EXAMPLES["admin.users.get"],
-            headers={"ETag": _ETAG},
+            headers={"ETag": _ETAG, CACHE_STATUS: STALE},
         ),
         204: _EXISTS,
         304: Answer("For a uuid: `If-None-Match` names the version that is there."),

@@ -1,27 +1,63 @@
-"""One HTTP client for what we ask of others: deadlines, bounds, and a breaker."""
+"""One HTTP client for what we ask of others: deadlines, bounds, and a breaker for each service."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TypeVar
 
 import httpx
 
-CONNECTIONS_MAX = 20
+T = TypeVar("T")
+
+# Of one service: whoever comes beyond that is told at once, and no service shares with another.
+AT_ONCE_MAX = 16
+# Less than servers keep a connection for, so that none is used in the moment that it ends.
+_IDLE_SECONDS = 2.0
+_OK = frozenset({200})
 
 
 class UpstreamError(Exception):
     """There is no answer to use; the sentence says why, and nothing of what was asked."""
 
 
+class SlowError(UpstreamError):
+    """It takes longer than anybody waits."""
+
+
+class BusyError(UpstreamError):
+    """It is being asked so much already that it is not asked this as well."""
+
+
+class LeftAloneError(UpstreamError):
+    """It failed several times running, and is not asked for a while."""
+
+
+class BadAnswerError(UpstreamError):
+    """It is there, but what it says to this one question is of no use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an answer may take: seconds from the first step to the last byte, and bytes."""
+    """What an answer may take: seconds from the first step to the last byte, and bytes.
+
+    Of the seconds at most `connect` until it is connected, and `silence` without a byte.
+    """
 
     seconds: float
     bytes: int
+    connect: float = 1.0
+    silence: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What it answered."""
+
+    status: int
+    body: bytes
 
 
 class Breaker:
@@ -58,46 +94,117 @@ class Breaker:
         self._until = self._seconds() + self._pause
 
 
+def breaker() -> Breaker:
+    """One for a service whose answers people wait for: soon open, and soon tried again."""
+    return Breaker(failures=5, pause=10.0)
+
+
 @asynccontextmanager
 async def open_client() -> AsyncIterator[httpx.AsyncClient]:
     """The client that all upstreams share.
 
     It follows no redirect, keeps no cookie, and takes neither a proxy nor credentials from the
-    environment.
+    environment. Each upstream bounds how many connections it has.
     """
     async with httpx.AsyncClient(
         headers={"User-Agent": "Gatehouse", "Accept-Encoding": "identity"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
+        limits=httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_SECONDS),
         follow_redirects=False,
         trust_env=False,
     ) as client:
         yield client
 
 
-async def get(
-    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], bounds: Bounds
-) -> bytes:
-    """The body of a 200, within `bounds`. Raises UpstreamError for anything else."""
-    try:
-        async with (
-            asyncio.timeout(bounds.seconds),
-            client.stream("GET", url, headers=headers, timeout=bounds.seconds) as response,
-        ):
-            return await _body(response, bounds.bytes)
-    except TimeoutError:
-        raise UpstreamError("it took too long") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise UpstreamError(f"it could not be asked ({type(error).__name__})") from None
+def bearer(token: str, accept: str = "application/json") -> Mapping[str, str]:
+    """The headers for a service that is opened by a token (RFC 6750)."""
+    return {"Authorization": f"Bearer {token}", "Accept": accept}
 
 
-async def _body(response: httpx.Response, most: int) -> bytes:
-    if response.status_code != httpx.codes.OK:
+class Upstream:
+    """One service: where it is, what opens it, and how much it may cost.
+
+    `headers` go to it alone. What it is asked begins with `url`, and nothing that it answers makes
+    us ask anybody else.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        headers: Mapping[str, str],
+        breaker: Breaker,
+        *,
+        at_once: int = AT_ONCE_MAX,
+    ) -> None:
+        self._client = client
+        self._url = url.rstrip("/")
+        self._headers = headers
+        self._breaker = breaker
+        self._free = at_once
+
+    async def ask(
+        self,
+        path: str,
+        bounds: Bounds,
+        read: Callable[[Reply], T],
+        *,
+        method: str = "GET",
+        statuses: Collection[int] = _OK,
+    ) -> T:
+        """What `read` makes of the reply, which has one of the `statuses`.
+
+        `read` raises BadAnswerError for what is of no use; that and any other UpstreamError comes
+        out of here. One bad answer tells nothing of others: the service goes on being asked.
+        """
+        if self._free == 0:
+            raise BusyError("it is asked as much as it may be at once")
+        if not self._breaker.lets_through():
+            raise LeftAloneError("it failed several times running, and is left alone for a while")
+        self._free -= 1
+        try:
+            reply = await self._exchange(method, path, bounds, statuses)
+            answer = read(reply)
+        except BadAnswerError:
+            self._breaker.succeeded()
+            raise
+        except UpstreamError:
+            self._breaker.failed()
+            raise
+        finally:
+            self._free += 1
+        self._breaker.succeeded()
+        return answer
+
+    async def _exchange(
+        self, method: str, path: str, bounds: Bounds, statuses: Collection[int]
+    ) -> Reply:
+        try:
+            async with (
+                asyncio.timeout(bounds.seconds),
+                self._client.stream(
+                    method,
+                    f"{self._url}{path}",
+                    headers=self._headers,
+                    timeout=httpx.Timeout(bounds.silence, connect=bounds.connect),
+                ) as response,
+            ):
+                return await _read(response, bounds.bytes, statuses)
+        except (TimeoutError, httpx.TimeoutException):
+            raise SlowError("it took too long") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise UpstreamError(f"it could not be asked ({type(error).__name__})") from None
+
+
+async def _read(response: httpx.Response, most: int, statuses: Collection[int]) -> Reply:
+    if response.status_code not in statuses:
         raise UpstreamError(f"it answered with status {response.status_code}")
+    # It was asked for none. To unpack it could make any number of bytes of a few.
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise BadAnswerError("its answer is packed")
     body = bytearray()
-    # As they were sent: to unpack them could make any number of bytes of a few.
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > most:
-            raise UpstreamError(f"its answer has more than {most} bytes")
-    return bytes(body)
+            raise BadAnswerError(f"its answer has more than {most} bytes")
+    return Reply(response.status_code, bytes(body))

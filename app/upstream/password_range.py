@@ -11,7 +11,15 @@ from hashlib import sha1
 import httpx
 import structlog
 
-from app.upstream.client import Bounds, Breaker, UpstreamError, get
+from app.upstream.client import (
+    BadAnswerError,
+    Bounds,
+    Breaker,
+    LeftAloneError,
+    Reply,
+    Upstream,
+    UpstreamError,
+)
 
 PREFIX_DIGITS = 5
 # An answer has some 40 kB; nobody who signs up waits longer for it than this.
@@ -32,29 +40,26 @@ class PasswordRanges:
     def __init__(
         self, client: httpx.AsyncClient, url: str, breaker: Breaker, bounds: Bounds = BOUNDS
     ) -> None:
-        self._client = client
-        self._url = url.rstrip("/")
-        self._breaker = breaker
+        self._upstream = Upstream(client, url, _HEADERS, breaker)
         self._bounds = bounds
 
     async def knows(self, password: str) -> bool:
         """Whether the password was in a breach; False, too, where that cannot be told."""
         digest = sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
-        if not self._breaker.lets_through():
-            return False
         try:
-            counts = await self._range(digest[:PREFIX_DIGITS])
+            path = f"/{digest[:PREFIX_DIGITS]}"
+            counts = await self._upstream.ask(path, self._bounds, _range_of)
+        except LeftAloneError:
+            return False
         except UpstreamError as error:
-            self._breaker.failed()
             _LOG.warning("passwords are not checked against breaches", reason=str(error))
             return False
-        self._breaker.succeeded()
         return counts.get(digest[PREFIX_DIGITS:], 0) > 0
 
-    async def _range(self, prefix: str) -> dict[str, int]:
-        """How often each hash was seen, by the digits after `prefix`. Raises UpstreamError."""
-        body = await get(self._client, f"{self._url}/{prefix}", _HEADERS, self._bounds)
-        if _RANGE.fullmatch(body) is None:
-            raise UpstreamError("its answer is no range of hashes")
-        lines = (line.split(":") for line in body.decode("ascii").upper().split())
-        return {suffix: int(count) for suffix, count in lines}
+
+def _range_of(reply: Reply) -> dict[str, int]:
+    """How often each hash was seen, by the digits after the prefix that was asked for."""
+    if _RANGE.fullmatch(reply.body) is None:
+        raise BadAnswerError("its answer is no range of hashes")
+    lines = (line.split(":") for line in reply.body.decode("ascii").upper().split())
+    return {suffix: int(count) for suffix, count in lines}

@@ -165,14 +165,20 @@ class UserByUuid:
 async def get_user(call: Call, command: UserByUuid) -> Tagged[PanelUserDetail]:
     """Returns information about the requested user, with the servers that are his.
 
-    Admins may.
+    Admins may. Where a panel keeps the servers and gives no answer, they are shown as it told them
+    last, for up to an hour; the header `Cache-Status` says so.
     """
 
     def read(tx: Transaction, _: Principal) -> Tagged[PanelUserDetail]:
         user = find_by_uuid(tx, command.uuid)
-        return Tagged(panel_user_detail(user, tx), user.etag)
+        return Tagged(panel_user_detail(user, tx.servers.uuids_of(user.id)), user.etag)
 
-    return await call.read(read)
+    panel = call.services.panel
+    if panel is None:
+        return await call.read(read)
+    user = await call.read(lambda tx, _: find_by_uuid(tx, command.uuid))
+    servers = [server.uuid for server in await call.ask(panel.servers_of(user.uuid))]
+    return Tagged(panel_user_detail(user, servers), user.etag_with(servers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from app.domain.credentials import SEEN_EVERY, KeyText, Origin, Presented, Token
 from app.domain.errors import DomainError, Forbidden, RateLimited, Unauthenticated
 from app.domain.outbox import Delivery
 from app.domain.policy import Access, Principal
-from app.domain.ports import Transaction
+from app.domain.ports import Told, Transaction
 from app.domain.throttling import SAME_WRONG_KEY, WRONG_KEYS, Limit, network_of
 from app.usecases.services import Services
 from app.usecases.trail import Done, add_once_in_a_while, entry
@@ -26,28 +26,51 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class Stale:
+    """An answer to an operation that is overdue by some seconds, for want of a newer one."""
+
+    operation: str
+    overdue: int
+
+
+def _nobody_hears(_: Stale) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who stands at a door: the credential as it was sent, unchecked, and the origin.
 
-    `trusted` is set for the operator at the command line alone, who needs no credential.
+    `trusted` is set for the operator at the command line alone, who needs no credential. `is_told`
+    takes what the door is to say beside an answer that is stale.
     """
 
     credential: str | None = None
     origin: Origin = field(default_factory=Origin)
     trusted: Principal | None = None
+    is_told: Callable[[Stale], None] = _nobody_hears
 
 
 class Call:
     """The services of one operation for one caller.
 
-    `action` is the operation's name; `changes`: it may write.
+    `action` is the operation's name; `changes`: it may write; `refusal`: why nobody may here.
     """
 
     def __init__(
-        self, services: Services, action: str, access: Access, caller: Caller, *, changes: bool
+        self,
+        services: Services,
+        action: str,
+        access: Access,
+        caller: Caller,
+        *,
+        changes: bool,
+        refusal: str | None = None,
     ) -> None:
         self.services = services
         self.origin = caller.origin
+        self.asked_elsewhere = False
+        self._refusal = refusal
         self._action = action
         self._access = access
         self._changes = changes
@@ -120,6 +143,18 @@ class Call:
         self._announce()
         return result
 
+    async def ask(self, question: Awaitable[Told[T]]) -> T:
+        """What another service answers; the door says where that is stale. Raises as `actor` does.
+
+        Outside any transaction. Since it may take its time, who acts is asked again afterwards.
+        """
+        self.asked_elsewhere = True
+        told = await question
+        await self.actor()
+        if told.overdue is not None:
+            self._caller.is_told(Stale(self._action, told.overdue))
+        return told.value
+
     def _record(self, tx: Transaction, done: Done[T], actor: Principal | None, now: datetime) -> T:
         if done.changes:
             who = done.by or actor
@@ -170,6 +205,8 @@ class Call:
         self._refuse_guesses(presented)
         self._actor = actor
         self._access.require(actor, changes=self._changes)
+        if self._refusal is not None:
+            raise Forbidden(self._refusal)
         return actor
 
     async def _judged(self, outcome: Awaitable[T], presented: Presented | None) -> T:

@@ -45,6 +45,19 @@ class Group(StrEnum):
     PANEL_ADMIN = "panel admin"
 
 
+class Registry(StrEnum):
+    """What the embedded registry keeps, as long as no other service does."""
+
+    GUILDS = "guilds"
+    SERVERS = "servers"
+
+    def refusal(self, services: Services) -> str | None:
+        """Why nothing can be done with it here; None where it is in use."""
+        if self is Registry.GUILDS:
+            return None if services.chat is None else "The chat service keeps the guilds; go there."
+        return None if services.panel is None else "The panel keeps the servers; go there."
+
+
 @dataclass(frozen=True)
 class Operation:
     """One thing that can be done: its name, function, reach and possible errors.
@@ -55,6 +68,8 @@ class Operation:
     hashes, so a batch may hold few of it. `lasting`: it takes nothing, and what it answers follows
     from the store, the credential and the address alone, so that it may be answered again while
     none of them has changed. `run_in_pieces`: the same for an answer too large for one piece.
+    `registry`: which part of the embedded registry it is about; it is refused where that is not in
+    use.
     """
 
     name: str
@@ -66,6 +81,7 @@ class Operation:
     hashes: bool = False
     lasting: bool = False
     run_in_pieces: Callable[[Call, Any], AsyncIterator[Any]] | None = None
+    registry: Registry | None = None
 
     @cached_property
     def input(self) -> type:
@@ -106,4 +122,5 @@ class Operation:
         changes = self.changes
         if isinstance(changes, str):
             changes = getattr(command, changes) is not UNSET
-        return Call(services, self.name, self.access, caller, changes=changes)
+        refusal = None if self.registry is None else self.registry.refusal(services)
+        return Call(services, self.name, self.access, caller, changes=changes, refusal=refusal)

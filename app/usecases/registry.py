@@ -12,12 +12,13 @@ from app.usecases import (
     credentials,
     login,
 )
-from app.usecases.operation import Group, Operation
+from app.usecases.operation import Group, Operation, Registry
 
 _ANYONE, _CHAT, _ADMIN = Group.ANYONE, Group.CHAT_USER, Group.PANEL_ADMIN
 
 _NAME = (e.InvalidUsername, e.UsernameTaken)
 _EMAIL = (e.InvalidEmail, e.EmailTaken)
+_UPSTREAM = (e.UpstreamFailed, e.UpstreamTimeout)
 
 _OPERATIONS = (
     Operation(
@@ -46,7 +47,13 @@ _OPERATIONS = (
     ),
     Operation("users.self", accounts.get_self, Access.HOLDER, _CHAT, changes=False, lasting=True),
     Operation(
-        "users.guilds", accounts.list_guilds, Access.HOLDER, _CHAT, changes=False, lasting=True
+        "users.guilds",
+        accounts.list_guilds,
+        Access.HOLDER,
+        _CHAT,
+        _UPSTREAM,
+        changes=False,
+        lasting=True,
     ),
     Operation(
         "users.presence",
@@ -92,7 +99,7 @@ _OPERATIONS = (
         admin_users.get_user,
         Access.ADMIN,
         _ADMIN,
-        (e.UserNotFound,),
+        (e.UserNotFound, *_UPSTREAM),
         changes=False,
     ),
     Operation(
@@ -174,7 +181,12 @@ _OPERATIONS = (
         changes=False,
     ),
     Operation(
-        "admin.servers.list", admin_registry.list_servers, Access.ADMIN, _ADMIN, changes=False
+        "admin.servers.list",
+        admin_registry.list_servers,
+        Access.ADMIN,
+        _ADMIN,
+        changes=False,
+        registry=Registry.SERVERS,
     ),
     Operation(
         "admin.servers.put",
@@ -182,6 +194,7 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput, e.UserNotFound),
+        registry=Registry.SERVERS,
     ),
     Operation(
         "admin.servers.delete",
@@ -189,9 +202,15 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput, e.NotFound),
+        registry=Registry.SERVERS,
     ),
     Operation(
-        "admin.guilds.list", admin_registry.list_all_guilds, Access.ADMIN, _ADMIN, changes=False
+        "admin.guilds.list",
+        admin_registry.list_all_guilds,
+        Access.ADMIN,
+        _ADMIN,
+        changes=False,
+        registry=Registry.GUILDS,
     ),
     Operation(
         "admin.guilds.put",
@@ -199,6 +218,7 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput, e.UserNotFound),
+        registry=Registry.GUILDS,
     ),
     Operation(
         "admin.guilds.delete",
@@ -206,6 +226,7 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput, e.NotFound),
+        registry=Registry.GUILDS,
     ),
     Operation(
         "admin.guilds.members.put",
@@ -213,6 +234,7 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput, e.NotFound, e.UserNotFound),
+        registry=Registry.GUILDS,
     ),
     Operation(
         "admin.guilds.members.delete",
@@ -220,6 +242,7 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput, e.NotFound, e.UserNotFound),
+        registry=Registry.GUILDS,
     ),
 )
 

@@ -1,5 +1,6 @@
 """What an answer shows: the shapes of the wire contract, member by member, for both doors."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, NotRequired, TypeVar
@@ -10,7 +11,6 @@ from app.domain.audit import Change, Door, Entry, Ref, RefKind, Value
 from app.domain.bounds import Scope
 from app.domain.credentials import AccessKey, Session
 from app.domain.outbox import Delivery, State
-from app.domain.ports import Transaction
 from app.domain.presence import Presence
 from app.domain.registry import Guild, Server
 from app.domain.users import Listed, User
@@ -250,9 +250,9 @@ def panel_user(user: User | Listed) -> PanelUser:
     return view
 
 
-def panel_user_detail(user: User, tx: Transaction) -> PanelUserDetail:
+def panel_user_detail(user: User, servers: Iterable[str]) -> PanelUserDetail:
     """The panel's view of `user` with his servers."""
-    return {**panel_user(user), "servers": list(tx.servers.uuids_of(user.id))}
+    return {**panel_user(user), "servers": list(servers)}
 
 
 def created_user(user: User, generated_password: str | None) -> CreatedUser:

@@ -22,9 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.domain.errors import DomainError, Internal, Overloaded
 from app.wire.crossroads import Prompt
 from app.wire.http import (
+    CACHE_STATUS,
     JSON,
     NO_STORE,
     Context,
+    cache_status,
     context_of,
     header_credential,
     problem_response,
@@ -138,6 +140,8 @@ class Edge:
         ours = self._ours
         if not own.isdisjoint(_CHOSEN):
             ours = [header for header in ours if header[0] not in own]
+        if context.stale:
+            ours = [*ours, (CACHE_STATUS.lower().encode(), cache_status(context.stale).encode())]
         return [*headers, *ours, (b"x-request-id", context.request_id.encode())]
 
     def _context(self, scope: Scope) -> Context:

@@ -1,5 +1,6 @@
 """One HTTP request as both doors read it, and the small parts of answering it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from app.domain.errors import (
     RateLimited,
     UnsupportedMediaType,
 )
-from app.usecases.call import Caller
+from app.usecases.call import Caller, Stale
 from app.wire import json
 from app.wire.problem import STATUS, problem_object
 
@@ -30,6 +31,7 @@ JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 # Whatever carries or depends on a secret stays out of caches; what may be cached says so itself.
 NO_STORE = "no-store"
+CACHE_STATUS = "Cache-Status"
 # Where the scope has the refusal of what the transport could not take for a request.
 REFUSED = "gatehouse.refused"
 
@@ -40,7 +42,7 @@ class Context:
 
     The edge finds its id and the client's address, and the credential in its headers; the door
     says which route it took and what else belongs into the log; `status` is 0 until the answer
-    has begun.
+    has begun. `stale` has which operations were answered with something old.
     """
 
     request_id: str
@@ -49,6 +51,11 @@ class Context:
     route: str | None = None
     status: int = 0
     noted: dict[str, Any] = field(default_factory=dict)
+    stale: tuple[Stale, ...] = ()
+
+    def is_told(self, stale: Stale) -> None:
+        """Note that an answer is old, for the edge to say."""
+        self.stale = (*self.stale, stale)
 
 
 def context_of(scope: Scope) -> Context:
@@ -82,7 +89,7 @@ def caller_of(scope: Scope, door: Door) -> Caller:
     context = context_of(scope)
     agent = header(scope, b"user-agent")
     origin = Origin(context.address, agent, door, context.request_id)
-    return Caller(context.credential, origin)
+    return Caller(context.credential, origin, is_told=context.is_told)
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -127,6 +134,20 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             raise PayloadTooLarge(BODY_MAX)
         more = message.get("more_body", False)
     return bytes(body)
+
+
+def cache_status(stale: Iterable[Stale]) -> str:
+    """What RFC 9211 has a cache say of answers that are older than it likes: their ttl is negative.
+
+    For each operation the oldest.
+    """
+    oldest: dict[str, int] = {}
+    for one in stale:
+        oldest[one.operation] = max(one.overdue, oldest.get(one.operation, 0))
+    return ", ".join(
+        f'Gatehouse; hit; ttl=-{overdue}; key="{operation}"; detail=stale-if-error'
+        for operation, overdue in oldest.items()
+    )
 
 
 async def send_json(send: Send, body: bytes) -> None:

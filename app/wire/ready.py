@@ -54,7 +54,10 @@ class Ready:
             return json.dump(view_of(await operation.run(call, command)))
         before = self._store.version()
         body = json.dump(view_of(await operation.run(call, command)))
-        # Between two equal versions nobody committed: the answer is of this very one.
+        # Between two equal versions nobody committed: the answer is of this very one. What another
+        # service said has no version.
+        if call.asked_elsewhere:
+            return body
         if before is not None and self._is_current() and self._version == before:
             self._keep(operation, caller, Answer(body, call.stands_until))
         return body
