@@ -1,10 +1,13 @@
 """The other ports: time that is turned, ids that are counted, hashes that cost nothing."""
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from app.domain.credentials import TokenClaims
-from app.domain.ports import Clock, Verdict
+from app.domain.errors import UpstreamFailed, UpstreamTimeout
+from app.domain.ports import Clock, Told, Verdict
+from app.domain.registry import PanelServer
 from app.domain.throttling import Limit
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -142,3 +145,45 @@ class FakeSeconds:
 
     def turn(self, by: float) -> None:
         self._now += by
+
+
+class FakePanel:
+    """Keeps servers by owner, each with whether it is active, and writes down what it is told.
+
+    While `is_down`, it refuses; `fails_after` is how many servers more it switches before it does.
+    """
+
+    def __init__(self, servers: Mapping[str, dict[str, bool]] | None = None) -> None:
+        self.servers = dict(servers or {})
+        self.told: list[tuple[str, str]] = []
+        self.is_down = False
+        self.fails_after: int | None = None
+
+    async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
+        return Told(await self.look_up_servers(owner))
+
+    async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
+        if self.is_down:
+            raise UpstreamFailed("panel")
+        return [PanelServer(uuid, active) for uuid, active in self._of(owner).items()]
+
+    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+        self._switch(owner, servers, on=False)
+
+    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
+        self._switch(owner, servers, on=True)
+
+    def _of(self, owner: str) -> dict[str, bool]:
+        return self.servers.get(owner, {})
+
+    def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
+        if self.is_down:
+            raise UpstreamFailed("panel")
+        for uuid, active in self._of(owner).items():
+            if uuid in servers and active is not on:
+                if self.fails_after == 0:
+                    raise UpstreamTimeout("panel")
+                if self.fails_after is not None:
+                    self.fails_after -= 1
+                self._of(owner)[uuid] = on
+                self.told.append(("start" if on else "stop", uuid))
