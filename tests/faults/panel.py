@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from time import sleep
 from typing import Any, NamedTuple
 
@@ -47,7 +47,13 @@ class FakePanel:
     switched: Counter[str] = field(default_factory=Counter)
     attempts: list[Attempt] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
+    # Answers wait until this is set, and `kept_waiting` tells that one does.
+    answers: Event = field(default_factory=Event)
+    kept_waiting: Event = field(default_factory=Event)
     url: str = ""
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def listed(self, owner: str) -> list[dict[str, Any]] | None:
         with self.lock:
@@ -96,6 +102,9 @@ def open_panel(random: Random) -> Iterator[FakePanel]:
                 self._answer(204 if done else 404)
 
         def _is_in_the_mood(self) -> bool:
+            if not panel.answers.is_set():
+                panel.kept_waiting.set()
+                panel.answers.wait(30)
             if panel.mood is Mood.SLOW:
                 sleep(panel.random.uniform(0.1, 0.8))
             if panel.mood is Mood.DOWN:

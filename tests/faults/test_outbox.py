@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -30,11 +30,12 @@ ENGINES = ["sqlite", "postgresql"]
 KILLS = int(os.environ.get("FAULT_KILLS", 6)) // len(ENGINES)
 SEED = int(os.environ.get("FAULT_SEED", SystemRandom().getrandbits(32)))
 KEY = "FAULTS00-abcd-1234-EFGH-abcdefgh"
-ACCOUNTS = 10
+ACCOUNTS = 12
+ADMINS = 3
 SERVERS = 3
 # Seconds between kills, and between what admins do.
 KILL_AFTER = (0.3, 1.2)
-CHANGE_AFTER = (0.0, 0.1)
+CHANGE_AFTER = (0.0, 0.2)
 # Seconds for everything to come to rest in the end.
 REST = 90.0
 
@@ -132,50 +133,50 @@ def _is_zombie(pid: int) -> bool:
 
 
 class Admins:
-    """They disable and enable accounts at random, whether they are answered or not."""
+    """They disable and enable accounts, each his own, whether they are answered or not."""
 
-    def __init__(self, random: Random, directory: Directory, accounts: list[str]) -> None:
-        self._random = random
+    def __init__(self, directory: Directory, accounts: Sequence[str]) -> None:
         self._directory = directory
-        self._accounts = accounts
-        self._stopped = Event()
-        self._thread = Thread(target=self._work)
         # What each account is, where that is known.
         self._disabled: dict[str, bool | None] = dict.fromkeys(accounts, False)
+        self._stopped = Event()
+        parts = [accounts[n::ADMINS] for n in range(ADMINS)]
+        self._threads = [Thread(target=self._work, args=[part]) for part in parts]
         self.acknowledged: Counter[str] = Counter()
-        self.unanswered = 0
+        self.unanswered: Counter[str] = Counter()
 
     def __enter__(self) -> "Admins":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
-        while not self._stopped.wait(self._random.uniform(*CHANGE_AFTER)):
-            server = self._directory.server
-            if server is None:
-                continue
-            account = self._random.choice(self._accounts)
-            before, disabled = self._disabled[account], self._random.random() < 0.5
-            self._disabled[account] = None
-            try:
-                # On a connection of its own, so that any worker may take it.
-                answer = httpx.put(
-                    f"{server.greeting['url']}/users/{account}",
-                    headers={"X-Access-Token": KEY},
-                    json={"disabled": disabled},
-                    timeout=10,
-                    trust_env=False,
-                )
-            except httpx.TransportError:
-                self.unanswered += 1
-                continue
-            if answer.status_code == 204:
-                self._disabled[account] = disabled
-                self.acknowledged[account] += before is not None and before is not disabled
+    def _work(self, accounts: Sequence[str]) -> None:
+        random = Random(f"{SEED} {accounts[0]}")
+        # Each request on a connection of its own, so that any worker may take it.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        headers = {"X-Access-Token": KEY}
+        with httpx.Client(limits=limits, headers=headers, timeout=10, trust_env=False) as client:
+            while not self._stopped.wait(random.uniform(*CHANGE_AFTER)):
+                if (server := self._directory.server) is not None:
+                    self._change(client, server.greeting["url"], random.choice(accounts))
+
+    def _change(self, client: httpx.Client, url: str, account: str) -> None:
+        before = self._disabled[account]
+        disabled = not before
+        self._disabled[account] = None
+        try:
+            answer = client.put(f"{url}/users/{account}", json={"disabled": disabled})
+        except httpx.TransportError:
+            self.unanswered[account] += 1
+            return
+        if answer.status_code == 204:
+            self._disabled[account] = disabled
+            self.acknowledged[account] += before is not None
 
 
 def ask(directory: Directory, path: str) -> Any:
@@ -262,7 +263,7 @@ def test_what_is_to_happen_outside_outlives_every_kill(
         directory.start()
         ids = dict(sign_up(directory, panel, number) for number in range(ACCOUNTS))
         at_first = {owner: dict(servers) for owner, servers in panel.servers.items()}
-        with Admins(random, directory, list(ids)) as admins, weather(panel, Random(SEED + 2)):
+        with Admins(directory, list(ids)) as admins, weather(panel, Random(SEED + 2)):
             while directory.kills.total() < KILLS:
                 sleep(random.uniform(*KILL_AFTER))
                 if directory.kills.total() % 3 == 1:
@@ -343,7 +344,7 @@ def show(
     switched = ", ".join(f"{n} {verb}" for verb, n in sorted(panel.switched.items()))
     print(f"\n{'kills':22}{directory.kills.total()} ({kills}), FAULT_SEED={SEED}")
     print(f"{'changes acknowledged':22}{admins.acknowledged.total()}")
-    print(f"{'never answered':22}{admins.unanswered}")
+    print(f"{'never answered':22}{admins.unanswered.total()}")
     print(f"{'messages':22}{len(messages)}")
     print(f"{'lost':22}{len(messages) - left['done']}")
     print(f"{'attempts':22}{begun}")
