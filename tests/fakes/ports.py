@@ -1,13 +1,14 @@
 """The other ports: time that is turned, ids that are counted, hashes that cost nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from app.domain.credentials import TokenClaims
-from app.domain.errors import UpstreamFailed, UpstreamTimeout
+from app.domain.errors import DomainError
 from app.domain.ports import Clock, Told, Verdict
-from app.domain.registry import PanelServer
+from app.domain.registry import Guild, PanelServer
 from app.domain.throttling import Limit
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -147,43 +148,52 @@ class FakeSeconds:
         self._now += by
 
 
-class FakePanel:
-    """Keeps servers by owner, each with whether it is active, and writes down what it is told.
+class FakeChat:
+    """Tells what it was given of each account, or raises what it was given to raise.
 
-    While `is_down`, it refuses; `fails_after` is how many servers more it switches before it does.
+    `meanwhile` is done before it answers.
     """
 
-    def __init__(self, servers: Mapping[str, dict[str, bool]] | None = None) -> None:
-        self.servers = dict(servers or {})
-        self.told: list[tuple[str, str]] = []
-        self.is_down = False
-        self.fails_after: int | None = None
+    def __init__(self) -> None:
+        self.guilds: dict[int, Sequence[Guild]] = {}
+        self.overdue: int | None = None
+        self.error: DomainError | None = None
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        self.asked = 0
+
+    async def guilds_of(self, user_id: int) -> Told[Sequence[Guild]]:
+        self.asked += 1
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        if self.error is not None:
+            raise self.error
+        return Told(self.guilds.get(user_id, ()), self.overdue)
+
+
+class FakePanel:
+    """The same of servers, which it stops and starts."""
+
+    def __init__(self) -> None:
+        self.servers: dict[str, Sequence[PanelServer]] = {}
+        self.overdue: int | None = None
+        self.error: DomainError | None = None
 
     async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
-        return Told(await self.look_up_servers(owner))
+        return Told(await self.look_up_servers(owner), self.overdue)
 
     async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
-        if self.is_down:
-            raise UpstreamFailed("panel")
-        return [PanelServer(uuid, active) for uuid, active in self._of(owner).items()]
+        if self.error is not None:
+            raise self.error
+        return self.servers.get(owner, ())
 
     async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
-        self._switch(owner, servers, on=False)
+        await self._switch(owner, servers, on=False)
 
     async def start_servers(self, owner: str, servers: Collection[str]) -> None:
-        self._switch(owner, servers, on=True)
+        await self._switch(owner, servers, on=True)
 
-    def _of(self, owner: str) -> dict[str, bool]:
-        return self.servers.get(owner, {})
-
-    def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
-        if self.is_down:
-            raise UpstreamFailed("panel")
-        for uuid, active in self._of(owner).items():
-            if uuid in servers and active is not on:
-                if self.fails_after == 0:
-                    raise UpstreamTimeout("panel")
-                if self.fails_after is not None:
-                    self.fails_after -= 1
-                self._of(owner)[uuid] = on
-                self.told.append(("start" if on else "stop", uuid))
+    async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
+        known = await self.look_up_servers(owner)
+        self.servers[owner] = [
+            replace(one, active=on) if one.uuid in servers else one for one in known
+        ]

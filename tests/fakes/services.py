@@ -6,8 +6,10 @@ from typing import Any, TypedDict, Unpack
 from app.domain.ports import (
     BreachedPasswords,
     Clock,
+    GuildSource,
     Handler,
     Ids,
+    Panel,
     PasswordHasher,
     Randomness,
     Store,
@@ -49,6 +51,8 @@ class Overrides(TypedDict, total=False):
     throttle: Throttle
     rules: Rules
     breached: BreachedPasswords
+    chat: GuildSource
+    panel: Panel
     handlers: Mapping[str, Handler]
 
 
@@ -65,6 +69,8 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
         throttle=overrides.get("throttle") or FakeThrottle(clock),
         rules=overrides.get("rules") or Rules(),
         breached=overrides.get("breached") or FakeBreachedPasswords(BREACHED),
+        chat=overrides.get("chat"),
+        panel=overrides.get("panel"),
         handlers=overrides.get("handlers") or {},
     )
 

@@ -73,9 +73,10 @@ async def test_what_the_chat_document_allows_is_read(houses: s.Houses, guilds: A
 @pytest.mark.parametrize("guilds", s.BAD_GUILDS, ids=str)
 async def test_what_it_does_not_allow_is_a_failure(houses: s.Houses, guilds: Any) -> None:
     assert not OAS31Validator(GUILDS).is_valid(guilds)
-    with respx.mock, pytest.raises(UpstreamFailed):
+    with respx.mock:
         respx.get(s.GUILDS_URL).respond(json=guilds)
-        await houses.chat.guilds_of(s.USER_ID)
+        with pytest.raises(UpstreamFailed):
+            await houses.chat.guilds_of(s.USER_ID)
 
 
 @pytest.mark.parametrize("servers", s.GOOD_SERVERS, ids=str)
@@ -91,6 +92,7 @@ async def test_what_the_panel_document_allows_is_read(houses: s.Houses, servers:
 @pytest.mark.parametrize("servers", s.BAD_SERVERS, ids=str)
 async def test_nor_is_any_other_list_of_servers(houses: s.Houses, servers: Any) -> None:
     assert not OAS31Validator(SERVERS).is_valid(servers)
-    with respx.mock, pytest.raises(UpstreamFailed):
+    with respx.mock:
         respx.get(s.SERVERS_URL).respond(json=servers)
-        await houses.panel.servers_of(s.UUID)
+        with pytest.raises(UpstreamFailed):
+            await houses.panel.servers_of(s.UUID)

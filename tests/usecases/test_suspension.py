@@ -1,23 +1,63 @@
 """Disabling an account stops its servers at the panel, and enabling starts just those again."""
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import pytest
 
 from app.domain.errors import UpstreamFailed, UpstreamTimeout
 from app.domain.outbox import Delivery, State, pause
+from app.domain.ports import Told
+from app.domain.registry import PanelServer
 from app.usecases import operator
 from app.usecases.call import Caller
 from app.usecases.outbox import claim, deliver
 from app.usecases.services import Services
 from app.usecases.suspension import SERVERS, panel_handler
 from tests.fakes.memory import MemoryStore
-from tests.fakes.ports import FakeClock, FakePanel
+from tests.fakes.ports import FakeClock
 from tests.fakes.services import account, as_admin, do, make_services, sign_up
 
 pytestmark = pytest.mark.anyio
 
 A, B, C = (f"7c9e6679-7425-40de-944b-e07fc1f90a{n:02}" for n in range(3))
+
+
+class FakePanel:
+    """Servers by owner, each with whether it is active; it writes down which it switches.
+
+    While `is_down`, it refuses; `fails_after` is how many more it switches before it does.
+    """
+
+    def __init__(self) -> None:
+        self.servers: dict[str, dict[str, bool]] = {}
+        self.told: list[tuple[str, str]] = []
+        self.is_down = False
+        self.fails_after: int | None = None
+
+    async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
+        return Told(await self.look_up_servers(owner))
+
+    async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
+        if self.is_down:
+            raise UpstreamFailed("panel")
+        return [PanelServer(uuid, active) for uuid, active in self.servers.get(owner, {}).items()]
+
+    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+        await self._switch(owner, servers, on=False)
+
+    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
+        await self._switch(owner, servers, on=True)
+
+    async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
+        for server in await self.look_up_servers(owner):
+            if server.uuid in servers and server.active is not on:
+                if self.fails_after == 0:
+                    raise UpstreamTimeout("panel")
+                if self.fails_after is not None:
+                    self.fails_after -= 1
+                self.servers[owner][server.uuid] = on
+                self.told.append(("start" if on else "stop", server.uuid))
 
 
 @pytest.fixture
