@@ -8,19 +8,22 @@ from datetime import timedelta
 
 import httpx
 
-from app.domain import outbox
+from app.domain import outbox as rules
 
 # Before anybody imports them from there.
-outbox.DELIVERY_MAX = timedelta(seconds=2)
-outbox.LEASE = timedelta(seconds=4)
-outbox.PAUSE_MIN = timedelta(seconds=0.05)
-outbox.PAUSE_MAX = timedelta(seconds=0.5)
+rules.DELIVERY_MAX = timedelta(seconds=2)
+rules.LEASE = timedelta(seconds=5)
+rules.PAUSE_MIN = timedelta(seconds=0.05)
+rules.PAUSE_MAX = timedelta(seconds=0.5)
 
-from app import bootstrap, cli  # noqa: E402
+from app import cli  # noqa: E402
 from app.domain.outbox import Delivery, Json  # noqa: E402
-from app.domain.ports import Handler, Panel, Store  # noqa: E402
 from app.upstream import client  # noqa: E402
-from app.usecases.suspension import panel_handler  # noqa: E402
+from app.usecases import outbox  # noqa: E402
+from app.usecases.services import Services  # noqa: E402
+
+attempt = outbox._attempt
+witness = httpx.AsyncClient(base_url=os.environ["WITNESS"], trust_env=False, timeout=30)
 
 
 async def tell(what: str, delivery: Delivery) -> None:
@@ -31,28 +34,22 @@ async def tell(what: str, delivery: Delivery) -> None:
         "account": delivery.message.subject,
         "process": os.getpid(),
     }
-    async with httpx.AsyncClient(trust_env=False) as witness:
-        await witness.post(f"{os.environ['WITNESS']}/attempts", json=said, timeout=10)
+    await witness.post("/attempts", json=said)
 
 
-def watched(store: Store, panel: Panel) -> Handler:
-    """The handler of bootstrap's, seen by the witness."""
-    handler = panel_handler(store, panel)
-
-    async def follow(delivery: Delivery) -> Json | None:
-        await tell("begun", delivery)
-        try:
-            outcome = await handler(delivery)
-        except BaseException:
-            await tell("broken off", delivery)
-            raise
-        await tell("done", delivery)
-        return outcome
-
-    return follow
+async def watched(services: Services, delivery: Delivery) -> Json | str | None:
+    """An attempt, of which the witness knows when it begins and ends."""
+    await tell("begun", delivery)
+    try:
+        outcome = await attempt(services, delivery)
+    except BaseException:
+        await tell("broken off", delivery)
+        raise
+    await tell("failed" if isinstance(outcome, str) else "done", delivery)
+    return outcome
 
 
 if __name__ == "__main__":
-    bootstrap.panel_handler = watched  # type: ignore[attr-defined]
+    outbox._attempt = watched
     client.breaker = lambda: client.Breaker(failures=5, pause=0.5)
     cli.main()

@@ -338,7 +338,7 @@ def show(
 ) -> None:
     """What came of it, for people to read."""
     done = Counter(attempt.number for attempt in panel.attempts if attempt.what == "done")
-    begun = sum(attempt.what == "begun" for attempt in panel.attempts)
+    attempts = Counter(attempt.what for attempt in panel.attempts)
     left = Counter(message["state"] for message in messages)
     kills = ", ".join(f"{n} {which}" for which, n in directory.kills.items())
     switched = ", ".join(f"{n} {verb}" for verb, n in sorted(panel.switched.items()))
@@ -347,7 +347,7 @@ def show(
     print(f"{'never answered':22}{admins.unanswered.total()}")
     print(f"{'messages':22}{len(messages)}")
     print(f"{'lost':22}{len(messages) - left['done']}")
-    print(f"{'attempts':22}{begun}")
+    print(f"{'attempts':22}{attempts['begun']}, of which {attempts['failed']} failed")
     print(f"{'done more than once':22}{sum(n - 1 for n in done.values())}")
     print(f"{'the panel was told':22}{switched}")
     print(f"{'at rest after':22}{rest:.1f} s")
