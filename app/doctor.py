@@ -1,7 +1,7 @@
 """`gatehouse doctor`: what is sound about an installation, and what is not."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +9,14 @@ import pysqlite3
 
 from app.bootstrap import open_house
 from app.config import Settings
+from app.domain.errors import DomainError
 from app.domain.ports import BreachedPasswords
+from app.domain.users import OPERATOR
 from app.security.signing import KEY_FILE, SigningKeyError
 from app.storage.engine import UnsoundSqliteError, require_sound_sqlite
 from app.storage.errors import StoreError
 from app.usecases.operator import needs_first_admin
+from app.usecases.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,10 @@ async def _store(settings: Settings) -> list[Finding]:
         async with open_house(settings) as house:
             nobody = await needs_first_admin(house.services)
             kid = house.signing.current().kid
-            ranges = await _ranges(house.services.breached)
+            others = [
+                *await _ranges(house.services.breached),
+                *await _upstreams(house.services),
+            ]
     except (StoreError, SigningKeyError, OSError) as error:
         return [Finding(False, "database", str(error))]
     admin = "none yet: 'gatehouse serve' makes the first" if nobody else "there is one"
@@ -70,7 +76,7 @@ async def _store(settings: Settings) -> list[Finding]:
         Finding(True, "database", "at the present schema"),
         Finding(True, "signing key", kid),
         Finding(not nobody, "admin", admin),
-        *ranges,
+        *others,
     ]
 
 
@@ -82,3 +88,21 @@ async def _ranges(breached: BreachedPasswords | None) -> list[Finding]:
         return [Finding(True, "password ranges", "the service answers")]
     detail = "no usable answer, or it does not even know 'password' (GATEHOUSE_PASSWORD_RANGE_URL)"
     return [Finding(False, "password ranges", detail)]
+
+
+async def _upstreams(services: Services) -> list[Finding]:
+    """Whether the chat service and the panel, where they are configured, answer for nobody."""
+    asked: list[tuple[str, Awaitable[object]]] = []
+    if services.chat is not None:
+        asked.append(("chat service", services.chat.guilds_of(OPERATOR.id + 1)))
+    if services.panel is not None:
+        asked.append(("panel", services.panel.look_up_servers(OPERATOR.uuid)))
+    return [await _answers(name, question) for name, question in asked]
+
+
+async def _answers(name: str, question: Awaitable[object]) -> Finding:
+    try:
+        await question
+    except DomainError as error:
+        return Finding(False, name, f"{error.detail} The log has the reason.")
+    return Finding(True, name, "answers")

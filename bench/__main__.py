@@ -13,7 +13,7 @@ from time import perf_counter
 
 from pydantic import ValidationError
 
-from bench import profile, timing
+from bench import profile, timing, upstream
 from bench.bench import Bench, Plan
 from bench.engines import Engine, Postgresql, Sqlite
 from bench.load import require_wrk
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> None:
             profile.main(arguments[1:])
         elif arguments[:1] == ["timing"]:
             timing.main(arguments[1:])
+        elif arguments[:1] == ["upstream"]:
+            upstream.main(arguments[1:])
         else:
             _measure(_parser().parse_args(arguments), arguments)
     except BenchError as error:
@@ -53,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures Gatehouse against yardsticks of the same run.",
         epilog=f"parts, all of them where none is named:\n{parts}\n\n"
         "python -m bench profile WORK shows where the time of one request goes,\n"
-        "python -m bench timing whether the time of a refused login tells anything.",
+        "python -m bench timing whether the time of a refused login tells anything,\n"
+        "python -m bench upstream what a chat service that misbehaves costs, and whom.",
     )
     add = parser.add_argument
     add("parts", nargs="*", metavar="PART")

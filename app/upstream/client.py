@@ -202,6 +202,9 @@ async def _read(response: httpx.Response, most: int, statuses: Collection[int]) 
     # It was asked for none. To unpack it could make any number of bytes of a few.
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise BadAnswerError("its answer is packed")
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length[:20]) > most:
+        raise BadAnswerError(f"its answer has more than {most} bytes")
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
