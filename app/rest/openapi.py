@@ -39,8 +39,8 @@ _TAGS = {
 }
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"accessToken": []}, {"login": []}]
 _RATIONALE = """\
-One user directory with two doors. What is below `/users`, `/servers`, `/guilds` and `/audit` also
-answers under `/api`.
+One user directory with two doors. What is below `/users`, `/servers`, `/guilds`, `/audit`
+and `/outbox` also answers under `/api`.
 
 A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);
