@@ -154,3 +154,15 @@ def test_any_other_sort_is_refused_by_its_name(raw: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         Sort.parse(raw)
     assert [(flaw.name, flaw.place) for flaw in refusal.value.flaws] == [("sort", "body")]
+
+
+def test_of_a_tag_with_servers_the_accounts_part_is_what_guards_a_change() -> None:
+    tags = {USER.etag_with(servers) for servers in ([], ["a"], ["b"], ["a", "b"], ["b", "a"])}
+    assert len(tags) == 5
+    for tag in tags:
+        assert tag != USER.etag
+        USER.require_match(f'"other", {tag}')
+        with pytest.raises(PreconditionFailed):
+            replace(USER, version=USER.version + 1).require_match(tag)
+        with pytest.raises(PreconditionFailed):
+            USER.require_match(f"W/{tag}")
