@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from app.config import Settings
 from app.domain.errors import UsernameTaken
-from app.domain.ports import BreachedPasswords, GuildSource, Panel, Throttle
+from app.domain.ports import BreachedPasswords, GuildSource, Handler, Panel, Store, Throttle
 from app.security.clock import SystemClock
 from app.security.ids import (
     WORKERS,
@@ -36,6 +36,7 @@ from app.storage.sqlite import SqliteFile, SqliteStore
 from app.usecases import operator
 from app.usecases.operator import Restored, make_first_admin, needs_first_admin
 from app.usecases.services import Services
+from app.usecases.suspension import SERVERS, panel_handler
 
 if TYPE_CHECKING:
     # Imports that many an installation never uses, and that take their time and memory.
@@ -217,8 +218,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             breached=others.breached,
             chat=others.chat,
             panel=others.panel,
+            handlers=_handlers(store, others.panel),
         )
         yield House(services, signing)
+
+
+def _handlers(store: Store, panel: Panel | None) -> Mapping[str, Handler]:
+    """Who delivers which kind of message."""
+    return {} if panel is None else {SERVERS: panel_handler(store, panel)}
 
 
 @dataclass(frozen=True, slots=True)

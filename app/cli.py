@@ -16,17 +16,20 @@ from app.config import Settings, SettingsError, load_settings
 from app.doctor import Mark, examine
 from app.domain.bounds import Scope
 from app.domain.errors import DomainError
+from app.domain.outbox import State
 from app.domain.users import Status
 from app.logs import configure_logs
 from app.security.signing import SigningKeyError
 from app.storage.errors import StoreError
 from app.usecases import operator
 from app.usecases.admin_audit import ListAudit
+from app.usecases.admin_outbox import ListOutbox
 from app.usecases.admin_users import AdminCreateUser, ListUsers
 from app.usecases.credentials import CreateKey
 from app.usecases.operation import UNSET
 from app.usecases.paging import LIMIT_DEFAULT
 from app.usecases.registry import OPERATIONS
+from app.usecases.services import Services
 from app.workers import shared_metrics
 
 T = TypeVar("T")
@@ -38,12 +41,15 @@ users = typer.Typer(help="Accounts.", no_args_is_help=True)
 keys = typer.Typer(help="Access keys.", no_args_is_help=True)
 signing_keys = typer.Typer(help="The keys that tokens are signed with.", no_args_is_help=True)
 audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
+outbox = typer.Typer(help="What is still to happen outside.", no_args_is_help=True)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(signing_keys, name="signing-keys")
 app.add_typer(audit, name="audit")
+app.add_typer(outbox, name="outbox")
 
 Username = Annotated[str, typer.Argument(help="The account's username.")]
+Numbers = Annotated[list[int], typer.Argument(help="The messages' numbers.")]
 
 
 def main() -> None:
@@ -312,6 +318,39 @@ def audit_list(
     page = _in_house(lambda house: operator.audit_trail(house.services, wanted))
     for entry in page["entries"]:
         print(json.dumps(entry, ensure_ascii=False, default=datetime.isoformat))
+
+
+@outbox.command("list")
+def outbox_list(
+    user: Annotated[str | None, typer.Option(help="Whom it is about: a username.")] = None,
+    state: Annotated[State | None, typer.Option(help="What became of it so far.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.")] = LIMIT_DEFAULT,
+) -> None:
+    """List the messages of the outbox, the newest first: each as one line of JSON."""
+    wanted = ListOutbox(state=UNSET if state is None else state, limit=limit)
+    page = _in_house(lambda house: operator.outbox(house.services, wanted, user))
+    for message in page["messages"]:
+        print(json.dumps(message, ensure_ascii=False, default=datetime.isoformat))
+
+
+@outbox.command("retry")
+def outbox_retry(numbers: Numbers) -> None:
+    """Have messages that wait or are dead delivered from now on."""
+    _each(numbers, operator.retry_message)
+
+
+@outbox.command("drop")
+def outbox_drop(numbers: Numbers) -> None:
+    """Take messages that wait or are dead out of the outbox: what they ask for does not happen."""
+    _each(numbers, operator.drop_message)
+
+
+def _each(numbers: list[int], work: Callable[[Services, int], Awaitable[None]]) -> None:
+    async def run(house: House) -> None:
+        for number in numbers:
+            await work(house.services, number)
+
+    _in_house(run)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.bootstrap import first_admin, open_house, prepare_store, request_ids
 from app.config import Settings, load_settings
+from app.deliveries import delivering
 from app.domain.errors import NotFound
 from app.rest.door import mount
 from app.rest.openapi import ROUTES, openapi_document
@@ -152,14 +153,14 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[None]:
         if services is not None:
-            async with app.kept_meters():
+            async with app.kept_meters(), delivering(services):
                 yield
             return
         await asyncio.to_thread(prepare_store, settings)
         async with open_house(settings) as house:
             await first_admin(house, settings, show=False)
             app.open_doors(house.services)
-            async with app.kept_meters():
+            async with app.kept_meters(), delivering(house.services):
                 yield
 
     app = Application(settings, lifespan)

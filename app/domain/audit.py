@@ -39,12 +39,13 @@ class RefKind(StrEnum):
     SIGNING_KEY = "signing-key"
     SESSION = "session"
     KEY = "key"
+    MESSAGE = "message"
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
     """One of them: an account or server by its uuid, a guild by its snowflake, a session or key by
-    its public id, a signing key by its thumbprint."""
+    its public id, a signing key by its thumbprint, a message of the outbox by its number."""
 
     kind: RefKind
     id: str

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.idempotency import IdempotencyRecord
+from app.domain.outbox import Delivery, Depth, Json, OutboxFilter
 from app.domain.registry import Guild, PanelServer, Server
 from app.domain.throttling import Attempts, Limit
 from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
@@ -43,6 +44,9 @@ class Randomness(Protocol):
 
     def password(self) -> str:
         """A password for somebody who did not choose one."""
+
+    def fraction(self) -> float:
+        """A number from 0 to below 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +350,63 @@ class Restoration(Protocol):
         """Give none of the next `count` numbers: of accounts, of servers, of the trail."""
 
 
+class Outbox(Protocol):
+    """Messages for the outside, which are there if and only if the change is that asks for them.
+
+    Whoever adds one about an account has changed the account in the same transaction, so that the
+    order of numbers is the order of commits.
+    """
+
+    def add(self, delivery: Delivery) -> None: ...
+
+    def is_due(self, kinds: Collection[str], now: datetime) -> bool:
+        """Whether `claim` would give anything."""
+
+    def claim(
+        self, kinds: Collection[str], now: datetime, holder: str, most: int
+    ) -> Sequence[Delivery]:
+        """Messages to be delivered now, each at the head of its line, for `holder` alone.
+
+        They are his until he settles them or `LEASE` has passed. An attempt more is counted.
+        """
+
+    def settle(self, delivery: Delivery, holder: str) -> bool:
+        """Store what came of a message and let go of it; False where it was not his any more."""
+
+    def find(self, number: int) -> Delivery | None: ...
+
+    def save(self, delivery: Delivery) -> None:
+        """Store what was changed of a message, whoever holds it."""
+
+    def drop(self, number: int) -> bool:
+        """Take it out, whatever its state; False where somebody holds it."""
+
+    def forget(self, before: datetime) -> None:
+        """Take out what was done before then."""
+
+    def page(self, wanted: OutboxFilter, after: int | None, limit: int) -> Sequence[Delivery]:
+        """Up to `limit` messages, the newest first; those with numbers below `after`."""
+
+    def depth(self) -> Sequence[Depth]:
+        """What waits, and what is dead."""
+
+
+class StoppedServers(Protocol):
+    """The servers of a panel that were stopped because their owner is disabled, by uuid."""
+
+    def of(self, user_id: int) -> Sequence[str]: ...
+
+    def add(self, user_id: int, servers: Collection[str]) -> None:
+        """Add those that are not there yet."""
+
+    def clear(self, user_id: int) -> None: ...
+
+
+# Does what a message asks for, as often as it is called. What it returns is kept as the outcome; of
+# what it raises, the sentences of the error catalogue are kept.
+Handler = Callable[[Delivery], Awaitable[Json | None]]
+
+
 class Transaction(Protocol):
     """A consistent view of the store, and in a `write` everything or nothing of its changes."""
 
@@ -371,6 +432,10 @@ class Transaction(Protocol):
     def audit(self) -> Audit: ...
     @property
     def restoration(self) -> Restoration: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def stopped_servers(self) -> StoppedServers: ...
 
 
 class Store(Protocol):

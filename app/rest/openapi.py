@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain import errors as e
 from app.domain.policy import Access
-from app.rest import audit, chat, panel, registry
+from app.rest import audit, chat, outbox, panel, registry
 from app.rest.answers import STALE
 from app.rest.door import Answer, Route
 from app.rest.idempotency import KEY_SCHEMA, REPLAYED, REPLAYED_TEXT
@@ -27,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     *panel.door.routes,
     *registry.door.routes,
     *audit.door.routes,
+    *outbox.door.routes,
 )
 
 _Error = type[e.DomainError]
@@ -40,8 +41,8 @@ _TAGS = {
 }
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"accessToken": []}, {"login": []}]
 _RATIONALE = """\
-One user directory with two doors. What is below `/users`, `/servers`, `/guilds` and `/audit` also
-answers under `/api`.
+One user directory with two doors. What is below `/users`, `/servers`, `/guilds`, `/audit`
+and `/outbox` also answers under `/api`.
 
 A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);

@@ -1,12 +1,16 @@
 """What is not about accounts: health, metrics, public keys, the OpenAPI document, error pages."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
@@ -15,6 +19,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Door
 from app.domain.errors import CATALOGUE, NotFound, Overloaded
+from app.domain.outbox import Depth
 from app.domain.policy import Access
 from app.rest import docs
 from app.usecases.call import Call
@@ -148,7 +153,12 @@ class System:
             caller = caller_of(scope, Door.REST)
             call = Call(self._services, "metrics", Access.ADMIN, caller, changes=False)
             await call.actor()
-        return Response(self._meters.exposition(), media_type=CONTENT_TYPE_LATEST)
+        body = self._meters.exposition()
+        # What this process counted is told even where the store cannot be asked.
+        with suppress(Overloaded):
+            depth = await self._services.store.scan(lambda tx: tx.outbox.depth())
+            body += _outbox(depth, self._services.clock.now())
+        return Response(body, media_type=CONTENT_TYPE_LATEST)
 
     async def _error_page(self, scope: Scope) -> Response:
         """What the `type` of a problem leads to."""
@@ -268,6 +278,32 @@ class _Get:
         refuse_query(QueryParams(scope["query_string"]))
         response = await self._page.answer(self._system, scope)
         await response(scope, receive, send)
+
+
+def _outbox(depth: Iterable[Depth], now: datetime) -> bytes:
+    """How full the outbox is. It is asked for at each scrape: the store is that of all workers."""
+    messages = GaugeMetricFamily(
+        "gatehouse_outbox_messages",
+        "Messages in the outbox that wait or are dead.",
+        labels=["kind", "state"],
+    )
+    oldest = GaugeMetricFamily(
+        "gatehouse_outbox_oldest_seconds",
+        "Age of the oldest message of the outbox that waits or is dead.",
+        labels=["kind", "state"],
+    )
+    for found in depth:
+        labels = [found.kind, found.state]
+        messages.add_metric(labels, found.messages)
+        oldest.add_metric(labels, max((now - found.since).total_seconds(), 0.0))
+
+    class Here(Collector):
+        def collect(self) -> Iterable[Metric]:
+            return messages, oldest
+
+    registry = CollectorRegistry()
+    registry.register(Here())
+    return generate_latest(registry)
 
 
 def _is_from_here(scope: Scope) -> bool:

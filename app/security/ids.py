@@ -126,6 +126,10 @@ class SystemRandomness:
         """A password of 116 random bits."""
         return _random(_READABLE, _GENERATED_PASSWORD_LENGTH)
 
+    def fraction(self) -> float:
+        """53 random bits."""
+        return secrets.randbits(53) / 2**53
+
 
 def _random(alphabet: str, length: int) -> str:
     return "".join(secrets.choice(alphabet) for _ in range(length))

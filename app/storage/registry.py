@@ -1,18 +1,26 @@
 """The embedded registry's guilds and servers as the domain's ports."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from app.domain.registry import Guild, Server
 from app.storage.inserts import insert_new
-from app.storage.tables import GuildMemberRow, GuildRow, ServerRow, UserRow, metadata
+from app.storage.tables import (
+    GuildMemberRow,
+    GuildRow,
+    ServerRow,
+    StoppedServerRow,
+    UserRow,
+    metadata,
+)
 
 _USERS = metadata.tables[UserRow.__tablename__]
 _GUILDS = metadata.tables[GuildRow.__tablename__]
 _MEMBERS = metadata.tables[GuildMemberRow.__tablename__]
 _SERVERS = metadata.tables[ServerRow.__tablename__]
+_STOPPED = metadata.tables[StoppedServerRow.__tablename__]
 
 
 class GuildTable:
@@ -107,3 +115,21 @@ class ServerTable:
             .order_by(_SERVERS.c.number)
         )
         return [Server(*row) for row in rows]
+
+
+class StoppedServerTable:
+    """What was stopped of a panel's servers, on SQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, user_id: int) -> Sequence[str]:
+        query = select(_STOPPED.c.server).where(_STOPPED.c.user_id == user_id)
+        return list(self._connection.scalars(query.order_by(_STOPPED.c.server)))
+
+    def add(self, user_id: int, servers: Collection[str]) -> None:
+        for server in servers:
+            insert_new(self._connection, _STOPPED, {"user_id": user_id, "server": server})
+
+    def clear(self, user_id: int) -> None:
+        self._connection.execute(delete(_STOPPED).where(_STOPPED.c.user_id == user_id))

@@ -21,11 +21,11 @@ SQLModel.metadata = metadata = MetaData(
 )
 
 
-def _index(name: str, column: str, *, sqlite: str, postgresql: str, unique: bool = False) -> Index:
+def _index(name: str, *columns: str, sqlite: str, postgresql: str, unique: bool = False) -> Index:
     """An index over the rows that fit the condition, as each engine writes it."""
     return Index(
         name,
-        column,
+        *columns,
         unique=unique,
         sqlite_where=text(sqlite),
         postgresql_where=text(postgresql),
@@ -217,3 +217,48 @@ class WorkerRow(SQLModel, table=True):
     number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     holder: str
     ends_at: datetime = Field(sa_type=Milliseconds)
+
+
+def _where(name: str, *columns: str, rows: str) -> Index:
+    """The same where both engines write the condition alike."""
+    return _index(name, *columns, sqlite=rows, postgresql=rows)
+
+
+class OutboxRow(SQLModel, table=True):
+    """A message for the outside, until some time after it was delivered. `leased_until` is in
+    milliseconds of a clock of the engine's own (`storage/outbox.py`)."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("ix_outbox_subject_number", "subject", "number"),
+        _where("ix_outbox_due", "due_at", rows="state = 'waiting'"),
+        _where("ix_outbox_open", "kind", "state", "created_at", rows="state <> 'done'"),
+        _where("ix_outbox_done", "ended_at", rows="state = 'done'"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: int = Field(
+        sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    )
+    kind: str = Field(sa_type=Text)
+    subject: int = Field(sa_type=BigInteger)
+    payload: str
+    created_at: datetime = Field(sa_type=Milliseconds)
+    due_at: datetime = Field(sa_type=Milliseconds)
+    deadline: datetime = Field(sa_type=Milliseconds)
+    state: str = Field(sa_type=Text)
+    attempts: int
+    ended_at: datetime | None = Field(sa_type=Milliseconds)
+    outcome: str | None
+    error: str | None
+    holder: str | None
+    leased_until: int | None = Field(sa_type=BigInteger)
+
+
+class StoppedServerRow(SQLModel, table=True):
+    """A server of a panel's that was stopped because its owner is disabled."""
+
+    __tablename__ = "stopped_servers"
+
+    user_id: int = Field(sa_type=BigInteger, foreign_key="users.id", primary_key=True)
+    server: str = Field(sa_type=Text, primary_key=True)

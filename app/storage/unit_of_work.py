@@ -10,9 +10,10 @@ from app.storage.audit import AuditTable
 from app.storage.credentials import KeyTable, SessionTable, SigningKeyTable
 from app.storage.idempotency import IdempotencyTable
 from app.storage.names import NameTable
+from app.storage.outbox import OutboxTable
 from app.storage.prepared import SecondQuery
 from app.storage.recent import RecentAt, RecentKeys, RecentSessions
-from app.storage.registry import GuildTable, ServerTable
+from app.storage.registry import GuildTable, ServerTable, StoppedServerTable
 from app.storage.restoration import RestorationTables
 from app.storage.users import UserTable
 
@@ -66,6 +67,14 @@ class SqlTransaction:
     @property
     def restoration(self) -> RestorationTables:
         return RestorationTables(self.connection)
+
+    @property
+    def outbox(self) -> OutboxTable:
+        return OutboxTable(self.connection)
+
+    @property
+    def stopped_servers(self) -> StoppedServerTable:
+        return StoppedServerTable(self.connection)
 
 
 @dataclass(frozen=True)

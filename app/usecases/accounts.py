@@ -17,6 +17,7 @@ from app.usecases.call import Call
 from app.usecases.idempotency import Once
 from app.usecases.operation import UNSET, Param, Unset
 from app.usecases.services import Services
+from app.usecases.suspension import servers_follow
 from app.usecases.trail import Done
 from app.usecases.views import ChatUser, Created, GuildView, chat_user, guild_view
 
@@ -199,9 +200,9 @@ def rename(
 def settle(tx: Transaction, before: User, after: User, actor: Principal) -> Done[User]:
     """Store what `actor` changed of an account, and all that follows from it.
 
-    Disabling ends sessions, keys and presence (the servers stop by themselves); a changed password
-    ends all sessions but the one that acts, and lifts the account's lock. Raises LastAdmin,
-    UsernameTaken, EmailTaken.
+    Disabling ends sessions, keys and presence (the registry's servers stop by themselves, those of
+    a panel by a message, and so they start again); a changed password ends all sessions but the one
+    that acts, and lifts the account's lock. Raises LastAdmin, UsernameTaken, EmailTaken.
     """
     keep_an_admin(before, after, others=lambda: tx.users.has_other_active_admin(before.id))
     if after == before:
@@ -215,7 +216,9 @@ def settle(tx: Transaction, before: User, after: User, actor: Principal) -> Done
     elif after.password_hash != before.password_hash:
         tx.sessions.end(before.id, keep=actor.session_id)
         tx.attempts.forgive(before.id)
-    return Done(after, trail.account(before), trail.differences(before, after))
+    messages = [servers_follow(after)] if after.disabled != before.disabled else []
+    changes = trail.differences(before, after)
+    return Done(after, trail.account(before), changes, messages=messages)
 
 
 def find_user(tx: Transaction, raw: str) -> User:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from app.domain.audit import Ref
 from app.domain.credentials import SEEN_EVERY, KeyText, Origin, Presented, TokenClaims
 from app.domain.errors import DomainError, Forbidden, RateLimited, Unauthenticated
+from app.domain.outbox import Delivery
 from app.domain.policy import Access, Principal
 from app.domain.ports import Told, Transaction
 from app.domain.throttling import SAME_WRONG_KEY, WRONG_KEYS, Limit, network_of
@@ -80,6 +81,7 @@ class Call:
         self._caller = caller
         self._presented: Presented | None = None
         self._actor: Principal | None = None
+        self._posted = False
 
     @property
     def network(self) -> str:
@@ -134,12 +136,16 @@ class Call:
                 _note_use(tx, actor, now)
             return self._record(tx, work(tx, actor), actor, now)
 
-        return await self._judged(self.services.store.write(admitted), presented)
+        result = await self._judged(self.services.store.write(admitted), presented)
+        self._announce()
+        return result
 
     async def write_for_anyone(self, work: Callable[[Transaction], Done[T]]) -> T:
         """The same for what takes no credential, whatever the caller sent."""
         now = self.services.clock.now()
-        return await self.services.store.write(lambda tx: self._record(tx, work(tx), None, now))
+        result = await self.services.store.write(lambda tx: self._record(tx, work(tx), None, now))
+        self._announce()
+        return result
 
     async def ask(self, question: Awaitable[Told[T]]) -> T:
         """What another service answers; the door says where that is stale. Raises as `actor` does.
@@ -159,7 +165,16 @@ class Call:
             tx.audit.add(
                 entry(self.action, who, self.origin, now, target=done.target, changes=done.changes)
             )
+        for message in done.messages:
+            if message.kind in self.services.handlers:
+                tx.outbox.add(Delivery.of(message, now))
+                self._posted = True
         return done.result
+
+    def _announce(self) -> None:
+        """After a commit: whoever delivers need not wait to look."""
+        if self._posted:
+            self.services.posted.set()
 
     def note_refusal(self, refusal: DomainError, *, target: Ref | None = None) -> None:
         """Put on record, within a second or so, that this was refused to whoever acts."""

@@ -56,12 +56,26 @@ _ENTRY = {
     "request_id": "9f0c2b8e6d3a4c51",
     "credential": {"kind": "key", "id": "ABCDEFGH"},
 }
+_MESSAGE = {
+    "id": 7,
+    "kind": "servers",
+    "user_id": "71395574100676609",
+    "payload": {"disabled": True},
+    "state": "waiting",
+    "created_at": "2026-01-31T12:00:00Z",
+    "attempts": 3,
+    "due_at": "2026-01-31T12:00:11Z",
+    "ended_at": None,
+    "outcome": None,
+    "error": "The panel did not answer in time; try again later.",
+}
 _SERVER = {"id": 1, "owner": _UUID, "name": "Survival", "active": 1}
 
 # Where the examples of the members that are required do not make a good one.
 CALL_EXAMPLES: dict[str, dict[str, Any]] = {
     "admin.users.list": {},
     "admin.audit.list": {"target": _UUID},
+    "admin.outbox.list": {"user": _UUID},
     "admin.users.create": {
         "username": "someusername",
         "email": "new@example.com",
@@ -113,6 +127,7 @@ RESULT_EXAMPLES: dict[str, Any] = {
     "admin.keys.list": [_KEY],
     "admin.keys.revoke": True,
     "admin.audit.list": {"entries": [_ENTRY], "next": None},
+    "admin.outbox.list": {"messages": [_MESSAGE], "next": None},
     "admin.servers.list": {"7c9e6679-7425-40de-944b-e07fc1f90ae7": _SERVER},
     "admin.servers.put": _SERVER,
     "admin.servers.delete": True,

@@ -1,27 +1,36 @@
 """What only the operator can do, at the command line: the first admin, keys for others, keys to
-sign with. Whoever can read the data directory needs no credential."""
+sign with, the fate of messages. Whoever can read the data directory needs no credential."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from app.domain.audit import Changes, EntryFilter, Ref, RefKind
 from app.domain.credentials import Origin
-from app.domain.errors import UserNotFound
+from app.domain.errors import InvalidInput, NotFound, UserNotFound
 from app.domain.names import Username
+from app.domain.outbox import Delivery, State
 from app.domain.policy import THE_OPERATOR, Access, Principal
 from app.domain.ports import Clock, LiveCredentials, PublicKey, Transaction
 from app.domain.users import OPERATOR, NewUser, User
 from app.usecases.accounts import add_user
 from app.usecases.admin_audit import ListAudit
+from app.usecases.admin_outbox import ListOutbox
 from app.usecases.admin_users import AdminCreateUser, AdminUpdateUser, UserByUuid, prepare_user
 from app.usecases.call import Call, Caller
 from app.usecases.credentials import CreateKey, make_key, no_such_key, revoke_keys
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
 from app.usecases.trail import Done, entry
-from app.usecases.views import AuditPage, CreatedKey, CreatedUser, KeyView, created_user
+from app.usecases.views import (
+    AuditPage,
+    CreatedKey,
+    CreatedUser,
+    KeyView,
+    OutboxPage,
+    created_user,
+)
 
 FIRST_ADMIN = "admin"
 AT_THE_COMMAND_LINE = Caller(trusted=THE_OPERATOR)
@@ -135,6 +144,52 @@ async def audit_trail(services: Services, command: ListAudit) -> AuditPage:
     """A page of the audit trail. Raises InvalidInput."""
     page: AuditPage = await _as_admin(services, "admin.audit.list", command)
     return page
+
+
+async def outbox(services: Services, command: ListOutbox, username: str | None) -> OutboxPage:
+    """A page of the outbox, or of what is in it about the account with this name.
+
+    Raises InvalidInput, UserNotFound.
+    """
+    if username is not None:
+        command = replace(command, user=await _uuid_of(services, username))
+    page: OutboxPage = await _as_admin(services, "admin.outbox.list", command)
+    return page
+
+
+async def retry_message(services: Services, number: int) -> None:
+    """Have a message that waits or is dead delivered from now on. Raises NotFound."""
+
+    def put_back(tx: Transaction, _: Principal) -> Done[None]:
+        found = _undelivered(tx, number)
+        again = found.again(services.clock.now())
+        tx.outbox.save(again)
+        return _changed(found, again.state)
+
+    await _call(services, "outbox.retry").write(put_back)
+
+
+async def drop_message(services: Services, number: int) -> None:
+    """Take a message that waits or is dead out of the outbox. Raises NotFound, InvalidInput."""
+
+    def drop(tx: Transaction, _: Principal) -> Done[None]:
+        found = _undelivered(tx, number)
+        if not tx.outbox.drop(number):
+            raise InvalidInput(f"Message {number} is being delivered at this moment; try again.")
+        return _changed(found, None)
+
+    await _call(services, "outbox.drop").write(drop)
+
+
+def _undelivered(tx: Transaction, number: int) -> Delivery:
+    found = tx.outbox.find(number)
+    if found is None or found.state is State.DONE:
+        raise NotFound(f"There is no message {number} that waits or is dead.")
+    return found
+
+
+def _changed(found: Delivery, state: State | None) -> Done[None]:
+    return Done(None, Ref(RefKind.MESSAGE, str(found.number)), {"state": (found.state, state)})
 
 
 async def revoke_key(services: Services, key_id: str) -> None:

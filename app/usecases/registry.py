@@ -6,6 +6,7 @@ from app.usecases import (
     accounts,
     admin_audit,
     admin_credentials,
+    admin_outbox,
     admin_registry,
     admin_users,
     credentials,
@@ -169,6 +170,14 @@ _OPERATIONS = (
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput,),
+        changes=False,
+    ),
+    Operation(
+        "admin.outbox.list",
+        admin_outbox.list_outbox,
+        Access.ADMIN,
+        _ADMIN,
+        (e.InvalidInput, e.UserNotFound),
         changes=False,
     ),
     Operation(

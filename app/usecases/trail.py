@@ -5,7 +5,7 @@ saying whom it touched and what changed there is no way to end. The entry is add
 transaction, so there is never one without the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -21,6 +21,7 @@ from app.domain.audit import (
     RefKind,
 )
 from app.domain.credentials import Origin
+from app.domain.outbox import Message
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.users import User
@@ -43,17 +44,18 @@ class Done(Generic[T]):
     """What came of a write: its result, whom or what it touched, and which members changed.
 
     Without changes there is nothing to tell, and no entry. `by` is who acts where that is known
-    only in the end: somebody who logs in.
+    only in the end: somebody who logs in. `messages` are for the outbox.
     """
 
     result: T
     target: Ref | None = None
     changes: Changes = field(default_factory=dict)
     by: Principal | None = None
+    messages: Sequence[Message] = ()
 
     def showing(self, view: Callable[[T], V]) -> "Done[V]":
         """The same with a view of the result in its place."""
-        return Done(view(self.result), self.target, self.changes, self.by)
+        return Done(view(self.result), self.target, self.changes, self.by, self.messages)
 
 
 def account(user: User) -> Ref:

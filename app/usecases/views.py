@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, NotRequired, TypeVar
+from typing import Any, Generic, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Change, Door, Entry, Ref, RefKind, Value
 from app.domain.bounds import Scope
 from app.domain.credentials import AccessKey, Session
+from app.domain.outbox import Delivery, State
 from app.domain.presence import Presence
 from app.domain.registry import Guild, Server
 from app.domain.users import Listed, User
@@ -161,6 +162,36 @@ class AuditPage(TypedDict):
     next: str | None
 
 
+Json = TypeAliasType("Json", dict[str, Any])
+
+
+class OutboxMessage(TypedDict):
+    """A message for the outside.
+
+    `due_at` is when the next attempt may begin, null where there is none to come; `error` is why
+    the last one failed; `outcome` is what came of it in the end, where there is anything to say.
+    """
+
+    id: int
+    kind: str
+    user_id: str
+    payload: Json
+    state: State
+    created_at: datetime
+    attempts: int
+    due_at: datetime | None
+    ended_at: datetime | None
+    outcome: Json | None
+    error: str | None
+
+
+class OutboxPage(TypedDict):
+    """A page of the outbox; `next` is the cursor of the page after it, null on the last."""
+
+    messages: list[OutboxMessage]
+    next: str | None
+
+
 Servers = TypeAliasType("Servers", dict[str, ServerView])
 
 
@@ -300,6 +331,23 @@ def entry_view(entry: Entry) -> AuditEntry:
         "address": entry.address,
         "request_id": entry.request_id,
         "credential": _ref_view(entry.credential),
+    }
+
+
+def message_view(delivery: Delivery) -> OutboxMessage:
+    """The view of a message in the outbox."""
+    return {
+        "id": delivery.number,
+        "kind": delivery.message.kind,
+        "user_id": str(delivery.message.subject),
+        "payload": dict(delivery.message.payload),
+        "state": delivery.state,
+        "created_at": delivery.created_at,
+        "attempts": delivery.attempts,
+        "due_at": delivery.due_at if delivery.state is State.WAITING else None,
+        "ended_at": delivery.ended_at,
+        "outcome": None if delivery.outcome is None else dict(delivery.outcome),
+        "error": delivery.error,
     }
 
 

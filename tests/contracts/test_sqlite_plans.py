@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from app.domain.audit import EntryFilter
+from app.domain.outbox import OutboxFilter
 from app.domain.users import Position, Sort, SortKey, Status, UserFilter
 from app.storage.engine import sqlite_engine
 from app.storage.unit_of_work import SqlTransaction
@@ -89,3 +90,22 @@ def test_a_page_in_any_order_begins_where_the_last_one_ended(engine: Engine, sor
 def test_a_part_of_a_name_is_looked_up_in_the_text_index(engine: Engine) -> None:
     steps = plan(engine, UserFilter(text="dem"), Sort(), None)
     assert any("users_text VIRTUAL TABLE INDEX" in step for step in steps)
+
+
+OUTBOX: dict[str, tuple[str, Callable[[SqlTransaction], object]]] = {
+    "what is due": ("ix_outbox_due", lambda tx: tx.outbox.is_due(["servers"], NOW)),
+    "how much there is": ("ix_outbox_open", lambda tx: tx.outbox.depth()),
+    "an account's": (
+        "ix_outbox_subject_number",
+        lambda tx: tx.outbox.page(OutboxFilter(subject=5), 7, 100),
+    ),
+}
+
+
+@pytest.mark.parametrize(("index", "work"), OUTBOX.values(), ids=OUTBOX.keys())
+def test_what_was_done_long_ago_slows_down_nobody_who_looks_into_the_outbox(
+    engine: Engine, index: str, work: Callable[[SqlTransaction], object]
+) -> None:
+    steps = explained(engine, "outbox", work)
+    assert index in steps[0]
+    assert not [step for step in steps if step.endswith("SCAN outbox") or "TEMP B-TREE" in step]

@@ -5,12 +5,14 @@ which takes the place of what was there when the work is done. The lock makes ea
 the only one; what is done in it cannot wait.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from itertools import groupby
 from threading import Lock
+from time import monotonic
 from typing import TypeVar
 
 from app.domain.audit import Entry, EntryFilter
@@ -18,6 +20,8 @@ from app.domain.credentials import AccessKey, Session
 from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
 from app.domain.idempotency import RECORDS_PER_CALLER, IdempotencyRecord
 from app.domain.names import email_key
+from app.domain.outbox import LEASE, PAUSE_MAX, Delivery, Depth, OutboxFilter
+from app.domain.outbox import State as Fate
 from app.domain.ports import LiveCredentials, PublicKey, Transaction
 from app.domain.registry import Guild, Server
 from app.domain.throttling import Attempts
@@ -75,6 +79,10 @@ class State:
     members: set[tuple[int, int]] = field(default_factory=set)
     servers: dict[str, ServerRow] = field(default_factory=dict)
     audit: list[Entry] = field(default_factory=list)
+    messages: int = 0
+    outbox: dict[int, Delivery] = field(default_factory=dict)
+    held: dict[int, tuple[str, float]] = field(default_factory=dict)
+    stopped: set[tuple[int, str]] = field(default_factory=set)
 
     def snapshot(self) -> "State":
         return State(**{f.name: copy(getattr(self, f.name)) for f in fields(self)})
@@ -128,6 +136,8 @@ class MemoryTransaction:
         self.servers = MemoryServers(state)
         self.audit = MemoryAudit(state)
         self.restoration = MemoryRestoration(state)
+        self.outbox = MemoryOutbox(state)
+        self.stopped_servers = MemoryStoppedServers(state)
 
 
 class MemoryUsers:
@@ -541,3 +551,103 @@ class MemoryRestoration:
         self._state.numbers += count
         self._state.server_numbers += count
         self._state.audit_numbers += count
+
+
+class MemoryOutbox:
+    """Messages by number, and who holds each until when."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._outbox, self._held = state.outbox, state.held
+
+    def add(self, delivery: Delivery) -> None:
+        self._state.messages += 1
+        number = self._state.messages
+        self._outbox[number] = replace(delivery, number=number)
+
+    def is_due(self, kinds: Collection[str], now: datetime) -> bool:
+        return bool(self._claimable(kinds, now))
+
+    def claim(
+        self, kinds: Collection[str], now: datetime, holder: str, most: int
+    ) -> Sequence[Delivery]:
+        claimed = sorted(self._claimable(kinds, now)[:most], key=lambda found: found.number)
+        for found in claimed:
+            self._held[found.number] = (holder, monotonic() + LEASE.total_seconds())
+            self._outbox[found.number] = replace(found, attempts=found.attempts + 1)
+        return [self._outbox[found.number] for found in claimed]
+
+    def settle(self, delivery: Delivery, holder: str) -> bool:
+        if self._held.get(delivery.number, ("", 0))[0] != holder:
+            return False
+        del self._held[delivery.number]
+        self.save(delivery)
+        return True
+
+    def find(self, number: int) -> Delivery | None:
+        return self._outbox.get(number)
+
+    def save(self, delivery: Delivery) -> None:
+        self._outbox[delivery.number] = delivery
+
+    def drop(self, number: int) -> bool:
+        return not self._is_held(number) and self._outbox.pop(number, None) is not None
+
+    def forget(self, before: datetime) -> None:
+        for number, found in list(self._outbox.items()):
+            if found.state is Fate.DONE and found.ended_at is not None and found.ended_at < before:
+                del self._outbox[number]
+
+    def page(self, wanted: OutboxFilter, after: int | None, limit: int) -> Sequence[Delivery]:
+        return [
+            found
+            for number, found in sorted(self._outbox.items(), reverse=True)
+            if wanted.subject in {None, found.message.subject}
+            and wanted.state in {None, found.state}
+            and (after is None or number < after)
+        ][:limit]
+
+    def depth(self) -> Sequence[Depth]:
+        def kind(found: Delivery) -> tuple[str, Fate]:
+            return found.message.kind, found.state
+
+        still = sorted((f for f in self._outbox.values() if f.state is not Fate.DONE), key=kind)
+        groups = [(key, list(group)) for key, group in groupby(still, kind)]
+        return [Depth(*key, len(all_), min(f.created_at for f in all_)) for key, all_ in groups]
+
+    def _is_held(self, number: int) -> bool:
+        return monotonic() < self._held.get(number, ("", 0))[1]
+
+    def _claimable(self, kinds: Collection[str], now: datetime) -> list[Delivery]:
+        waiting = [found for found in self._outbox.values() if found.state is Fate.WAITING]
+        due = [
+            found
+            for found in waiting
+            if found.message.kind in kinds
+            and (found.due_at <= now or found.due_at > now + PAUSE_MAX)
+            and not self._is_held(found.number)
+            and not any(self._keeps_back(other, found) for other in waiting)
+        ]
+        return sorted(due, key=lambda found: (found.due_at, found.number))
+
+    def _keeps_back(self, other: Delivery, found: Delivery) -> bool:
+        mine, its = found.message, other.message
+        is_in_line = (mine.kind, mine.subject) == (its.kind, its.subject)
+        is_first = other.number < found.number or self._is_held(other.number)
+        return is_in_line and other.number != found.number and is_first
+
+
+class MemoryStoppedServers:
+    """Pairs of owner and server."""
+
+    def __init__(self, state: State) -> None:
+        self._stopped = state.stopped
+
+    def of(self, user_id: int) -> Sequence[str]:
+        return sorted(server for owner, server in self._stopped if owner == user_id)
+
+    def add(self, user_id: int, servers: Collection[str]) -> None:
+        self._stopped |= {(user_id, server) for server in servers}
+
+    def clear(self, user_id: int) -> None:
+        self._stopped -= {pair for pair in self._stopped if pair[0] == user_id}

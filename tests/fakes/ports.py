@@ -54,6 +54,9 @@ class FakeRandomness:
     def password(self) -> str:
         return f"generated password {next(self._counter)}"
 
+    def fraction(self) -> float:
+        return 0.5
+
 
 class FakeHasher:
     """Marks a password with the generation of its hash and a salt.

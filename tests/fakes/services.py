@@ -1,11 +1,13 @@
 """A house on fakes, and short ways to the people in it, through the operations everybody uses."""
 
+from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
 from app.domain.ports import (
     BreachedPasswords,
     Clock,
     GuildSource,
+    Handler,
     Ids,
     Panel,
     PasswordHasher,
@@ -52,6 +54,7 @@ class Overrides(TypedDict, total=False):
     breached: BreachedPasswords
     chat: GuildSource
     panel: Panel
+    handlers: Mapping[str, Handler]
 
 
 def make_services(**overrides: Unpack[Overrides]) -> Services:
@@ -69,6 +72,7 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
         breached=overrides.get("breached") or FakeBreachedPasswords(BREACHED),
         chat=overrides.get("chat"),
         panel=overrides.get("panel"),
+        handlers=overrides.get("handlers") or {},
     )
 
 

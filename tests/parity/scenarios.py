@@ -275,6 +275,25 @@ async def reading_the_trail(door: Door, admin: str) -> AsyncIterator[Outcome]:
     yield await door("admin.audit.list", token)
 
 
+async def looking_into_the_outbox(door: Door, admin: str) -> AsyncIterator[Outcome]:
+    token = await _user(door, "demo")
+    await _user(door, "other")
+    uuid = await _uuid(door, admin, "demo")
+    yield await door("admin.outbox.list", admin)
+    for disabled in (1, 1, 0):
+        await door("admin.users.update", admin, uuid=uuid, disabled=disabled)
+    await door("admin.users.disable", admin, uuid=await _uuid(door, admin, "other"))
+    yield await door("admin.outbox.list", admin)
+    yield await door("admin.outbox.list", admin, user=uuid, state="waiting", limit=1)
+    yield await door("admin.outbox.list", admin, state="dead")
+    yield await door("admin.outbox.list", admin, state="lost")
+    yield await door("admin.outbox.list", admin, user=NOBODY_UUID)
+    yield await door("admin.outbox.list", admin, limit=0)
+    yield await door("admin.outbox.list", admin, cursor="nonsense")
+    yield await door("admin.outbox.list", token)
+    yield await door("admin.outbox.list", await _token(door, "demo"))
+
+
 async def keeping_servers(door: Door, admin: str) -> AsyncIterator[Outcome]:
     await _user(door, "demo")
     uuid = await _uuid(door, admin, "demo")
@@ -392,6 +411,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     losing_the_last_admin,
     administering_credentials,
     reading_the_trail,
+    looking_into_the_outbox,
     keeping_servers,
     keeping_guilds,
     asking_in_vain,

@@ -42,6 +42,7 @@ CONTRACT = {
     "admin.keys.list": "uuid",
     "admin.keys.revoke": "uuid id?",
     "admin.audit.list": "actor? target? action? outcome? since? until? limit? cursor?",
+    "admin.outbox.list": "user? state? limit? cursor?",
     "admin.servers.list": "",
     "admin.servers.put": "uuid owner name active?",
     "admin.servers.delete": "uuid",

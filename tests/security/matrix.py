@@ -83,6 +83,7 @@ admin.sessions.revoke         ?    -     -    -   -    -    +     +   -    -
 admin.keys.list               ?    -     -    -   -    -    +     +   -    +
 admin.keys.revoke             ?    -     -    -   -    -    +     +   -    -
 admin.audit.list              ?    -     -    -   -    -    +     +   -    +
+admin.outbox.list             ?    -     -    -   -    -    +     +   -    +
 admin.servers.list            ?    -     -    -   -    -    +     +   -    +
 admin.servers.put             ?    -     -    -   -    -    +     +   -    -
 admin.servers.delete          ?    -     -    -   -    -    +     +   -    -

@@ -58,6 +58,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "admin.keys.list": {"uuid": SOMEBODY},
     "admin.keys.revoke": {"uuid": SOMEBODY},
     "admin.audit.list": {},
+    "admin.outbox.list": {},
     "admin.servers.list": {},
     "admin.servers.put": SERVER,
     "admin.servers.delete": {"uuid": SOMEBODY},

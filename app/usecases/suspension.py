@@ -1,0 +1,53 @@
+"""A panel's servers follow their owner: while his account is disabled, they stand still."""
+
+from collections.abc import Sequence
+
+from app.domain.outbox import Delivery, Json, Message
+from app.domain.ports import Handler, Panel, Store, Transaction
+from app.domain.users import AccountRef, User
+
+SERVERS = "servers"
+
+
+def servers_follow(user: User) -> Message:
+    """What to tell the panel of an account that was disabled or enabled."""
+    return Message(SERVERS, user.id, {"disabled": user.disabled})
+
+
+def panel_handler(store: Store, panel: Panel) -> Handler:
+    """What stops and starts the servers of accounts.
+
+    A message says that there is something to look at; what is to be done follows from the account
+    as it is now. So one that comes late, again, or was dead and is put back undoes nothing newer.
+    """
+
+    async def follow(delivery: Delivery) -> Json:
+        ref = AccountRef(id=delivery.message.subject)
+        user = await store.read(lambda tx: tx.users.find(ref))
+        assert user is not None, "no account is ever deleted"
+        return await (_stop(store, panel, user) if user.disabled else _start(store, panel, user))
+
+    return follow
+
+
+async def _stop(store: Store, panel: Panel, user: User) -> Json:
+    """Stop those that are active. Which these are is kept first, and added to what was kept: an
+    attempt that was broken off may have stopped some already."""
+    active = [server.uuid for server in await panel.look_up_servers(user.uuid) if server.active]
+
+    def keep(tx: Transaction) -> Sequence[str]:
+        tx.stopped_servers.add(user.id, active)
+        return tx.stopped_servers.of(user.id)
+
+    stopped = await store.write(keep)
+    await panel.stop_servers(user.uuid, stopped)
+    return {"stopped": list(stopped)}
+
+
+async def _start(store: Store, panel: Panel, user: User) -> Json:
+    """Start those that were stopped with the account, and no other."""
+    stopped = await store.read(lambda tx: tx.stopped_servers.of(user.id))
+    if stopped:
+        await panel.start_servers(user.uuid, stopped)
+        await store.write(lambda tx: tx.stopped_servers.clear(user.id))
+    return {"started": list(stopped)}

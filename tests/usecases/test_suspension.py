@@ -1,0 +1,234 @@
+"""Disabling an account stops its servers at the panel, and enabling starts just those again."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+import pytest
+
+from app.domain.errors import UpstreamFailed, UpstreamTimeout
+from app.domain.outbox import Delivery, State, pause
+from app.domain.ports import Told
+from app.domain.registry import PanelServer
+from app.usecases import operator
+from app.usecases.call import Caller
+from app.usecases.outbox import claim, deliver
+from app.usecases.services import Services
+from app.usecases.suspension import SERVERS, panel_handler
+from tests.fakes.memory import MemoryStore
+from tests.fakes.ports import FakeClock
+from tests.fakes.services import account, as_admin, do, make_services, sign_up
+
+pytestmark = pytest.mark.anyio
+
+A, B, C = (f"7c9e6679-7425-40de-944b-e07fc1f90a{n:02}" for n in range(3))
+
+
+class FakePanel:
+    """Servers by owner, each with whether it is active; it writes down which it switches.
+
+    While `is_down`, it refuses; `fails_after` is how many more it switches before it does.
+    """
+
+    def __init__(self) -> None:
+        self.servers: dict[str, dict[str, bool]] = {}
+        self.told: list[tuple[str, str]] = []
+        self.is_down = False
+        self.fails_after: int | None = None
+
+    async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
+        return Told(await self.look_up_servers(owner))
+
+    async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
+        if self.is_down:
+            raise UpstreamFailed("panel")
+        return [PanelServer(uuid, active) for uuid, active in self.servers.get(owner, {}).items()]
+
+    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+        await self._switch(owner, servers, on=False)
+
+    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
+        await self._switch(owner, servers, on=True)
+
+    async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
+        for server in await self.look_up_servers(owner):
+            if server.uuid in servers and server.active is not on:
+                if self.fails_after == 0:
+                    raise UpstreamTimeout("panel")
+                if self.fails_after is not None:
+                    self.fails_after -= 1
+                self.servers[owner][server.uuid] = on
+                self.told.append(("start" if on else "stop", server.uuid))
+
+
+@pytest.fixture
+def panel() -> FakePanel:
+    return FakePanel()
+
+
+@pytest.fixture
+def services(clock: FakeClock, panel: FakePanel) -> Services:
+    store = MemoryStore()
+    return make_services(store=store, clock=clock, handlers={SERVERS: panel_handler(store, panel)})
+
+
+@pytest.fixture
+async def admin(services: Services) -> Caller:
+    return await as_admin(services)
+
+
+@pytest.fixture
+async def owner(services: Services, panel: FakePanel) -> str:
+    """The uuid of `alice`, who has two servers that run and one that somebody suspended."""
+    uuid = (await sign_up(services, "alice")).uuid
+    panel.servers[uuid] = {A: True, B: True, C: False}
+    return uuid
+
+
+async def set_disabled(services: Services, admin: Caller, uuid: str, disabled: bool) -> None:
+    await do(services, "admin.users.update", admin, uuid=uuid, disabled=disabled)
+
+
+async def deliver_due(services: Services) -> list[Delivery]:
+    """Everything that is due, one after the other; what became of each."""
+    ended: list[Delivery] = []
+    while claimed := await claim(services, "test", 1):
+        ended += [await deliver(services, delivery, "test") for delivery in claimed]
+    return ended
+
+
+async def test_disabling_stops_what_runs_and_enabling_starts_just_that(
+    services: Services, admin: Caller, owner: str, panel: FakePanel
+) -> None:
+    await set_disabled(services, admin, owner, True)
+    (stopped,) = await deliver_due(services)
+    assert panel.servers[owner] == {A: False, B: False, C: False}
+    assert stopped.outcome == {"stopped": [A, B]}
+    await set_disabled(services, admin, owner, False)
+    (started,) = await deliver_due(services)
+    assert panel.servers[owner] == {A: True, B: True, C: False}
+    assert started.outcome == {"started": [A, B]}
+
+
+async def test_every_way_of_disabling_tells_the_panel(
+    services: Services, admin: Caller, owner: str, panel: FakePanel
+) -> None:
+    await do(services, "admin.users.disable", admin, uuid=owner)
+    await deliver_due(services)
+    assert panel.told == [("stop", A), ("stop", B)]
+    await operator.set_disabled(services, "alice", False)
+    await deliver_due(services)
+    assert panel.told[2:] == [("start", A), ("start", B)]
+    await operator.set_disabled(services, "alice", True)
+    await deliver_due(services)
+    assert panel.told[4:] == [("stop", A), ("stop", B)]
+
+
+async def test_what_changes_nothing_tells_nobody_anything(
+    services: Services, admin: Caller, owner: str
+) -> None:
+    await set_disabled(services, admin, owner, False)
+    await do(services, "admin.users.update", admin, uuid=owner, display_name="Alice")
+    await set_disabled(services, admin, owner, True)
+    await set_disabled(services, admin, owner, True)
+    assert len(await deliver_due(services)) == 1
+
+
+async def test_without_a_panel_nothing_is_kept(clock: FakeClock) -> None:
+    services = make_services(clock=clock)
+    admin = await as_admin(services)
+    uuid = (await sign_up(services, "alice")).uuid
+    await set_disabled(services, admin, uuid, True)
+    assert (await do(services, "admin.outbox.list", admin))["messages"] == []
+    assert not services.posted.is_set()
+
+
+@pytest.mark.parametrize("ups", range(1, 4))
+async def test_however_soon_it_is_changed_again_the_end_is_right(
+    services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock, ups: int
+) -> None:
+    panel.is_down = True
+    for number in range(ups):
+        await set_disabled(services, admin, owner, number % 2 == 0)
+        await deliver_due(services)
+    panel.is_down = False
+    clock.turn(timedelta(minutes=5))
+    ended = await deliver_due(services)
+    assert [delivery.state for delivery in ended] == [State.DONE] * ups
+    is_active = ups % 2 == 0
+    assert panel.servers[owner] == {A: is_active, B: is_active, C: False}
+    await set_disabled(services, admin, owner, not is_active or False)
+    await set_disabled(services, admin, owner, False)
+    await deliver_due(services)
+    assert panel.servers[owner] == {A: True, B: True, C: False}
+
+
+@pytest.mark.parametrize("done", [0, 1])
+async def test_what_was_stopped_before_an_attempt_broke_off_is_started_again_later(
+    services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock, done: int
+) -> None:
+    panel.fails_after = done
+    await set_disabled(services, admin, owner, True)
+    (failed,) = await deliver_due(services)
+    assert failed.state is State.WAITING
+    assert failed.error == UpstreamTimeout("panel").detail
+    panel.fails_after = None
+    clock.turn(pause(1, 1))
+    (stopped,) = await deliver_due(services)
+    assert stopped.outcome == {"stopped": [A, B]}
+    await set_disabled(services, admin, owner, False)
+    await deliver_due(services)
+    assert panel.servers[owner] == {A: True, B: True, C: False}
+
+
+async def test_a_start_that_broke_off_and_a_new_disabling_lose_nothing(
+    services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock
+) -> None:
+    await set_disabled(services, admin, owner, True)
+    await deliver_due(services)
+    panel.fails_after = 1
+    await set_disabled(services, admin, owner, False)
+    await deliver_due(services)
+    await set_disabled(services, admin, owner, True)
+    panel.fails_after = None
+    clock.turn(pause(1, 1))
+    await deliver_due(services)
+    assert panel.servers[owner] == {A: False, B: False, C: False}
+    await set_disabled(services, admin, owner, False)
+    await deliver_due(services)
+    assert panel.servers[owner] == {A: True, B: True, C: False}
+
+
+async def test_a_dead_message_that_is_put_back_undoes_nothing_newer(
+    services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock
+) -> None:
+    panel.is_down = True
+    await set_disabled(services, admin, owner, True)
+    clock.turn(timedelta(days=8))
+    (dead,) = await deliver_due(services)
+    assert (dead.state, dead.error) == (State.DEAD, UpstreamFailed("panel").detail)
+    panel.is_down = False
+    await set_disabled(services, admin, owner, False)
+    await deliver_due(services)
+    await operator.retry_message(services, dead.number)
+    (again,) = await deliver_due(services)
+    assert (again.state, panel.told) == (State.DONE, [])
+
+
+async def test_what_is_gone_or_new_at_the_panel_is_left_alone(
+    services: Services, admin: Caller, owner: str, panel: FakePanel
+) -> None:
+    await set_disabled(services, admin, owner, True)
+    await deliver_due(services)
+    panel.servers[owner] = {B: False, "new": False}
+    await set_disabled(services, admin, owner, False)
+    await deliver_due(services)
+    assert panel.servers[owner] == {B: True, "new": False}
+
+
+async def test_an_account_that_the_panel_does_not_know_is_done_with(
+    services: Services, admin: Caller
+) -> None:
+    await sign_up(services, "bobby")
+    await set_disabled(services, admin, (await account(services, "bobby")).uuid, True)
+    (done,) = await deliver_due(services)
+    assert (done.state, done.outcome) == (State.DONE, {"stopped": []})
