@@ -94,6 +94,34 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "familiar_until": None,
         }
     ],
+    "idempotency_records": [
+        {
+            "caller": "192.0.2.0/24",
+            "key": b"key",
+            "fingerprint": b"\0\xff",
+            "made_at": 1_700_000_000_000,
+            "answer": "{}",
+        }
+    ],
+    "outbox": [
+        {
+            "number": 9,
+            "kind": "servers",
+            "subject": 4_000_000_000_000_000_003,
+            "payload": "{}",
+            "created_at": 1_700_000_000_000,
+            "due_at": 1_700_000_000_000,
+            "deadline": 1_700_000_600_000,
+            "state": "waiting",
+            "attempts": 1,
+        }
+    ],
+    "stopped_servers": [
+        {
+            "user_id": 4_000_000_000_000_000_003,
+            "server": "00000000-0000-4000-8000-000000000071",
+        }
+    ],
 }
 
 
