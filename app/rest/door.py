@@ -15,7 +15,7 @@ from app.domain import audit
 from app.domain.errors import Flaw, InvalidInput
 from app.usecases.call import Caller
 from app.usecases.operation import Operation
-from app.usecases.registry import OPERATIONS
+from app.usecases.registry import REST_OPERATIONS
 from app.usecases.services import Services
 from app.wire import json
 from app.wire.http import (
@@ -273,8 +273,8 @@ class Door:
                 Route(
                     method=method,
                     path=path,
-                    operation=OPERATIONS[operation],
-                    also=None if also is None else OPERATIONS[also],
+                    operation=REST_OPERATIONS[operation],
+                    also=None if also is None else REST_OPERATIONS[also],
                     endpoint=endpoint,
                     answers=answers,
                     id=id or operation.replace(".", "_"),

@@ -43,6 +43,7 @@ class Group(StrEnum):
     ANYONE = "anyone"
     CHAT_USER = "chat user"
     PANEL_ADMIN = "panel admin"
+    PROXY = "proxy"
 
 
 @dataclass(frozen=True)
