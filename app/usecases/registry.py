@@ -221,5 +221,12 @@ _OPERATIONS = (
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _OPERATIONS}
 
 # It answers a proxy, which speaks no JSON-RPC; there, `users.self` tells who somebody is.
-_VERIFY = Operation("auth.verify", forward_auth.verify, Access.HOLDER, Group.PROXY, changes=False)
+_VERIFY = Operation(
+    "auth.verify",
+    forward_auth.verify,
+    Access.HOLDER,
+    Group.PROXY,
+    changes=False,
+    lasting=True,
+)
 REST_OPERATIONS: dict[str, Operation] = {**OPERATIONS, _VERIFY.name: _VERIFY}
