@@ -72,7 +72,7 @@ class Application(FastAPI):
         """What every request passes."""
         return self._edge
 
-    def at_once(self, scope: Scope, body: bytes) -> bytes | None:
+    def at_once(self, scope: Scope, body: bytes) -> tuple[int, bytes] | None:
         """See `Edge.at_once`; whoever asks from another origin is answered by the layers."""
         if self._settings.cors_origins and header(scope, b"origin") is not None:
             return None

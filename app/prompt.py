@@ -11,8 +11,8 @@ from app.transport import Connection
 class PromptApplication(Protocol):
     """An application that knows at once what it has ready."""
 
-    def at_once(self, scope: Scope, body: bytes) -> bytes | None:
-        """The answer with status 200, from its first header on; None: ask it by ASGI."""
+    def at_once(self, scope: Scope, body: bytes) -> tuple[int, bytes] | None:
+        """The answer: its status, and all from its first header on; None: ask it by ASGI."""
 
 
 class PromptConnection(Connection):
@@ -54,6 +54,7 @@ class PromptConnection(Connection):
             return False
         cycle.response_started = cycle.response_complete = True
         fields = [b"%b: %b\r\n" % field for field in cycle.default_headers]
-        self.transport.write(b"".join([STATUS_LINE[200], *fields, answer]))
+        status, rest = answer
+        self.transport.write(b"".join([STATUS_LINE[status], *fields, rest]))
         self.on_response_complete()
         return True

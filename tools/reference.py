@@ -22,7 +22,7 @@ from app.rest.door import Route
 from app.rest.openapi import ROUTES
 from app.rest.system import PAGES
 from app.rpc.errors import PROBLEM_CODES
-from app.rpc.openrpc import openrpc_document
+from app.rpc.openrpc import NEEDS, openrpc_document
 from app.usecases.operation import Operation
 from app.usecases.registry import OPERATIONS
 from app.wire.problem import STATUS
@@ -108,8 +108,8 @@ def routes() -> str:
 def _route(route: Route, operation: Operation) -> tuple[str, str, str, str]:
     by_name = operation.name == "users.check"
     path = route.path.replace("{uuid}", "{username}") if by_name else route.path
-    credential = METHODS[operation.name]["x-credential"]
-    return credential, f"`{route.method} {path}`", operation.summary, f"`{operation.name}`"
+    method = f"`{operation.name}`" if operation.name in METHODS else ""
+    return NEEDS[operation.access], f"`{route.method} {path}`", operation.summary, method
 
 
 def pages() -> str:

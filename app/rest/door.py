@@ -17,19 +17,20 @@ from app.rest.idempotency import idempotency_key
 from app.usecases.call import Caller
 from app.usecases.idempotency import HEADER
 from app.usecases.operation import Operation
-from app.usecases.registry import OPERATIONS
+from app.usecases.registry import REST_OPERATIONS
 from app.usecases.services import Services
 from app.wire import json
 from app.wire.http import (
     JSON,
     Context,
+    Head,
     caller_of,
     context_of,
     method_not_allowed,
     read_body,
     refuse_query,
     require_media_type,
-    send_json,
+    send_ready,
 )
 from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
 from app.wire.ready import Ready
@@ -123,6 +124,14 @@ class Ask:
         command = await self.command()
         with self._placing_flaws():
             return await self._ready.perform(self.route.operation, self._caller(), command)
+
+    async def head(self, head_of: Callable[[Any], Head]) -> Head:
+        """Do it and give what the answer shows as headers."""
+        command, query = await self.command(), self.scope["query_string"]
+        with self._placing_flaws():
+            return await self._ready.say(
+                self.route.operation, self._caller(), command, head_of, query
+            )
 
     async def view(self) -> Any:
         """Do it and give what the answer shows."""
@@ -273,8 +282,9 @@ class Door:
         `headers` maps request headers to members; `heeds` and `body` document headers and a body
         that the endpoint reads by itself; `left_out` names members that the route does not take,
         `no_default` those whose absence says more here than their default would;
-        `shows_as_is`: the answer is 200 with the operation's view and nothing else; `once`: it
-        heeds an Idempotency-Key, and the operation's result is a `Created`.
+        `shows_as_is`: the answer is 200 with the operation's view and nothing else, or 204 with
+        what `Ask.head` makes of it; `once`: it heeds an Idempotency-Key, and the operation's
+        result is a `Created`.
         """
 
         def register(endpoint: Endpoint) -> Endpoint:
@@ -282,8 +292,8 @@ class Door:
                 Route(
                     method=method,
                     path=path,
-                    operation=OPERATIONS[operation],
-                    also=None if also is None else OPERATIONS[also],
+                    operation=REST_OPERATIONS[operation],
+                    also=None if also is None else REST_OPERATIONS[also],
                     endpoint=endpoint,
                     answers=answers,
                     id=id or operation.replace(".", "_"),
@@ -317,8 +327,8 @@ class PathEndpoint:
             raise method_not_allowed(set(self._routes))
         context = context_of(scope)
         context.route = route.path
-        if (body := self._found(route, scope, context)) is not None:
-            await send_json(send, body)
+        if (said := self._found(route, scope, context)) is not None:
+            await send_ready(send, said)
             return
         response = await route.endpoint(Ask(self._services, self._ready, route, scope, receive))
         await response(scope, receive, send)
@@ -332,9 +342,10 @@ class PathEndpoint:
         return self._found(route, scope, context)
 
     def _found(self, route: Route, scope: Scope, context: Context) -> bytes | None:
-        if not route.shows_as_is or scope["query_string"]:
+        query = scope["query_string"]
+        if not route.shows_as_is or (query and not route.form.names):
             return None
-        return self._ready.find(route.operation, context.credential, context.address)
+        return self._ready.find(route.operation, context.credential, context.address, query)
 
 
 def mount(services: Services, ready: Ready, routes: Iterable[Route]) -> list[StarletteRoute]:

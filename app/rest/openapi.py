@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain import errors as e
 from app.domain.policy import Access
-from app.rest import audit, chat, outbox, panel, registry
+from app.rest import audit, chat, forward_auth, outbox, panel, registry
 from app.rest.answers import STALE
 from app.rest.door import Answer, Route
 from app.rest.idempotency import KEY_SCHEMA, REPLAYED, REPLAYED_TEXT
@@ -28,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *registry.door.routes,
     *audit.door.routes,
     *outbox.door.routes,
+    *forward_auth.door.routes,
 )
 
 _Error = type[e.DomainError]
@@ -37,12 +38,13 @@ _TAGS = {
     Group.ANYONE: "What takes no credential.",
     Group.CHAT_USER: "What somebody does with his own account.",
     Group.PANEL_ADMIN: "What an admin does with all accounts, servers and guilds.",
+    Group.PROXY: "What a proxy asks in front of other services.",
     _OPERATOR: "Health, metrics and keys.",
 }
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"accessToken": []}, {"login": []}]
 _RATIONALE = """\
-One user directory with two doors. What is below `/users`, `/servers`, `/guilds`, `/audit`
-and `/outbox` also answers under `/api`.
+One user directory with two doors. What is below `/users`, `/servers`, `/guilds`, `/audit`,
+`/outbox` and `/auth` also answers under `/api`.
 
 A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);

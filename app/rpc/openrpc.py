@@ -22,7 +22,7 @@ _TAGS = {
     Group.CHAT_USER: "What somebody does with his own account.",
     Group.PANEL_ADMIN: "What an admin does with all accounts, servers and guilds.",
 }
-_NEEDS = {
+NEEDS = {
     Access.ANYONE: "none",
     Access.HOLDER: "token or access key",
     Access.TOKEN: "token",
@@ -69,7 +69,7 @@ def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "result": result,
         "errors": _errors(operation),
         "examples": [_example(operation)],
-        "x-credential": _NEEDS[operation.access],
+        "x-credential": NEEDS[operation.access],
     }
 
 
@@ -114,5 +114,5 @@ def _discover() -> dict[str, Any]:
         "params": [],
         "result": {"name": "OpenRPC Schema", "schema": {"type": "object"}},
         "errors": [{"code": INVALID_PARAMS, "message": "Invalid params"}],
-        "x-credential": _NEEDS[Access.ANYONE],
+        "x-credential": NEEDS[Access.ANYONE],
     }

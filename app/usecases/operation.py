@@ -43,6 +43,7 @@ class Group(StrEnum):
     ANYONE = "anyone"
     CHAT_USER = "chat user"
     PANEL_ADMIN = "panel admin"
+    PROXY = "proxy"
 
 
 class Registry(StrEnum):
@@ -65,11 +66,10 @@ class Operation:
     `errors` lists what the function itself refuses with; what follows from `access` or from the
     form of the request is known without it. `changes`: whether it may change anything but notes of
     use, or the name of the member without which it only reads. `hashes`: it computes password
-    hashes, so a batch may hold few of it. `lasting`: it takes nothing, and what it answers follows
-    from the store, the credential and the address alone, so that it may be answered again while
-    none of them has changed. `run_in_pieces`: the same for an answer too large for one piece.
-    `registry`: which part of the embedded registry it is about; it is refused where that is not in
-    use.
+    hashes, so a batch may hold few of it. `lasting`: what it answers follows from the store,
+    the credential, the address and its input alone, so that it may be answered again while none of
+    them has changed. `run_in_pieces`: the same for an answer too large for one piece. `registry`:
+    which part of the embedded registry it is about; it is refused where that is not in use.
     """
 
     name: str

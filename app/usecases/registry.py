@@ -1,4 +1,7 @@
-"""Every operation, named once. Both doors, both documents and the parity check come from here."""
+"""Every operation, named once. Both doors, both documents and the parity check come from here.
+
+`REST_OPERATIONS` has one more, which the chat's door has no use for.
+"""
 
 from app.domain import errors as e
 from app.domain.policy import Access
@@ -10,6 +13,7 @@ from app.usecases import (
     admin_registry,
     admin_users,
     credentials,
+    forward_auth,
     login,
 )
 from app.usecases.operation import Group, Operation, Registry
@@ -247,3 +251,14 @@ _OPERATIONS = (
 )
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _OPERATIONS}
+
+# It answers a proxy, which speaks no JSON-RPC; there, `users.self` tells who somebody is.
+_VERIFY = Operation(
+    "auth.verify",
+    forward_auth.verify,
+    Access.HOLDER,
+    Group.PROXY,
+    changes=False,
+    lasting=True,
+)
+REST_OPERATIONS: dict[str, Operation] = {**OPERATIONS, _VERIFY.name: _VERIFY}

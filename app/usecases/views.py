@@ -11,6 +11,7 @@ from app.domain.audit import Change, Door, Entry, Ref, RefKind, Value
 from app.domain.bounds import Scope
 from app.domain.credentials import AccessKey, Session
 from app.domain.outbox import Delivery, State
+from app.domain.policy import Principal, is_admin
 from app.domain.presence import Presence
 from app.domain.registry import Guild, Server
 from app.domain.users import Listed, User
@@ -27,6 +28,18 @@ class ChatUser(TypedDict):
     username: str
     display_name: str
     presence: Presence | None
+
+
+class Identity(TypedDict):
+    """Who somebody is, for a service that has no accounts of its own.
+
+    `admin` is 1 for an admin who acts as one, so not with a key of the scope `self`.
+    """
+
+    uuid: str
+    user_id: str
+    username: str
+    admin: Bit
 
 
 class PanelUser(TypedDict):
@@ -242,6 +255,16 @@ def chat_user(user: User) -> ChatUser:
         "username": user.username,
         "display_name": user.display_name,
         "presence": user.presence,
+    }
+
+
+def identity(actor: Principal) -> Identity:
+    """Who `actor` is."""
+    return {
+        "uuid": actor.user.uuid,
+        "user_id": str(actor.user.id),
+        "username": actor.user.username,
+        "admin": bit(is_admin(actor)),
     }
 
 

@@ -15,7 +15,10 @@ class Prompt(Protocol):
     """An endpoint that may have its answer ready."""
 
     def at_once(self, scope: Scope, context: Context, body: bytes, /) -> bytes | None:
-        """The JSON that it would answer with 200, without waiting for anything; None: ask it."""
+        """What it would answer without waiting for anything: with 200 in JSON, or with 204.
+
+        None: ask it.
+        """
 
 
 class Crossroads:

@@ -28,6 +28,7 @@ from app.wire.http import (
     JSON,
     NO_STORE,
     Context,
+    Head,
     cache_status,
     context_of,
     header_credential,
@@ -80,8 +81,8 @@ class Edge:
         self._ours = [*_CHOSEN.items(), *_ALWAYS]
         if rules.https:
             self._ours.append((b"strict-transport-security", b"max-age=31536000"))
-        head = [(b"content-type", JSON.encode()), *self._ours]
-        self._ready_head = b"".join(b"%b: %b\r\n" % header for header in head)
+        self._ready_head = b"".join(b"%b: %b\r\n" % header for header in self._ours)
+        self._json_head = b"content-type: %b\r\n%b" % (JSON.encode(), self._ready_head)
         self._seconds = Histogram(
             "gatehouse_http_request_seconds",
             "Time to answer a request.",
@@ -109,8 +110,8 @@ class Edge:
         finally:
             self._note(scope, context, perf_counter() - started)
 
-    def at_once(self, scope: Scope, body: bytes) -> bytes | None:
-        """The answer to a request for which it is ready: what follows the line of its status.
+    def at_once(self, scope: Scope, body: bytes) -> tuple[int, bytes] | None:
+        """The answer to a request for which it is ready: its status, and what follows that line.
 
         None: ask in the usual way, which may take its time.
         """
@@ -125,12 +126,16 @@ class Edge:
         answer = self._prompt.at_once(scope, context, body)
         if answer is None:
             return None
-        context.status = 200
+        context.status = 204 if isinstance(answer, Head) else 200
         self._note(scope, context, perf_counter() - started)
-        return b"content-length: %d\r\n%bx-request-id: %b\r\n\r\n%b" % (
+        request_id = context.request_id.encode()
+        if context.status == 204:
+            ours = answer, self._ready_head, request_id
+            return 204, b"%b%bx-request-id: %b\r\n\r\n" % ours
+        return 200, b"content-length: %d\r\n%bx-request-id: %b\r\n\r\n%b" % (
             len(answer),
-            self._ready_head,
-            context.request_id.encode(),
+            self._json_head,
+            request_id,
             answer,
         )
 

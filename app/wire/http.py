@@ -1,8 +1,8 @@
 """One HTTP request as both doors read it, and the small parts of answering it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
@@ -150,6 +150,33 @@ def cache_status(stale: Iterable[Stale]) -> str:
         f'Gatehouse; hit; ttl=-{overdue}; key="{operation}"; detail=stale-if-error'
         for operation, overdue in oldest.items()
     )
+
+
+class Head(bytes):
+    """The headers of an answer that says nothing else, with 204; as they go over the wire."""
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> Self:
+        """These headers. Raises ValueError for what is not printable ASCII."""
+        lines = [f"{name.lower()}: {value}" for name, value in fields.items()]
+        if not all(line.isascii() and line.isprintable() for line in lines):
+            raise ValueError("not printable ASCII")
+        return cls("".join(f"{line}\r\n" for line in lines).encode())
+
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Each header's name and value."""
+        lines = self.split(b"\r\n")[:-1]
+        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+
+
+async def send_ready(send: Send, said: bytes) -> None:
+    """Answer 204 with a head, else 200 with a JSON text."""
+    if isinstance(said, Head):
+        await send({"type": "http.response.start", "status": 204, "headers": said.fields})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send_json(send, said)
 
 
 async def send_json(send: Send, body: bytes) -> None:

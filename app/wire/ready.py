@@ -1,14 +1,16 @@
 """Answers that are ready: what somebody asked a moment ago and would be told again.
 
 The question 'who am I?' is asked far more often than any other. Its answer depends on the store, on
-the credential and, since a key may be bound to networks, on the address. So to the same two it
-holds until somebody commits, which the store tells, or until time itself changes it. Both are
-looked at for every request; no use case has to make anything void.
+the credential and, since a key may be bound to networks, on the address; and on the query, where
+something may be asked. So to the same ones it holds until somebody commits, which the store tells,
+or until time itself changes it. Both are looked at for every request; no use case has to make
+anything void.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 from app.domain.ports import Clock, Store
 from app.domain.readings import Reading, cache
@@ -18,27 +20,31 @@ from app.usecases.services import Services
 from app.wire import json
 from app.wire.inputs import view_of
 
+T = TypeVar("T", bound=bytes)
+
 # About half a kilobyte each.
 READY_MAX = 10_000
+# A longer query is written in an odd way, of which there are too many to be ready for each.
+QUERY_MAX = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A view as JSON, and the moment from which it has to be asked for again."""
+    """What goes over the wire, and the moment from which it has to be asked for again."""
 
-    body: bytes
+    said: bytes
     until: datetime
 
 
 class Ready:
-    """Performs operations to JSON, and keeps the answers of those that are `lasting`."""
+    """Performs operations to JSON or headers, and keeps those answers that are `lasting`."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._store: Store = services.store
         self._clock: Clock = services.clock
         self._version: object = None
-        self._answers: dict[tuple[str, str, str | None], Answer] = {}
+        self._answers: dict[tuple[str, str, str | None, bytes], Answer] = {}
         self._hits = self._misses = 0
 
     def readings(self) -> Iterator[Reading]:
@@ -46,38 +52,58 @@ class Ready:
         return cache("answers", self._hits, self._misses, len(self._answers))
 
     def find(
-        self, operation: Operation, credential: str | None, address: str | None
+        self,
+        operation: Operation,
+        credential: str | None,
+        address: str | None,
+        query: bytes = b"",
     ) -> bytes | None:
-        """The answer to a lasting operation without input, where it is ready."""
+        """The answer to a lasting operation, where it is ready."""
         if credential is None or not operation.lasting or not self._is_current():
             return None
-        answer = self._answers.get((operation.name, credential, address))
+        answer = self._answers.get((operation.name, credential, address, query))
         if answer is None or self._clock.now() >= answer.until:
             return None
         self._hits += 1
-        return answer.body
+        return answer.said
 
     async def perform(self, operation: Operation, caller: Caller, command: object) -> bytes:
         """Do the operation; its view as JSON. Raises the catalogue's errors."""
+        return await self.say(operation, caller, command, json.dump)
+
+    async def say(
+        self,
+        operation: Operation,
+        caller: Caller,
+        command: object,
+        said_of: Callable[[Any], T],
+        query: bytes = b"",
+    ) -> T:
+        """Do the operation; what is said of its view. Raises the catalogue's errors.
+
+        `command` follows from `query`.
+        """
         call = operation.call(self._services, caller, command)
         if not operation.lasting:
-            return json.dump(view_of(await operation.run(call, command)))
+            return said_of(view_of(await operation.run(call, command)))
         self._misses += 1
         before = self._store.version()
-        body = json.dump(view_of(await operation.run(call, command)))
+        said = said_of(view_of(await operation.run(call, command)))
         # Between two equal versions nobody committed: the answer is of this very one. What another
         # service said has no version.
         if call.asked_elsewhere:
-            return body
+            return said
         if before is not None and self._is_current() and self._version == before:
-            self._keep(operation, caller, Answer(body, call.stands_until))
-        return body
+            self._keep(operation, caller, query, Answer(said, call.stands_until))
+        return said
 
-    def _keep(self, operation: Operation, caller: Caller, answer: Answer) -> None:
+    def _keep(self, operation: Operation, caller: Caller, query: bytes, answer: Answer) -> None:
         assert caller.credential is not None
+        if len(query) > QUERY_MAX:
+            return
         if len(self._answers) >= READY_MAX:
             del self._answers[next(iter(self._answers))]
-        self._answers[operation.name, caller.credential, caller.origin.address] = answer
+        self._answers[operation.name, caller.credential, caller.origin.address, query] = answer
 
     def _is_current(self) -> bool:
         """Whether the store can tell its version; answers of an earlier one are forgotten."""

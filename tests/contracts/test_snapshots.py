@@ -17,9 +17,9 @@ from app.storage import snapshots
 from app.storage.postgres import PostgresStore, postgres_engine
 from app.storage.snapshots import LEASE, READ_BY_LASTING
 from app.storage.unit_of_work import SqlTransaction
-from app.usecases.registry import OPERATIONS
+from app.usecases.registry import REST_OPERATIONS
 from tests.contracts.rows import access_key, add_users, new_user, save, session
-from tests.fakes.services import as_user, do, make_services
+from tests.fakes.services import as_user, make_services
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +129,7 @@ async def test_lasting_operations_read_nothing_that_changes_unnoticed(
     def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         read.update(re.findall(r"(?:FROM|JOIN) (\w+)", statement))
 
-    for operation in OPERATIONS.values():
+    for operation in REST_OPERATIONS.values():
         if operation.lasting:
-            await do(services, operation.name, caller)
+            await operation.perform(services, caller, operation.input())
     assert {"users", "sessions", "guilds"} <= read <= READ_BY_LASTING

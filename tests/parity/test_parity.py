@@ -11,7 +11,7 @@ from app.config import Settings
 from app.domain.outbox import Delivery
 from app.rest.openapi import ROUTES
 from app.rpc.methods import METHODS
-from app.usecases.registry import OPERATIONS
+from app.usecases.registry import OPERATIONS, REST_OPERATIONS
 from app.usecases.suspension import SERVERS
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
@@ -134,4 +134,9 @@ async def test_closed_registration_is_closed_at_both_doors(
 
 
 def test_every_operation_has_a_method_and_a_route() -> None:
-    assert set(METHODS) == {route.operation.name for route in ROUTES} == set(OPERATIONS)
+    routed = {route.operation.name for route in ROUTES}
+    assert set(METHODS) == routed - {"auth.verify"} == set(OPERATIONS)
+
+
+def test_what_only_a_proxy_asks_is_at_the_rest_door_alone() -> None:
+    assert REST_OPERATIONS.keys() - OPERATIONS.keys() == {"auth.verify"}

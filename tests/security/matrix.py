@@ -9,6 +9,7 @@ a table that the program itself reads would only prove that the program agrees w
 from app.rest.door import Route
 from app.rest.openapi import ROUTES
 from app.usecases.operation import Operation
+from app.usecases.registry import OPERATIONS
 
 DONE, NOTHING, FORBIDDEN, UNKNOWN = "+", "0", "-", "?"
 """It is done; it finds nothing of his; `forbidden`; `unauthenticated`."""
@@ -92,6 +93,10 @@ admin.guilds.put              ?    -     -    -   -    -    +     +   -    -
 admin.guilds.delete           ?    -     -    -   -    -    +     +   -    -
 admin.guilds.members.put      ?    -     -    -   -    -    +     +   -    -
 admin.guilds.members.delete   ?    -     -    -   -    -    +     +   -    -
+auth.verify                   ?    +     +    +   +    -    +     +   +    -
+auth.verify admin             ?    -     -    -   -    -    +     +   -    -
+auth.verify changes           ?    +     +    +   +    +    +     +   +    +
+auth.verify both              ?    -     -    -   -    -    +     +   -    +
 GET /metrics                  ?    -     -    -   -    -    +     +   -    +
 """
 
@@ -106,6 +111,9 @@ MEMBERS: dict[str, dict[str, str]] = {
     "sessions.revoke id": {"id": "{session}"},
     "keys.create": {"name": "{new}"},
     "keys.revoke": {"id": "{key}"},
+    "auth.verify admin": {"admin": "1"},
+    "auth.verify changes": {"changes": "0"},
+    "auth.verify both": {"admin": "1", "changes": "0"},
     "admin.users.get": {"uuid": "{uuid}"},
     "admin.users.create": {"username": "{new}", "email": "{new}@example.com"},
     "admin.users.update": {"uuid": "{uuid}", "display_name": "{new}"},
@@ -132,7 +140,8 @@ def _row(line: str) -> tuple[str, dict[str, str]]:
 
 
 ROWS = dict(map(_row, _LINES))
-CHAT_ROWS = [row for row in ROWS if not row.startswith("GET ")]
+PANEL_ROWS = [row for row in ROWS if not row.startswith("GET ")]
+CHAT_ROWS = [row for row in PANEL_ROWS if row.split()[0] in OPERATIONS]
 
 
 def expected(row: str, role: str) -> str:
@@ -147,9 +156,20 @@ def row_of(operation: Operation, left_out: frozenset[str] = frozenset()) -> str:
 
 
 def panel_asks() -> list[tuple[Route, str]]:
-    """Each route with its row; one that shares its path with another operation, with both."""
-    own = [(route, row_of(route.operation, route.left_out)) for route in ROUTES]
-    return own + [(route, row_of(route.also)) for route in ROUTES if route.also is not None]
+    """Each route with its row; one that shares its path with another operation, with both.
+
+    What is not at the chat's door is asked in every way here.
+    """
+    shared = [route for route in ROUTES if route.operation.name in OPERATIONS]
+    own = [(route, row_of(route.operation, route.left_out)) for route in shared]
+    also = [(route, row_of(route.also)) for route in shared if route.also is not None]
+    alone = [
+        (route, row)
+        for route in ROUTES
+        for row in PANEL_ROWS
+        if row not in CHAT_ROWS and row.split()[0] == route.operation.name
+    ]
+    return own + also + alone
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from app.domain.policy import Access
 from app.rest.door import Route
 from app.storage import notes
-from app.usecases.registry import OPERATIONS
+from app.usecases.registry import OPERATIONS, REST_OPERATIONS
 from tests.gateway import open_gateway
 from tests.rows import rows
 from tests.security.cast import Cast, cast_of
@@ -21,6 +21,7 @@ from tests.security.matrix import (
     DONE,
     FORBIDDEN,
     MEMBERS,
+    PANEL_ROWS,
     ROLES,
     ROWS,
     UNKNOWN,
@@ -52,6 +53,7 @@ async def cast(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 
 def test_every_operation_has_a_row_and_every_row_is_of_an_operation() -> None:
     assert {row.split()[0] for row in CHAT_ROWS} == set(OPERATIONS)
+    assert {row.split()[0] for row in PANEL_ROWS} == set(REST_OPERATIONS)
     assert MEMBERS.keys() <= ROWS.keys()
 
 
@@ -79,7 +81,7 @@ async def _watched(cast: Cast, row: str, role: str) -> AsyncIterator[None]:
 
 def _may_change(row: str) -> bool:
     name, *member = row.split()
-    changes = OPERATIONS[name].changes
+    changes = REST_OPERATIONS[name].changes
     return changes in member if isinstance(changes, str) else changes
 
 

@@ -12,7 +12,8 @@ from app.config import Settings
 from app.domain.ports import Transaction
 from app.main import Application, create_app
 from app.storage.sqlite import SqliteStore
-from tests.gateway import Gateway, client_of
+from tests.gateway import CLIENT, Gateway, client_of
+from tests.security.cast import make_admin, make_key
 
 pytestmark = pytest.mark.anyio
 
@@ -36,18 +37,38 @@ def by_rpc(gateway: Gateway, credential: str) -> Ask:
     return ask
 
 
+def by_proxy(gateway: Gateway, credential: str) -> Ask:
+    async def ask() -> Any:
+        response = await gateway.rest("GET", "/auth/verify", credential)
+        if response.status_code != 204:
+            return response.status_code
+        return {"username": response.headers["X-Gatehouse-Username"]}
+
+    return ask
+
+
 @pytest.fixture
 async def token(gateway: Gateway) -> str:
     return await gateway.user("alice")
 
 
-@pytest.fixture(params=[by_rest, by_rpc])
-async def ask(request: pytest.FixtureRequest, gateway: Gateway, token: str) -> Ask:
-    """Alice asks who she is; once she has, the answer is ready."""
-    ask: Ask = request.param(gateway, token)
+async def made_ready(ask: Ask) -> Ask:
+    """Once Alice has asked who she is, the answer is ready."""
     for _ in range(3):
         assert (await ask())["username"] == "alice"
     return ask
+
+
+@pytest.fixture(params=[by_rest, by_rpc, by_proxy])
+async def ask(request: pytest.FixtureRequest, gateway: Gateway, token: str) -> Ask:
+    """Alice, or a proxy for her, asks who she is."""
+    return await made_ready(request.param(gateway, token))
+
+
+@pytest.fixture(params=[by_rest, by_rpc])
+async def ask_all(request: pytest.FixtureRequest, gateway: Gateway, token: str) -> Ask:
+    """Alice asks who she is, and is told all of it."""
+    return await made_ready(request.param(gateway, token))
 
 
 def elsewhere(database: Path, *statements: str) -> None:
@@ -70,12 +91,12 @@ async def test_it_is_given_without_a_look_into_the_store(
 
 
 async def test_what_the_account_changes_is_in_the_next_answer(
-    gateway: Gateway, token: str, ask: Ask
+    gateway: Gateway, token: str, ask_all: Ask
 ) -> None:
     await gateway.rpc("users.presence", ["DND"], token)
-    assert (await ask())["presence"] == "DND"
+    assert (await ask_all())["presence"] == "DND"
     await gateway.rest("PATCH", "/users/@self", token, json={"display_name": "Other"})
-    assert (await ask())["display_name"] == "Other"
+    assert (await ask_all())["display_name"] == "Other"
 
 
 async def test_a_session_that_ended_gets_none(gateway: Gateway, token: str, ask: Ask) -> None:
@@ -99,7 +120,7 @@ async def test_what_another_process_commits_ends_it(
 
 
 async def test_what_was_read_before_a_commit_is_not_kept_after_it(
-    database: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    database: Path, ask_all: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = SqliteStore.read
 
@@ -111,8 +132,8 @@ async def test_what_was_read_before_a_commit_is_not_kept_after_it(
     elsewhere(database, "UPDATE users SET presence = 'IDLE'")
     with monkeypatch.context() as patch:
         patch.setattr(SqliteStore, "read", overtaken)
-        assert (await ask())["presence"] == "IDLE"
-    assert (await ask())["presence"] == "DND"
+        assert (await ask_all())["presence"] == "IDLE"
+    assert (await ask_all())["presence"] == "DND"
 
 
 async def test_it_ends_with_the_token_to_the_second(gateway: Gateway, ask: Ask) -> None:
@@ -140,16 +161,14 @@ async def test_it_ends_with_the_access_key(gateway: Gateway, token: str) -> None
     assert await ask() == 401
 
 
-@pytest.mark.parametrize("way", [by_rest, by_rpc])
+@pytest.mark.parametrize("way", [by_rest, by_rpc, by_proxy])
 @pytest.mark.parametrize("elsewhere_first", [False, True])
 async def test_a_key_that_is_bound_to_networks_gets_none_elsewhere(
     gateway: Gateway, token: str, way: Callable[[Gateway, str], Ask], elsewhere_first: bool
 ) -> None:
     bound = {"name": "k", "networks": ["203.0.113.9"]}
     key = (await gateway.rest("POST", "/users/@self/keys", token, json=bound)).json()["key"]
-    # An answer is kept once the key's first use is on record.
-    now = gateway.clock.now()
-    await gateway.services.store.write(lambda tx: tx.keys.used(key[:8], now))
+    await note_use(gateway, key)
     inside = way(gateway, key)
     async with gateway.seen_at("203.0.113.8") as other:
         outside = way(other, key)
@@ -199,7 +218,66 @@ async def test_it_is_given_where_the_request_is_read(gateway: Gateway, token: st
         await client.get("/users/@self", headers={"X-Access-Token": token})
     answer = app.at_once(dict(scope), b"")
     assert answer is not None
-    assert b'"username":"alice"' in answer
+    assert answer[0] == 200
+    assert b'"username":"alice"' in answer[1]
     assert app.at_once({**scope, "headers": []}, b"") is None
     # It may be the answer to a key that is bound to networks.
     assert app.at_once({**scope, "client": ("203.0.113.8", 4711)}, b"") is None
+
+
+async def note_use(gateway: Gateway, key: str) -> None:
+    """An answer is kept once the key's first use is on record."""
+    now = gateway.clock.now()
+    await gateway.services.store.write(lambda tx: tx.keys.used(key[:8], now))
+
+
+def at_once(gateway: Gateway, credential: str, query: bytes = b"") -> Any:
+    """What a proxy that asks for this credential is told where its request is read."""
+    assert isinstance(gateway.app, Application)
+    scope = dict[str, Any](type="http", method="GET", path="/auth/verify", query_string=query)
+    scope |= {"headers": [(b"x-access-token", credential.encode())], "client": CLIENT}
+    return gateway.app.at_once(scope, b"")
+
+
+async def test_a_proxy_is_answered_where_its_request_is_read(gateway: Gateway, token: str) -> None:
+    assert at_once(gateway, token) is None
+    usual = await gateway.rest("GET", "/auth/verify", token)
+    status, head = at_once(gateway, token)
+    ready = [line.partition(b": ") for line in head.split(b"\r\n")[:-2]]
+    assert (status, head[-4:]) == (204, b"\r\n\r\n")
+    assert [(name, value) for name, _, value in ready[:-1]] == usual.headers.raw[:-1]
+    assert ready[-1][0] == usual.headers.raw[-1][0] == b"x-request-id"
+    await gateway.rpc("users.logout", auth=token)
+    assert at_once(gateway, token) is None
+
+
+async def test_what_is_ready_for_one_requirement_is_nothing_for_another(gateway: Gateway) -> None:
+    boss = await make_admin(gateway, "alice")
+    credentials = {
+        boss: {b"": 204, b"admin=1": 204, b"changes=0": 204},
+        await make_key(gateway, boss, scope="self"): {b"": 204, b"admin=1": 403},
+        await make_key(gateway, boss, scope="read"): {b"changes=0": 204, b"": 403, b"admin=1": 403},
+    }
+    for key in list(credentials)[1:]:
+        await note_use(gateway, key)
+    for _ in range(3):
+        for credential, statuses in credentials.items():
+            for query, status in statuses.items():
+                path = f"/auth/verify?{query.decode()}"
+                assert (await gateway.rest("GET", path, credential)).status_code == status
+    found = {c: {q: at_once(gateway, c, q) for q in asked} for c, asked in credentials.items()}
+    for credential, statuses in credentials.items():
+        for query, status in statuses.items():
+            assert (found[credential][query] is not None) is (status == 204)
+    await gateway.rest(
+        "PUT", f"/users/{await gateway.uuid_of('alice')}", boss, json={"display_name": "Other"}
+    )
+    assert not [c for c, asked in credentials.items() for q in asked if at_once(gateway, c, q)]
+
+
+async def test_a_query_in_an_odd_way_of_writing_is_answered_and_not_kept(
+    gateway: Gateway, token: str
+) -> None:
+    odd = b"&&&&&&&&&&&&&&&&&&&&admin=0"
+    assert (await gateway.rest("GET", f"/auth/verify?{odd.decode()}", token)).status_code == 204
+    assert at_once(gateway, token, odd) is None

@@ -30,6 +30,11 @@ def who(token: str, more: bytes = b"", method: bytes = b"GET") -> bytes:
     return method + b" /users/@self HTTP/1.1\r\n" + HOST + bearer + more + b"\r\n"
 
 
+def verify(token: str) -> bytes:
+    """What a proxy asks for this token."""
+    return who(token).replace(b"/users/@self", b"/auth/verify?admin=0")
+
+
 def rpc(token: str, **members: object) -> bytes:
     """A call of `users.self`; members replace those of the envelope."""
     envelope = {"jsonrpc": "2.0", "method": "users.self", "auth": token, "id": 1, **members}
@@ -47,13 +52,13 @@ def token(server: Server) -> str:
     return sign_in(server, "alice")
 
 
-@pytest.mark.parametrize("ask", [who, rpc])
+@pytest.mark.parametrize("ask", [who, rpc, verify])
 def test_a_ready_answer_is_the_one_that_asking_again_gives(
     server: Server, token: str, ask: Callable[[str], bytes]
 ) -> None:
     # Whoever wants the connection closed is answered in the usual way.
     slow = ask(token).replace(HOST, HOST + b"Connection: close\r\n")
-    ready, _ = exchange(server, ask(token) + LAST)
+    _, ready, _ = exchange(server, ask(token) * 2 + LAST)
     (usual,) = exchange(server, slow)
     assert shown(ready) == shown(usual)
     assert ready.headers["x-request-id"] != usual.headers["x-request-id"]
