@@ -27,8 +27,8 @@ def insert_or_replace(
 
     With `only_if`, in the place of one of which that holds; False where it does not.
     """
-    replacing = _replacing_kept if only_if is None else _replacing
-    query = replacing(_is_postgresql(connection), table, only_if)
+    engine = _is_postgresql(connection)
+    query = _in_place(engine, table) if only_if is None else _replacing(engine, table, only_if)
     return bool(connection.execute(query, row).rowcount)
 
 
@@ -37,14 +37,16 @@ def _unless_there(is_postgresql: bool, table: Table) -> Any:
     return _insert(is_postgresql, table).on_conflict_do_nothing()
 
 
+@cache
+def _in_place(is_postgresql: bool, table: Table) -> Any:
+    return _replacing(is_postgresql, table, None)
+
+
 def _replacing(is_postgresql: bool, table: Table, only_if: ColumnElement[bool] | None) -> Any:
     query = _insert(is_postgresql, table)
     key = [column.name for column in table.primary_key]
-    others = {name: query.excluded[name] for name in table.columns.keys() if name not in key}  # noqa: SIM118
+    others = {name: query.excluded[name] for name in table.c.keys() if name not in key}  # noqa: SIM118
     return query.on_conflict_do_update(index_elements=key, set_=others, where=only_if)
-
-
-_replacing_kept = cache(_replacing)
 
 
 def _insert(is_postgresql: bool, table: Table) -> Any:
