@@ -157,12 +157,12 @@ class Guard:
 
 @contextmanager
 def guarded(house: House) -> Iterator[Guard]:
-    """Try the dead credentials without pause: none may be let in, nothing be a fault of ours."""
+    """Try the dead credentials over and over: none may be let in, nothing be a fault of ours."""
     guard, enough = Guard(), Event()
 
     def work() -> None:
         with client_of(house.server) as client:
-            while not enough.is_set():
+            while not enough.wait(0.01):
                 guard.told += replace(house, client=client).refusals()
 
     threads = [Thread(target=work, daemon=True) for _ in range(2)]

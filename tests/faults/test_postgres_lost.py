@@ -271,7 +271,8 @@ def test_a_server_that_stalls_does_not_hold_up_the_end(database: str, tmp_path: 
             print(f"\nSIGTERM while PostgreSQL stalls: ended after {monotonic() - began:.1f} s")
 
 
-@pytest.mark.parametrize("mode", ["immediate", pytest.param("fast", marks=IN_FULL)])
+@IN_FULL
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
 def test_a_server_that_is_restarted_is_found_again(tmp_path: Path, mode: str) -> None:
     with own_postgres() as postgres:
         settings = {"GATEHOUSE_DATABASE_URL": postgres.url, "GATEHOUSE_WORKERS": "2", **SETTINGS}
