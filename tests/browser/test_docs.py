@@ -63,7 +63,7 @@ async def test_operations_are_grouped_by_who_uses_them_for_desk_and_phone_by_day
     await opened(page, "panel_admin", "admin_users_list")
     groups = await page.locator(".opblock-tag").all()
     names = [await group.get_attribute("data-tag") for group in groups]
-    assert names == ["anyone", "chat user", "panel admin", "operator"]
+    assert names == ["anyone", "chat user", "panel admin", "proxy", "operator"]
     await expect(page.locator("html")).to_have_css("background-color", "rgb(250, 250, 250)")
     for width in (1280, 390):
         await page.set_viewport_size({"width": width, "height": 800})

@@ -1,7 +1,6 @@
 """Clients that ask without pause, on real connections, and count what becomes of each request."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-# What is much like another test, or takes its time.
-IN_FULL = pytest.mark.skipif("FAULT_KILLS" not in os.environ, reason="'make faults' runs it")
+# What is much like another test, or takes its time: only `make faults` runs it.
+IN_FULL = pytest.mark.in_full
 PATIENCE = 30.0
 JSON = {"Content-Type": "application/json"}
 
