@@ -93,8 +93,16 @@ def test_only_the_proxy_of_the_cluster_can_be_reached(compose: dict[str, Any]) -
         for name, service in compose["services"].items()
         if service.get("profiles") == ["cluster"]
     }
-    assert cluster.keys() == {"replica", "proxy", "postgres"}
+    assert cluster.keys() == {"replica", "proxy", "postgres", "redis"}
     assert [name for name, service in cluster.items() if "ports" in service] == ["proxy"]
+
+
+def test_the_replicas_count_together_in_the_redis_that_is_there(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    found = urlsplit(services["replica"]["environment"]["GATEHOUSE_REDIS_URL"])
+    assert services[found.hostname]["command"][0] == "redis-server"
+    assert found.port == 6379
+    assert found.hostname in services["replica"]["depends_on"]
 
 
 def test_the_replicas_find_the_database_that_is_there(compose: dict[str, Any]) -> None:
