@@ -3,11 +3,13 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
+import uvloop
 from sqlalchemy import event
 
 from app.domain.ports import Transaction
@@ -57,6 +59,25 @@ async def test_whoever_changed_something_returns_when_nobody_knows_the_state_bef
         await save(postgres, user, display_name=f"name {change}")
         assert another.version() not in before
         assert postgres.version() not in before
+
+
+def test_no_lease_outlives_the_wait_for_it_by_a_part_of_a_millisecond() -> None:
+    """By the clock of uvloop, on which servers run."""
+    waited: list[float] = []
+
+    async def wait() -> None:
+        began = monotonic()
+        await snapshots.outlast()
+        waited.append(monotonic() - began)
+
+    async def wait_from_many_moments() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(wait)
+                await anyio.sleep(0.0037)
+
+    uvloop.run(wait_from_many_moments())
+    assert min(waited) >= LEASE
 
 
 async def test_no_state_is_known_where_the_server_cannot_be_asked(
