@@ -172,40 +172,40 @@ class PostgresStore:
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`; its one query needs no transaction, which would be two more round trips."""
-        look = self._look()
         try:
-            return await self._foresee(look, work)
+            return await self._foresee(work)
         except SecondQuery:
             pass
+        alone = self._each_alone
         try:
-            alone = self._each_alone
-            return await self._read(alone, lambda c: work(look(cast("Connection", OneQuery(c)))))
+            return await self._read(
+                alone, lambda c: work(self._look(cast("Connection", OneQuery(c))))
+            )
         except SecondQuery:
             return await self.scan(work)
 
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot."""
-        look = self._look()
-        return await self._read(self._snapshot, lambda c: work(look(c)))
+        return await self._read(self._snapshot, lambda c: work(self._look(c)))
 
-    def _look(self) -> Callable[[Connection], SqlTransaction]:
-        """What makes a transaction that reads, with credentials of the last moments at hand."""
+    def _look(self, connection: Connection) -> SqlTransaction:
+        """A transaction that reads, with credentials of the last moments at hand.
+
+        Made when the reading begins: whoever had to wait for that goes by what holds by then.
+        """
         version = self.version()
         if version is None:
-            return SqlTransaction
-        recent = self._recent.at(version)
-        return lambda connection: RecentTransaction(connection, recent)
+            return SqlTransaction(connection)
+        return RecentTransaction(connection, self._recent.at(version))
 
-    async def _foresee(
-        self, look: Callable[[Connection], SqlTransaction], work: Callable[[Transaction], T]
-    ) -> T:
+    async def _foresee(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` that asks one prepared query or none. Raises SecondQuery for any other."""
         dialect = self._engine.dialect
         try:
-            return work(look(cast("Connection", Foreseen(dialect))))
+            return work(self._look(cast("Connection", Foreseen(dialect))))
         except Question as question:
             rows = await self._lookups.rows(question)
-            return work(look(cast("Connection", Foreseen(dialect, question, rows))))
+            return work(self._look(cast("Connection", Foreseen(dialect, question, rows))))
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` as if alone, commit, and wait until nobody relies on what was before."""

@@ -1,22 +1,27 @@
 """On PostgreSQL: what takes one prepared query, and credentials of the last moments."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import anyio
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
 from app.domain.users import Sort, User, UserFilter
 from app.storage import lookups
-from app.storage.postgres import PostgresStore, postgres_engine
+from app.storage.postgres import CONNECTIONS, PostgresStore, postgres_engine
 from tests.contracts.rows import add_users, session
 from tests.contracts.test_snapshots import another, known
 from tests.fakes.ports import START
 
 __all__ = ["another"]
 pytestmark = pytest.mark.anyio
+
+Read = Callable[[PostgresStore, Callable[[Transaction], object]], Awaitable[object]]
+HeldUp = Callable[[PostgresStore], AbstractAsyncContextManager[None]]
 
 
 def is_free(tx: Transaction) -> bool:
@@ -96,6 +101,50 @@ def find_session(id: str, tx: Transaction) -> object:
 
 def end_session(user: User, id: str, tx: Transaction) -> None:
     tx.sessions.end(user.id, only=id)
+
+
+@asynccontextmanager
+async def full_pool(postgres: PostgresStore) -> AsyncIterator[None]:
+    """Nobody gets a connection meanwhile."""
+    async with AsyncExitStack() as held:
+        for _ in range(CONNECTIONS):
+            await held.enter_async_context(postgres._engine.connect())
+        yield
+
+
+@asynccontextmanager
+async def locked_names(postgres: PostgresStore) -> AsyncIterator[None]:
+    """Nobody is told meanwhile whether a name is taken."""
+    async with postgres._engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE name_claims IN ACCESS EXCLUSIVE MODE"))
+        yield
+
+
+@pytest.mark.parametrize(
+    ("read", "held_up"), [(PostgresStore.scan, full_pool), (PostgresStore.read, locked_names)]
+)
+async def test_who_was_held_up_finds_no_session_that_ended_meanwhile(
+    postgres: PostgresStore, another: PostgresStore, read: Read, held_up: HeldUp
+) -> None:
+    (user,) = await add_users(postgres, 1)
+    found: list[object] = []
+
+    def find(tx: Transaction) -> object:
+        session = tx.sessions.with_owner("ours")
+        return session if is_free(tx) else None
+
+    async def ask() -> None:
+        found.append(await read(postgres, find))
+
+    await postgres.write(partial(add_session, user, "ours"))
+    await known(postgres)
+    assert await postgres.read(find) is not None
+    async with anyio.create_task_group() as group, held_up(postgres):
+        await known(postgres)
+        group.start_soon(ask)
+        await another.write(partial(end_session, user, "ours"))
+        assert not found
+    assert found == [None]
 
 
 async def test_a_server_that_is_not_there_is_overloaded() -> None:
