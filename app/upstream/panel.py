@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from app.domain.ports import Told
 from app.domain.registry import PanelServer
 from app.upstream.answers import Answers, noting, refusing
-from app.upstream.client import Bounds, Reply, Upstream
+from app.upstream.client import Bounds, Reply, Upstream, UpstreamError
 from app.upstream.reading import flag_of, json_of, list_of, require_unknown_user, uuid_of
 
 WHO = "panel"
@@ -67,11 +67,18 @@ class PanelService:
         return [listed.server for listed in await self._dialect.servers(owner)]
 
     async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
+        failed: UpstreamError | None = None
         try:
             with refusing(WHO), noting(WHO):
                 for listed in await self._dialect.servers(owner):
                     if listed.server.uuid in servers and listed.server.active is not on:
-                        await self._dialect.switch(listed.handle, on=on)
+                        try:
+                            await self._dialect.switch(listed.handle, on=on)
+                        except UpstreamError as error:
+                            # One whose machine is down, say, keeps no other as it was.
+                            failed = failed or error
+                if failed is not None:
+                    raise failed
         finally:
             self._answers.forget(owner)
 

@@ -180,6 +180,17 @@ async def test_what_is_gone_by_then_is_no_failure_and_what_moves_is_one(
         await houses.pterodactyl.stop_servers(s.UUID, [FIRST])
 
 
+async def test_one_that_cannot_be_stopped_keeps_no_other_running(
+    houses: s.Houses, found: respx.Route
+) -> None:
+    found.respond(json=user(server(2, FIRST), server(11, SECOND)))
+    respx.post(f"{API}/servers/2/suspend").respond(500, json={"errors": []})
+    stopped = respx.post(f"{API}/servers/11/suspend").respond(204)
+    with pytest.raises(UpstreamFailed):
+        await houses.pterodactyl.stop_servers(s.UUID, [FIRST, SECOND])
+    assert stopped.called
+
+
 async def test_what_was_stopped_is_shown_at_once(
     houses: s.Houses, found: respx.Route, suspend: respx.Route
 ) -> None:
