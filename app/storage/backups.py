@@ -56,9 +56,10 @@ def incoming(file: Path, database: Path) -> Iterator[Path]:
     Raises StoreError, SchemaError; of a copy that another restore did not finish nothing is left.
     """
     require_sound_sqlite()
+    _refuse_what_is_beside(file)
     with _draft(database.with_name(f"{database.name}.restoring")) as draft:
         _make_empty(draft)
-        _copy(file, draft)
+        _copy(file, draft, is_still=True)
         inspect(draft)
         yield draft
 
@@ -91,7 +92,7 @@ def put_in_place(draft: Path, database: Path, keep_as: Path) -> tuple[Contents, 
 
 def inspect(database: Path) -> Contents:
     """Read all of a database that nobody writes. Raises StoreError for one that is not sound."""
-    with _speaking(database), closing(_open(database)) as connection:
+    with _speaking(database), closing(_open_still(database)) as connection:
         for check in ("integrity_check", "foreign_key_check"):
             found = connection.execute(f"PRAGMA {check}").fetchone()
             if found not in (None, ("ok",)):
@@ -104,11 +105,11 @@ def inspect(database: Path) -> Contents:
     return Contents(revision, rows)
 
 
-def _copy(source: Path, target: Path) -> Mapping[str, int]:
-    """Copy a database at one moment; the rows that it has then."""
+def _copy(source: Path, target: Path, *, is_still: bool = False) -> Mapping[str, int]:
+    """Copy a database at one moment; the rows that it has then. `is_still`: nobody writes it."""
     with (
         _speaking(source),
-        closing(_open(source)) as reader,
+        closing(_open_still(source) if is_still else _open(source)) as reader,
         closing(_open(target)) as writer,
     ):
         # All of it in one transaction: a copy in steps begins anew at every commit of others.
@@ -177,8 +178,18 @@ def _shut(database: Path) -> Iterator[Any]:
 
 def _open(path: Path, timeout: float = BUSY_TIMEOUT) -> Any:
     """A connection to a file that is there; it may be write-protected."""
+    return _connect(path, "mode=rw", timeout)
+
+
+def _open_still(path: Path) -> Any:
+    """A connection to a file that nobody writes. It reads that and nothing else: whoever may only
+    write beside it could lay down a log, and SQLite would take what that says for the database."""
+    return _connect(path, "mode=ro&immutable=1", BUSY_TIMEOUT)
+
+
+def _connect(path: Path, how: str, timeout: float) -> Any:
     return pysqlite3.dbapi2.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=timeout
+        f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None, timeout=timeout
     )
 
 
@@ -218,6 +229,12 @@ def _with(database: Path, ending: str) -> Path:
 def _refuse_to_overwrite(file: Path) -> None:
     if file.exists():
         raise FileExistsError(errno.EEXIST, "There is something by this name", str(file))
+
+
+def _refuse_what_is_beside(file: Path) -> None:
+    for ending in _BESIDE:
+        if _with(file, ending).exists():
+            raise StoreError(f"{_with(file, ending)} is part of no backup, which is one file.")
 
 
 def _sync(path: Path) -> None:

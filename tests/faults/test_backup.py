@@ -23,6 +23,7 @@ from app.bootstrap import House, StartError, open_house, prepare_store
 from app.config import Settings
 from app.main import create_app
 from app.security.ids import at_work
+from app.storage import backups
 from app.storage.errors import StoreError
 from app.storage.sqlite import SqliteFile
 from app.usecases import operator
@@ -386,6 +387,23 @@ def test_what_is_no_backup_replaces_nothing(house: Path, change: Any, sentence: 
         restore(house)
     assert names_in(database_of(house)) == {"boss"}
     assert left_beside(database_of(house)) == []
+
+
+def test_a_log_that_somebody_lays_beside_a_backup_is_not_believed(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = house / "backup-wal"
+    shutil.copyfile(house / "backup", house / "copy")
+    with closing(pysqlite3.dbapi2.connect(str(house / "copy"), isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("UPDATE users SET username = 'mallory'")
+        log = (house / "copy-wal").read_bytes()
+    beside.write_bytes(log)
+    with pytest.raises(StoreError, match="part of no backup"):
+        restore(house)
+    monkeypatch.setattr(backups, "_refuse_what_is_beside", lambda _: beside.write_bytes(log))
+    restore(house)
+    assert names_in(database_of(house)) == {"boss"}
 
 
 def test_a_backup_with_an_older_schema_is_brought_to_the_present_one(house: Path) -> None:
