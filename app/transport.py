@@ -45,6 +45,8 @@ BODY_SECONDS = 30
 WRITE_SECONDS = 60
 # How long whoever was refused may go on sending, lest a reset overtakes his answer.
 LINGER_SECONDS = 2
+# Connections that wait in the system's queue at the end; it holds no more (app/serve.py).
+_LET_IN_MAX = 2048
 # From SIGTERM on: how long everything is still served, while /health/ready tells balancers to look
 # elsewhere; and then, how long a request may still be under way to an open connection.
 NOTICE_SECONDS = 2
@@ -110,8 +112,9 @@ class Server(uvicorn.Server):
         """Take the connections that the system has made already, and would reset."""
         loop = asyncio.get_running_loop()
         for listener in listeners:
-            with suppress(BlockingIOError):
-                while True:
+            # BlockingIOError where there is no more; any other where none can be taken.
+            with suppress(OSError):
+                for _ in range(_LET_IN_MAX):
                     made, _ = listener.accept()
                     await loop.connect_accepted_socket(self._protocol, made)
 

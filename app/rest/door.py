@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
@@ -35,6 +35,8 @@ from app.wire.http import (
 from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
 from app.wire.ready import Ready
 from app.wire.schemas import Schemas
+
+T = TypeVar("T", bound=bytes)
 
 ALIAS = "/api"
 
@@ -121,16 +123,17 @@ class Ask:
 
     async def json(self) -> bytes:
         """Do it and give what the answer shows as JSON."""
-        command = await self.command()
-        with self._placing_flaws():
-            return await self._ready.perform(self.route.operation, self._caller(), command)
+        return await self._say(json.dump)
 
     async def head(self, head_of: Callable[[Any], Head]) -> Head:
         """Do it and give what the answer shows as headers."""
+        return await self._say(head_of)
+
+    async def _say(self, said_of: Callable[[Any], T]) -> T:
         command, query = await self.command(), self.scope["query_string"]
         with self._placing_flaws():
             return await self._ready.say(
-                self.route.operation, self._caller(), command, head_of, query
+                self.route.operation, self._caller(), command, said_of, query
             )
 
     async def view(self) -> Any:

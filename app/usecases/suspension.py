@@ -1,12 +1,15 @@
 """A panel's servers follow their owner: while his account is disabled, they stand still."""
 
+import logging
 from collections.abc import Sequence
 
+from app.domain.errors import UpstreamFailed
 from app.domain.outbox import Delivery, Json, Message
 from app.domain.ports import Handler, Panel, Store, Transaction
 from app.domain.users import AccountRef, User
 
 SERVERS = "servers"
+_LOG = logging.getLogger("gatehouse.outbox")
 
 
 def servers_follow(user: User) -> Message:
@@ -45,9 +48,16 @@ async def _stop(store: Store, panel: Panel, user: User) -> Json:
 
 
 async def _start(store: Store, panel: Panel, user: User) -> Json:
-    """Start those that were stopped with the account, and no other."""
+    """Start those that were stopped with the account, and no other. Those that are gone are
+    forgotten, but for when none is left: then the panel may just not know their owner."""
     stopped = await store.read(lambda tx: tx.stopped_servers.of(user.id))
-    if stopped:
-        await panel.start_servers(user.uuid, stopped)
-        await store.write(lambda tx: tx.stopped_servers.clear(user.id))
-    return {"started": list(stopped)}
+    if not stopped:
+        return {"started": []}
+    there = {server.uuid for server in await panel.look_up_servers(user.uuid)}
+    started = [uuid for uuid in stopped if uuid in there]
+    if not started:
+        _LOG.warning("the panel shows none of the servers that were stopped with %s", user.uuid)
+        raise UpstreamFailed("panel")
+    await panel.start_servers(user.uuid, started)
+    await store.write(lambda tx: tx.stopped_servers.clear(user.id))
+    return {"started": list(started)}

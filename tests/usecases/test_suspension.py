@@ -180,6 +180,33 @@ async def test_what_was_stopped_before_an_attempt_broke_off_is_started_again_lat
     assert panel.servers[owner] == {A: True, B: True, C: False}
 
 
+async def test_a_panel_that_does_not_know_the_owner_is_asked_again(
+    services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock
+) -> None:
+    await set_disabled(services, admin, owner, True)
+    await deliver_due(services)
+    known = panel.servers.pop(owner)
+    await set_disabled(services, admin, owner, False)
+    (failed,) = await deliver_due(services)
+    assert failed.state is State.WAITING
+    panel.servers[owner] = known
+    clock.turn(pause(1, 1))
+    (started,) = await deliver_due(services)
+    assert started.outcome == {"started": [A, B]}
+    assert panel.servers[owner] == {A: True, B: True, C: False}
+
+
+async def test_a_server_that_is_gone_is_not_said_to_be_started(
+    services: Services, admin: Caller, owner: str, panel: FakePanel
+) -> None:
+    await set_disabled(services, admin, owner, True)
+    await deliver_due(services)
+    del panel.servers[owner][A]
+    await set_disabled(services, admin, owner, False)
+    (started,) = await deliver_due(services)
+    assert started.outcome == {"started": [B]}
+
+
 async def test_a_start_that_broke_off_and_a_new_disabling_lose_nothing(
     services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock
 ) -> None:
