@@ -302,10 +302,15 @@ class PostgresStore:
                 committing = True
                 await transaction.commit()
                 return result, snapshots.voids(connection.sync_connection)
-        except DBAPIError as error:
-            raise self._meaning(error, last=committing, committing=committing) from error
-        except (OSError, TimeoutError, PoolTimeoutError) as error:
-            raise self._unreachable(error, committing=committing) from error
+        except (DBAPIError, OSError, TimeoutError, PoolTimeoutError) as error:
+            if isinstance(error, DBAPIError):
+                meaning = self._meaning(error, last=committing, committing=committing)
+            else:
+                meaning = self._unreachable(error, committing=committing)
+            if committing and isinstance(meaning, Overloaded):
+                # If it was done after all, nobody goes by what was before when this is told.
+                await snapshots.outlast()
+            raise meaning from error
 
     def _meaning(self, error: DBAPIError, *, last: bool, committing: bool = False) -> Exception:
         """What to raise: to be done again, Overloaded, or the error, which is a mistake of ours."""
