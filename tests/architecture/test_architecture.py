@@ -1,6 +1,7 @@
 """What holds of the code itself."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def imported(path: Path) -> set[str]:
 def test_the_inner_rooms_import_nothing_but_what_is_named(room: str, allowed: set[str]) -> None:
     for path in (APP / room).rglob("*.py"):
         assert imported(path) <= allowed, path.name
+
+
+def test_the_picture_shows_the_rooms_that_there_are() -> None:
+    picture = (APP.parent / "docs" / "architecture.svg").read_text("utf-8")
+    shown = set(re.findall(r'class="name"[^>]*>(\w+)/<', picture))
+    assert shown == {path.parent.name for path in APP.glob("*/__init__.py")}
 
 
 def test_no_use_case_writes_past_the_audit_trail() -> None:
