@@ -297,13 +297,14 @@ async def test_those_that_claim_do_not_wait_for_each_other(postgres: PostgresSto
 async def test_stopped_servers_are_remembered_by_their_owner(store: Store) -> None:
     alice, bobby = (user.id for user in await add_users(store, 2))
 
-    def add_some(tx: Transaction) -> None:
-        tx.stopped_servers.add(alice, ["b", "a"])
-        tx.stopped_servers.add(alice, ["c", "a"])
-        tx.stopped_servers.add(bobby, ["a"])
+    def put_some(tx: Transaction) -> None:
+        tx.stopped_servers.put(alice, ["b", "a", "b"])
+        tx.stopped_servers.put(bobby, ["a"])
 
-    await store.write(add_some)
-    assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == ["a", "b", "c"]
-    await store.write(lambda tx: tx.stopped_servers.clear(alice))
+    await store.write(put_some)
+    assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == ["a", "b"]
+    await store.write(lambda tx: tx.stopped_servers.put(alice, ["c", "b"]))
+    assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == ["b", "c"]
+    await store.write(lambda tx: tx.stopped_servers.put(alice, []))
     assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == []
     assert await store.read(lambda tx: tx.stopped_servers.of(bobby)) == ["a"]
