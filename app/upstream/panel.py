@@ -103,8 +103,14 @@ class GenericPanel:
 
 
 async def switch(upstream: Upstream, path: str, bounds: Bounds) -> None:
-    """POST to what starts or stops a server: 204, or 404 where it is gone."""
-    await upstream.ask(path, bounds, lambda _: None, method="POST", statuses={204, 404})
+    """POST to what starts or stops a server: 204, or 404 where it is gone.
+
+    What fails there is mostly the server's machine; whether the panel is there, the list of servers
+    has told just before.
+    """
+    await upstream.ask(
+        path, bounds, lambda _: None, method="POST", statuses={204, 404}, counts=False
+    )
 
 
 def _servers(reply: Reply) -> Sequence[Listed]:
