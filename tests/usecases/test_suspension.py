@@ -123,6 +123,22 @@ async def test_every_way_of_disabling_tells_the_panel(
     assert panel.told[4:] == [("stop", A), ("stop", B)]
 
 
+async def test_the_operator_hears_of_a_panel_that_is_not_told(
+    services: Services, admin: Caller, owner: str, clock: FakeClock
+) -> None:
+    elsewhere = make_services(store=services.store, clock=clock)
+    await sign_up(services, "bobby")
+    assert await operator.set_disabled(elsewhere, "bobby", True)
+    await set_disabled(services, admin, owner, True)
+    assert not await operator.set_disabled(elsewhere, "bobby", False)
+    assert await operator.set_disabled(services, "bobby", True)
+    await deliver_due(services)
+    # What is done is forgotten some day.
+    await services.store.write(lambda tx: tx.outbox.forget(clock.now() + timedelta(days=1)))
+    assert await operator.set_disabled(elsewhere, "bobby", False)
+    assert not await operator.set_disabled(elsewhere, "alice", False)
+
+
 async def test_what_changes_nothing_tells_nobody_anything(
     services: Services, admin: Caller, owner: str
 ) -> None:
