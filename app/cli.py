@@ -226,13 +226,23 @@ def users_list(
 @users.command("disable")
 def users_disable(username: Username) -> None:
     """Disable an account: its sessions and keys end, its servers stop."""
-    _in_house(lambda house: operator.set_disabled(house.services, username, True))
+    _set_disabled(username, True)
 
 
 @users.command("enable")
 def users_enable(username: Username) -> None:
     """Enable an account again; the servers that disabling stopped start."""
-    _in_house(lambda house: operator.set_disabled(house.services, username, False))
+    _set_disabled(username, False)
+
+
+def _set_disabled(username: str, disabled: bool) -> None:
+    if not _in_house(lambda house: operator.set_disabled(house.services, username, disabled)):
+        done, undone = ("disable", "enable") if disabled else ("enable", "disable")
+        print(
+            "gatehouse: There is a panel, which is not told of this, since GATEHOUSE_PANEL_URL is "
+            f"not set here: with the server's settings, {undone} the account and {done} it again.",
+            file=sys.stderr,
+        )
 
 
 @users.command("unlock")

@@ -1,12 +1,16 @@
 """Several processes that serve one socket, and the parent that keeps their number."""
 
+import fcntl
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Thread
 from typing import NoReturn
 
@@ -128,10 +132,41 @@ def shared_metrics(workers: int) -> Iterator[None]:
     if workers == 1:
         yield
         return
-    with TemporaryDirectory(prefix="gatehouse-metrics-") as folder:
+    _remove_abandoned()
+    with TemporaryDirectory(prefix=_PREFIX) as folder, _locked(Path(folder)):
         os.environ[METRICS_FOLDER] = folder
         yield
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; the workers hold it too, since they are forked."""
+    draft = folder / "unlocked"
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # It gets its name as one that is held.
+        draft.rename(folder / _LOCK)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of those that were killed: our user's, whose lock nobody holds."""
+    for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
+        # Not there any more, somebody else's or no folder at all; held; or without a lock so far.
+        with suppress(OSError):
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    rmtree(folder)
+                finally:
+                    os.close(descriptor)
+
+
+_PREFIX, _LOCK = "gatehouse-metrics-", "lock"
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}

@@ -305,7 +305,7 @@ class Panel(Protocol):
         """
 
     async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
-        """The same as it is at this moment; to decide by."""
+        """The same as it is at this moment, at most SERVERS_MAX; to decide by."""
 
     async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
         """Stop those of `servers` that are the account's, so that they stay so until started.
@@ -396,10 +396,8 @@ class StoppedServers(Protocol):
 
     def of(self, user_id: int) -> Sequence[str]: ...
 
-    def add(self, user_id: int, servers: Collection[str]) -> None:
-        """Add those that are not there yet."""
-
-    def clear(self, user_id: int) -> None: ...
+    def put(self, user_id: int, servers: Collection[str]) -> None:
+        """Let those be all there are of the account."""
 
 
 # Does what a message asks for, as often as it is called. What it returns is kept as the outcome; of

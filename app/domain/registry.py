@@ -8,6 +8,8 @@ from app.domain.users import parse_snowflake, parse_uuid
 
 NAME_MAX = 100
 ICON_MAX = 2048
+# Of one account, at a panel.
+SERVERS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)

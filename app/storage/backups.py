@@ -43,8 +43,7 @@ def back_up(database: Path, file: Path) -> Contents:
         if contents.rows != rows:
             raise StoreError(f"{draft}: it does not have the rows of {database}.")
         _sync(draft)
-        _refuse_to_overwrite(file)
-        os.replace(draft, file)
+        _give_name(draft, file)
     _sync(file.parent)
     return contents
 
@@ -226,8 +225,19 @@ def _with(database: Path, ending: str) -> Path:
     return database.with_name(database.name + ending)
 
 
+def _give_name(draft: Path, file: Path) -> None:
+    """Let `draft` be known as `file`. Raises FileExistsError, as `_refuse_to_overwrite` does."""
+    try:
+        os.link(draft, file)
+    except OSError:
+        # Something has the name by now; or the file system knows no second name for a file, and
+        # then a rename, which would take the place of what comes in between, has to do.
+        _refuse_to_overwrite(file)
+        os.replace(draft, file)
+
+
 def _refuse_to_overwrite(file: Path) -> None:
-    if file.exists():
+    if os.path.lexists(file):
         raise FileExistsError(errno.EEXIST, "There is something by this name", str(file))
 
 

@@ -48,7 +48,7 @@ class OutboxTable:
 
     To claim and to settle each take a transaction to themselves. On PostgreSQL it goes by the rows
     that it locks alone: a serializable one, which depends on what it passes over, would make others
-    begin again.
+    begin again. So what changes the order of a line locks out whoever claims.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -93,6 +93,8 @@ class OutboxTable:
         return None if row is None else _delivery(row)
 
     def save(self, delivery: Delivery) -> None:
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text("LOCK TABLE outbox IN EXCLUSIVE MODE"))
         query = update(_OUTBOX).where(_COLUMN.number == delivery.number)
         self._connection.execute(query.values(_values(delivery)))
 

@@ -127,9 +127,8 @@ class StoppedServerTable:
         query = select(_STOPPED.c.server).where(_STOPPED.c.user_id == user_id)
         return list(self._connection.scalars(query.order_by(_STOPPED.c.server)))
 
-    def add(self, user_id: int, servers: Collection[str]) -> None:
+    def put(self, user_id: int, servers: Collection[str]) -> None:
+        is_other = _STOPPED.c.server.not_in(servers)
+        self._connection.execute(delete(_STOPPED).where(_STOPPED.c.user_id == user_id, is_other))
         for server in servers:
             insert_new(self._connection, _STOPPED, {"user_id": user_id, "server": server})
-
-    def clear(self, user_id: int) -> None:
-        self._connection.execute(delete(_STOPPED).where(_STOPPED.c.user_id == user_id))

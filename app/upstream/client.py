@@ -17,6 +17,9 @@ AT_ONCE_MAX = 16
 # Less than servers keep a connection for, so that none is used in the moment that it ends.
 _IDLE_SECONDS = 2.0
 _OK = frozenset({200})
+# What a proxy says for a service that is not there, and a service that is there for nobody (RFC
+# 9110). Any other status, 500 too, may be about one question.
+_OUT_OF_ORDER = frozenset({502, 503, 504})
 
 
 class UpstreamError(Exception):
@@ -61,7 +64,7 @@ class Reply:
 
 
 class Breaker:
-    """Spares everybody the wait for a service that has failed several times running.
+    """Spares everybody the wait for a service that was not there several times running.
 
     For a pause nobody asks it; then one may try, and the others wait for what becomes of that.
     """
@@ -151,29 +154,32 @@ class Upstream:
         *,
         method: str = "GET",
         statuses: Collection[int] = _OK,
+        counts: bool = True,
     ) -> T:
         """What `read` makes of the reply, which has one of the `statuses`.
 
         `read` raises BadAnswerError for what is of no use; that and any other UpstreamError comes
-        out of here. One bad answer tells nothing of others: the service goes on being asked.
+        out of here. One bad answer tells nothing of others: the service goes on being asked. Unless
+        it `counts`, no failure tells anything of others.
         """
+        breaker = self._breaker if counts else Breaker()
         if self._free == 0:
             raise BusyError("it is asked as much as it may be at once")
-        if not self._breaker.lets_through():
+        if not breaker.lets_through():
             raise LeftAloneError("it failed several times running, and is left alone for a while")
         self._free -= 1
         try:
             reply = await self._exchange(method, path, bounds, statuses)
             answer = read(reply)
         except BadAnswerError:
-            self._breaker.succeeded()
+            breaker.succeeded()
             raise
         except UpstreamError:
-            self._breaker.failed()
+            breaker.failed()
             raise
         finally:
             self._free += 1
-        self._breaker.succeeded()
+        breaker.succeeded()
         return answer
 
     async def _exchange(
@@ -198,7 +204,9 @@ class Upstream:
 
 async def _read(response: httpx.Response, most: int, statuses: Collection[int]) -> Reply:
     if response.status_code not in statuses:
-        raise UpstreamError(f"it answered with status {response.status_code}")
+        is_there = response.status_code not in _OUT_OF_ORDER
+        kind = BadAnswerError if is_there else UpstreamError
+        raise kind(f"it answered with status {response.status_code}")
     # It was asked for none. To unpack it could make any number of bytes of a few.
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise BadAnswerError("its answer is packed")

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.domain.ports import Told
-from app.domain.registry import PanelServer
+from app.domain.registry import SERVERS_MAX, PanelServer
 from app.upstream.answers import Answers, noting, refusing
 from app.upstream.client import Bounds, Reply, Upstream, UpstreamError
 from app.upstream.reading import flag_of, json_of, list_of, require_unknown_user, uuid_of
 
 WHO = "panel"
-SERVERS_MAX = 500
 BOUNDS = Bounds(seconds=3.0, bytes=1024 * 1024)
 # A panel answers when the machine of the server has done what it was told.
 SWITCH_BOUNDS = Bounds(seconds=20.0, bytes=64 * 1024, silence=20.0)
@@ -104,8 +103,14 @@ class GenericPanel:
 
 
 async def switch(upstream: Upstream, path: str, bounds: Bounds) -> None:
-    """POST to what starts or stops a server: 204, or 404 where it is gone."""
-    await upstream.ask(path, bounds, lambda _: None, method="POST", statuses={204, 404})
+    """POST to what starts or stops a server: 204, or 404 where it is gone.
+
+    What fails there is mostly the server's machine; whether the panel is there, the list of servers
+    has told just before.
+    """
+    await upstream.ask(
+        path, bounds, lambda _: None, method="POST", statuses={204, 404}, counts=False
+    )
 
 
 def _servers(reply: Reply) -> Sequence[Listed]:

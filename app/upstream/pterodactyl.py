@@ -11,9 +11,9 @@ Suspending what is suspended does nothing (`app/Services/Servers/SuspensionServi
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.domain.registry import PanelServer
+from app.domain.registry import SERVERS_MAX, PanelServer
 from app.upstream.client import BadAnswerError, Bounds, Reply, Upstream, bearer
-from app.upstream.panel import BOUNDS, SERVERS_MAX, SWITCH_BOUNDS, Listed, switch
+from app.upstream.panel import BOUNDS, SWITCH_BOUNDS, Listed, switch
 from app.upstream.reading import flag_of, json_of, list_of, object_of, uuid_of
 
 _API = "/api/application"

@@ -10,7 +10,7 @@ from app.domain.audit import Changes, EntryFilter, Ref, RefKind
 from app.domain.credentials import Origin
 from app.domain.errors import InvalidInput, NotFound, UserNotFound
 from app.domain.names import Username
-from app.domain.outbox import Delivery, State
+from app.domain.outbox import Delivery, OutboxFilter, State
 from app.domain.policy import THE_OPERATOR, Access, Principal
 from app.domain.ports import Clock, LiveCredentials, PublicKey, Transaction
 from app.domain.users import OPERATOR, NewUser, User
@@ -22,6 +22,7 @@ from app.usecases.call import Call, Caller
 from app.usecases.credentials import CreateKey, make_key, no_such_key, revoke_keys
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
+from app.usecases.suspension import SERVERS
 from app.usecases.trail import Done, entry
 from app.usecases.views import (
     AuditPage,
@@ -111,13 +112,25 @@ async def _uuid_of(services: Services, username: str) -> str:
     return (await services.store.read(lambda tx: _by_name(tx, username))).uuid
 
 
-async def set_disabled(services: Services, username: str, disabled: bool) -> None:
-    """Disable or enable the account with this name. Raises UserNotFound, LastAdmin."""
+async def set_disabled(services: Services, username: str, disabled: bool) -> bool:
+    """Disable or enable the account with this name; False where there is a panel that is not told.
+
+    Whether there is one that is not configured here, the outbox or the account's servers that were
+    stopped there may show. Raises UserNotFound, LastAdmin.
+    """
     uuid = await _uuid_of(services, username)
     if disabled:
         await _as_admin(services, "admin.users.disable", UserByUuid(uuid))
     else:
         await _as_admin(services, "admin.users.update", AdminUpdateUser(uuid, disabled=False))
+    return SERVERS in services.handlers or not await services.store.read(
+        lambda tx: _knows_a_panel(tx, username)
+    )
+
+
+def _knows_a_panel(tx: Transaction, username: str) -> bool:
+    was_told = tx.outbox.page(OutboxFilter(), None, 1)
+    return bool(was_told or tx.stopped_servers.of(_by_name(tx, username).id))
 
 
 async def unlock(services: Services, username: str) -> None:

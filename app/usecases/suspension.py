@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from app.domain.errors import UpstreamFailed
 from app.domain.outbox import Delivery, Json, Message
 from app.domain.ports import Handler, Panel, Store, Transaction
+from app.domain.registry import SERVERS_MAX
 from app.domain.users import AccountRef, User
 
 SERVERS = "servers"
@@ -34,13 +35,18 @@ def panel_handler(store: Store, panel: Panel) -> Handler:
 
 
 async def _stop(store: Store, panel: Panel, user: User) -> Json:
-    """Stop those that are active. Which these are is kept first, and added to what was kept: an
-    attempt that was broken off may have stopped some already."""
-    active = [server.uuid for server in await panel.look_up_servers(user.uuid) if server.active]
+    """Stop those that are active. Which these are is kept first, beside what was kept: an attempt
+    that was broken off may have stopped some already. Of more than a panel can show at once, those
+    that it does not show are forgotten first: it may show invented ones at every attempt."""
+    shown = await panel.look_up_servers(user.uuid)
+    there = {server.uuid for server in shown}
+    active = {server.uuid for server in shown if server.active}
 
     def keep(tx: Transaction) -> Sequence[str]:
-        tx.stopped_servers.add(user.id, active)
-        return tx.stopped_servers.of(user.id)
+        known = active.union(tx.stopped_servers.of(user.id))
+        kept = sorted(known, key=lambda uuid: (uuid not in there, uuid))[:SERVERS_MAX]
+        tx.stopped_servers.put(user.id, kept)
+        return sorted(kept)
 
     stopped = await store.write(keep)
     await panel.stop_servers(user.uuid, stopped)
@@ -59,5 +65,5 @@ async def _start(store: Store, panel: Panel, user: User) -> Json:
         _LOG.warning("the panel shows none of the servers that were stopped with %s", user.uuid)
         raise UpstreamFailed("panel")
     await panel.start_servers(user.uuid, started)
-    await store.write(lambda tx: tx.stopped_servers.clear(user.id))
+    await store.write(lambda tx: tx.stopped_servers.put(user.id, ()))
     return {"started": list(started)}

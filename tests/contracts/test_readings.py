@@ -113,7 +113,7 @@ async def test_what_becomes_of_questions_to_the_range_service_is_counted(
 ) -> None:
     digest = "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8"
     answers = [httpx.Response(200, text=f"{digest[5:]}:9"), httpx.Response(200, text="")]
-    respx_mock.get(f"/range/{digest[:5]}").mock(side_effect=[*answers, httpx.Response(500)])
+    respx_mock.get(f"/range/{digest[:5]}").mock(side_effect=[*answers, httpx.Response(503)])
     async with open_client() as client:
         breaker = Breaker(failures=1)
         ranges = PasswordRanges(client, "https://ranges.example.com/range", breaker)

@@ -1,5 +1,6 @@
 """Every store: the outbox gives each message to one at a time, in the order of its line."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -294,16 +295,44 @@ async def test_those_that_claim_do_not_wait_for_each_other(postgres: PostgresSto
             assert await numbers(postgres, holder="other") == [second]
 
 
+async def test_what_is_put_back_in_the_moment_of_a_claim_makes_no_two_of_its_line_under_way(
+    postgres: PostgresStore,
+) -> None:
+    first, second = await add_for(postgres, ALICE, ALICE)
+    (dead,) = await claim(postgres)
+    await settle(postgres, replace(dead, state=State.DEAD))
+
+    async def claimed_by_another() -> list[int]:
+        found = await postgres.write(lambda tx: tx.outbox.claim([KIND], NOW, "other", 10))
+        return [delivery.number for delivery in found]
+
+    async with postgres._serializable.connect() as connection:
+        async with connection.begin():
+            (taken,) = await connection.run_sync(
+                lambda c: SqlTransaction(c).outbox.claim([KIND], NOW, "one", 10)
+            )
+            put_back = asyncio.create_task(save(postgres, dead.again(NOW)))
+            # As far as each gets, or until it waits for the other claim.
+            await asyncio.wait({put_back}, timeout=0.3)
+            another = asyncio.create_task(claimed_by_another())
+            await asyncio.wait({another}, timeout=0.3)
+        await put_back
+    assert (taken.number, await another) == (second, [])
+    assert await settle(postgres, taken.done(None, NOW))
+    assert await numbers(postgres) == [first]
+
+
 async def test_stopped_servers_are_remembered_by_their_owner(store: Store) -> None:
     alice, bobby = (user.id for user in await add_users(store, 2))
 
-    def add_some(tx: Transaction) -> None:
-        tx.stopped_servers.add(alice, ["b", "a"])
-        tx.stopped_servers.add(alice, ["c", "a"])
-        tx.stopped_servers.add(bobby, ["a"])
+    def put_some(tx: Transaction) -> None:
+        tx.stopped_servers.put(alice, ["b", "a", "b"])
+        tx.stopped_servers.put(bobby, ["a"])
 
-    await store.write(add_some)
-    assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == ["a", "b", "c"]
-    await store.write(lambda tx: tx.stopped_servers.clear(alice))
+    await store.write(put_some)
+    assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == ["a", "b"]
+    await store.write(lambda tx: tx.stopped_servers.put(alice, ["c", "b"]))
+    assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == ["b", "c"]
+    await store.write(lambda tx: tx.stopped_servers.put(alice, []))
     assert await store.read(lambda tx: tx.stopped_servers.of(alice)) == []
     assert await store.read(lambda tx: tx.stopped_servers.of(bobby)) == ["a"]

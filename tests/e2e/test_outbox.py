@@ -69,6 +69,11 @@ def test_a_server_stops_and_starts_with_its_owner_whoever_disables_him(
         server.log.until("delivered")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=30) == 0
+    # Where the settings are not those of the server.
+    done = run(tmp_path, "users", "disable", "alice")
+    assert (done.status, done.out, done.err.count("\n")) == (0, "", 1)
+    assert "GATEHOUSE_PANEL_URL" in done.err
+    assert "enable the account and disable it again" in done.err
 
 
 def test_the_operator_sees_to_what_could_not_be_delivered(

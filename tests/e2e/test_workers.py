@@ -1,10 +1,12 @@
 """Several processes on one socket, kept by a parent."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -119,6 +121,74 @@ def test_the_metrics_are_those_of_all_workers(tmp_path: Path) -> None:
             if line.startswith(counted)
         )
         assert line.endswith(" 40.0")
+
+
+@contextmanager
+def counting(folder: Path, *, children: bool) -> Iterator["subprocess.Popen[str]"]:
+    """A process that counts with others in a folder below `folder`, and forked one where asked."""
+    script = (
+        "import os, sys, time\n"
+        "from app.workers import METRICS_FOLDER, shared_metrics\n"
+        "with shared_metrics(2):\n"
+        "    if not int(sys.argv[1]) or os.fork():\n"
+        "        print(os.environ[METRICS_FOLDER], flush=True)\n"
+        "    os.read(0, 1)\n"
+        "    os._exit(0)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(int(children))],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def folder_of(process: "subprocess.Popen[str]") -> Path:
+    assert process.stdout is not None
+    return Path(process.stdout.readline().rstrip())
+
+
+def test_a_start_removes_what_was_left_by_those_that_were_killed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "lock").touch()
+    spared = [tmp_path / f"gatehouse-metrics-{name}" for name in ("link", "file", "unlocked")]
+    spared[0].symlink_to("elsewhere")
+    spared[1].touch()
+    spared[2].mkdir()
+    with counting(tmp_path, children=True) as parent, counting(tmp_path, children=False) as other:
+        first, second = folder_of(parent), folder_of(other)
+        parent.kill()
+        parent.wait()
+        # Its child goes on.
+        with counting(tmp_path, children=False) as third:
+            assert folder_of(third).exists()
+            assert first.exists()
+            assert second.exists()
+        assert parent.stdin is not None
+        parent.stdin.close()
+        eventually(lambda: is_free(first / "lock"))
+        with counting(tmp_path, children=False) as fourth:
+            folder_of(fourth)
+            assert not first.exists()
+            assert second.exists()
+            assert all(path.is_symlink() or path.exists() for path in spared)
+    assert (tmp_path / "elsewhere" / "lock").exists()
+
+
+def is_free(lock: Path) -> bool:
+    """Whether nobody holds it."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_a_worker_that_does_not_heed_sigterm_ends_all_the_same() -> None:

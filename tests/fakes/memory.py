@@ -646,8 +646,6 @@ class MemoryStoppedServers:
     def of(self, user_id: int) -> Sequence[str]:
         return sorted(server for owner, server in self._stopped if owner == user_id)
 
-    def add(self, user_id: int, servers: Collection[str]) -> None:
-        self._stopped |= {(user_id, server) for server in servers}
-
-    def clear(self, user_id: int) -> None:
+    def put(self, user_id: int, servers: Collection[str]) -> None:
         self._stopped -= {pair for pair in self._stopped if pair[0] == user_id}
+        self._stopped |= {(user_id, server) for server in servers}

@@ -6,7 +6,7 @@ import resource
 import shutil
 import stat
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -169,6 +169,41 @@ def test_a_backup_overwrites_nothing(house: Path) -> None:
     with pytest.raises(FileExistsError):
         back_up(house, "mine")
     assert (house / "mine").read_text() == "mine"
+    (house / "link").symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        back_up(house, "link")
+    assert (house / "link").is_symlink()
+
+
+def test_what_gets_the_name_in_the_last_moment_is_not_overwritten(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_theirs(act: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+        def raced(draft: Path, file: Path) -> None:
+            file.write_text("theirs")
+            act(draft, file)
+
+        return raced
+
+    for name in ("link", "replace"):
+        monkeypatch.setattr(os, name, after_theirs(getattr(os, name)))
+    with pytest.raises(FileExistsError):
+        back_up(house, "late")
+    assert (house / "late").read_text() == "theirs"
+    assert left_beside(house / "late") == []
+
+
+def test_a_backup_gets_its_name_where_a_file_can_have_no_second_one(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    back_up(house, "stick")
+    assert is_sound(house / "stick")
+    with pytest.raises(FileExistsError):
+        back_up(house, "stick")
 
 
 def test_a_backup_for_which_there_is_no_room_leaves_nothing(house: Path) -> None:

@@ -11,10 +11,11 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from app.domain.errors import UpstreamFailed
+from app.domain.registry import SERVERS_MAX
 from app.upstream.chat import BOUNDS as CHAT_BOUNDS
 from app.upstream.chat import GUILDS_MAX
 from app.upstream.panel import BOUNDS as PANEL_BOUNDS
-from app.upstream.panel import SERVERS_MAX, SWITCH_BOUNDS
+from app.upstream.panel import SWITCH_BOUNDS
 from tests.upstream import services as s
 
 pytestmark = pytest.mark.anyio

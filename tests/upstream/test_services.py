@@ -108,7 +108,9 @@ MOODS: dict[str, tuple[type[DomainError], dict[str, Any]]] = {
     "reset": (FAILED, {"side_effect": httpx.ReadError("reset")}),
     "no network": (FAILED, {"side_effect": OSError("no route")}),
     "failing": (FAILED, _answers(GOOD, 500)),
+    "a bad gateway": (FAILED, _answers(GOOD, 502)),
     "starting": (FAILED, _answers(GOOD, 503)),
+    "a gateway timeout": (FAILED, _answers(GOOD, 504)),
     "locked to us": (FAILED, _answers(GOOD, 401)),
     "refusing": (FAILED, _answers(GOOD, 429)),
     "elsewhere": (FAILED, _answers(b"<h1>Not Found</h1>", 404)),
@@ -127,6 +129,26 @@ MOODS: dict[str, tuple[type[DomainError], dict[str, Any]]] = {
     "not a number": (FAILED, _answers(GOOD.replace(b"null", b"NaN"))),
     "nested": (FAILED, _answers(b"[" * 50_000 + b"]" * 50_000)),
     "too many": (FAILED, _answers(MANY)),
+}
+
+# What it does to one account it does to all of them, as far as anybody can tell.
+ABOUT_ALL = {
+    "silent",
+    "a byte at a time",
+    "not reached in time",
+    "silent in the middle",
+    "down",
+    "hanging up",
+    "reset",
+    "no network",
+    "a bad gateway",
+    "starting",
+    "a gateway timeout",
+}
+STUCK: dict[str, dict[str, Any]] = {
+    "failing": _answers(b"", 500),
+    "its machine is down": _answers(b"", 504),
+    "silent": {"side_effect": httpx.ReadTimeout("silence")},
 }
 
 
@@ -252,15 +274,62 @@ async def test_after_five_failures_running_it_is_left_alone_and_one_tries_after_
     assert (await houses.chat.guilds_of(s.USER_ID)).overdue is None
 
 
-async def test_a_bad_answer_about_one_account_closes_it_to_nobody(
-    houses: s.Houses, service: respx.Route
+@pytest.mark.parametrize("mood", sorted(ABOUT_ALL))
+async def test_what_is_said_of_all_accounts_closes_it_to_everybody(
+    houses: s.Houses, service: respx.Route, mood: str
 ) -> None:
-    service.respond(content=MANY)
+    error, answers = MOODS[mood]
+    service.mock(**answers)
+    other = respx.get(f"{s.CHAT_URL}/users/7/guilds").respond(json=[])
+    for _ in range(5):
+        with pytest.raises(error):
+            await chat(houses)
+    with pytest.raises(UpstreamFailed):
+        await houses.chat.guilds_of(7)
+    assert not other.called
+
+
+@pytest.mark.parametrize("mood", sorted(MOODS.keys() - ABOUT_ALL))
+async def test_a_bad_answer_about_one_account_closes_it_to_nobody(
+    houses: s.Houses, service: respx.Route, mood: str
+) -> None:
+    service.mock(**MOODS[mood][1])
     respx.get(f"{s.CHAT_URL}/users/7/guilds").respond(json=[])
     for _ in range(10):
         with pytest.raises(UpstreamFailed):
             await chat(houses)
     assert (await houses.chat.guilds_of(7)).value == ()
+
+
+async def test_a_bad_answer_after_the_pause_lets_everybody_ask_again(
+    houses: s.Houses, service: respx.Route
+) -> None:
+    service.respond(503)
+    for _ in range(5):
+        with pytest.raises(UpstreamFailed):
+            await chat(houses)
+    respx.get(f"{s.CHAT_URL}/users/7/guilds").respond(json=[])
+    service.respond(500)
+    houses.seconds.turn(10)
+    with pytest.raises(UpstreamFailed):
+        await chat(houses)
+    assert (await houses.chat.guilds_of(7)).value == ()
+
+
+@pytest.mark.parametrize("answers", STUCK.values(), ids=STUCK.keys())
+async def test_servers_that_cannot_be_stopped_close_the_panel_to_nobody(
+    houses: s.Houses, answers: dict[str, Any]
+) -> None:
+    uuids = [f"{s.UUID[:-2]}{number:02}" for number in range(8)]
+    with respx.mock:
+        listed = [{"uuid": uuid, "active": 1} for uuid in uuids]
+        respx.get(s.SERVERS_URL).respond(json=listed)
+        last = respx.post(f"{s.PANEL_URL}/servers/{uuids[-1]}/stop").respond(204)
+        respx.post(url__startswith=f"{s.PANEL_URL}/servers/").mock(**answers)
+        with pytest.raises(DomainError):
+            await houses.panel.stop_servers(s.UUID, uuids)
+        assert last.called
+        assert len(await houses.panel.look_up_servers(s.UUID)) == 8
 
 
 # --------------------------------------------------------------------- what is kept of it

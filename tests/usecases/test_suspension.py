@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import UpstreamFailed, UpstreamTimeout
 from app.domain.outbox import Delivery, State, pause
 from app.domain.ports import Told
-from app.domain.registry import PanelServer
+from app.domain.registry import SERVERS_MAX, PanelServer
 from app.usecases import operator
 from app.usecases.call import Caller
 from app.usecases.outbox import claim, deliver
@@ -123,6 +123,22 @@ async def test_every_way_of_disabling_tells_the_panel(
     assert panel.told[4:] == [("stop", A), ("stop", B)]
 
 
+async def test_the_operator_hears_of_a_panel_that_is_not_told(
+    services: Services, admin: Caller, owner: str, clock: FakeClock
+) -> None:
+    elsewhere = make_services(store=services.store, clock=clock)
+    await sign_up(services, "bobby")
+    assert await operator.set_disabled(elsewhere, "bobby", True)
+    await set_disabled(services, admin, owner, True)
+    assert not await operator.set_disabled(elsewhere, "bobby", False)
+    assert await operator.set_disabled(services, "bobby", True)
+    await deliver_due(services)
+    # What is done is forgotten some day.
+    await services.store.write(lambda tx: tx.outbox.forget(clock.now() + timedelta(days=1)))
+    assert await operator.set_disabled(elsewhere, "bobby", False)
+    assert not await operator.set_disabled(elsewhere, "alice", False)
+
+
 async def test_what_changes_nothing_tells_nobody_anything(
     services: Services, admin: Caller, owner: str
 ) -> None:
@@ -178,6 +194,31 @@ async def test_what_was_stopped_before_an_attempt_broke_off_is_started_again_lat
     await set_disabled(services, admin, owner, False)
     await deliver_due(services)
     assert panel.servers[owner] == {A: True, B: True, C: False}
+
+
+async def test_what_a_lying_panel_makes_up_at_every_attempt_is_not_all_kept(
+    services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock
+) -> None:
+    known, user_id = panel.servers[owner], (await account(services, "alice")).id
+
+    async def kept() -> Sequence[str]:
+        return await services.store.read(lambda tx: tx.stopped_servers.of(user_id))
+
+    panel.fails_after = 1
+    await set_disabled(services, admin, owner, True)
+    await deliver_due(services)
+    for attempt in range(1, 4):
+        made_up = {f"{attempt}-{number}": True for number in range(SERVERS_MAX)}
+        panel.servers[owner], panel.fails_after = made_up, 0
+        clock.turn(pause(attempt, 1))
+        await deliver_due(services)
+        assert len(await kept()) == SERVERS_MAX
+    panel.servers[owner], panel.fails_after = known, None
+    clock.turn(pause(4, 1))
+    (stopped,) = await deliver_due(services)
+    assert stopped.state is State.DONE
+    assert panel.servers[owner] == {A: False, B: False, C: False}
+    assert B in await kept()
 
 
 async def test_a_panel_that_does_not_know_the_owner_is_asked_again(
