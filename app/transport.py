@@ -6,6 +6,7 @@ who was too slow is answered: he is hardly there to read it.
 """
 
 import asyncio
+import logging
 import math
 import re
 import resource
@@ -19,10 +20,13 @@ from functools import cache
 from time import monotonic
 from types import FrameType
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 import structlog
 import uvicorn
+from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.domain.errors import InvalidInput
@@ -62,7 +66,9 @@ _VERSIONS = ("1.1", "1.0")
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%\[\]:-]*")
 # Takes in trailers and forgets them.
 _NOWHERE = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
-_SLASH = ord("/")
+# As numbers: to look for a piece of bytes in bytes makes and drops an exception first.
+_SLASH, _HASH = b"/#"
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
 # Of a request that offers to speak something else, httptools takes the body for what is spoken
 # next, and so for another request.
 _FRAMING = (b"content-length", b"transfer-encoding")
@@ -151,6 +157,48 @@ class Part(Enum):
 _NONE, _HEAD, _BODY = Part
 
 
+class Exchange(RequestResponseCycle):
+    """A request and the answer to it.
+
+    That of uvicorn, but made at a fraction of its cost: what only the application needs, which most
+    requests never come to, is made when it begins.
+    """
+
+    logger = access_logger = logging.getLogger("uvicorn.error")
+    access_log = False
+    # Nobody waits for it before `begin`.
+    message_event = asyncio.Event()
+    disconnected = False
+    more_body = True
+    response_started = response_complete = False
+    chunked_encoding = None
+    expected_content_length = 0
+
+    def __init__(
+        self,
+        connection: "Connection",
+        scope: Scope,
+        transport: asyncio.Transport,
+        *,
+        keep_alive: bool,
+        expects: bool,
+    ) -> None:
+        self.scope = cast("Any", scope)
+        self.transport = transport
+        self.flow = connection.flow
+        self.default_headers = connection.server_state.default_headers
+        self.on_response = connection.on_response_complete
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = expects
+        self.body = bytearray()
+
+    def begin(self) -> None:
+        """From now on, the application may wait for what comes in."""
+        self.message_event = asyncio.Event()
+        if self.body or not self.more_body:
+            self.message_event.set()
+
+
 class Connection(HttpToolsProtocol):
     """One client's connection.
 
@@ -158,6 +206,10 @@ class Connection(HttpToolsProtocol):
     only keeps until when it waits, in the loop's time; infinitely while it is not the client's
     turn.
     """
+
+    cycle: Exchange
+    # What came in and is to be begun with, once all that was read is parsed.
+    _next: Exchange | None = None
 
     _due = math.inf
     _write_due = math.inf
@@ -198,9 +250,18 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             reason = error.__context__
             self._refuse(str(reason) if isinstance(reason, _MalformedError) else _NOT_HTTP)
-            return
-        if self._part is not _NONE:
-            self._await_rest()
+        else:
+            if self._part is not _NONE:
+                self._await_rest()
+        begun, self._next = self._next, None
+        while begun is not None and self._answer(begun):
+            begun = self._turn()
+        if begun is not None:
+            self._begin(begun)
+
+    def _answer(self, _exchange: Exchange) -> bool:
+        """Whether the answer was ready and has been sent; else the application is asked."""
+        return False
 
     def _await_rest(self) -> None:
         """Begin to wait for the rest of a head or body, or bound what does not come to its end."""
@@ -220,55 +281,109 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
         self._part = _HEAD
         self._awaited = _NONE
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or of a trailer."""
+        self.headers.append((name.lower(), value))
+
     def on_headers_complete(self) -> None:
-        """The head of a request is whole: check it, and let the application begin."""
-        self._check_head()
-        self._part = _BODY
-        super().on_headers_complete()
-        if self.scope["http_version"] not in _VERSIONS:
+        """The head of a request is whole: check it, and let it have its turn."""
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS:
             raise _MalformedError("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
-        if LEAVING in self.app_state:
-            self.cycle.keep_alive = False
-        if self.expect_100_continue:
+        expects = self._check_head(version)
+        self._part = _BODY
+        exchange = Exchange(
+            self,
+            self._scope(self.parser.get_method().decode("ascii"), self.url, version, self.headers),
+            self.transport,
             # Whether the body follows an answer that did not wait for it is anybody's guess.
-            self.cycle.keep_alive = False
+            keep_alive=version != "1.0"
+            and not expects
+            and LEAVING not in self.app_state
+            and self.parser.should_keep_alive(),
+            expects=expects,
+        )
         # A trailer is no header, whatever its name (RFC 9110 section 6.5.1).
         self.headers = _NOWHERE
+        is_next = self._is_answered()
+        self.cycle = exchange
+        if is_next:
+            self._next = exchange
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def _scope(
+        self, method: str, target: bytes, version: str, headers: list[tuple[bytes, bytes]]
+    ) -> Scope:
+        """The request as ASGI has it."""
+        raw_path, _, query = target.partition(b"?")
+        path = raw_path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "method": method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": headers,
+            "state": self.app_state.copy(),
+        }
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        super().on_body(body)
         self._content += len(body)
+        exchange = self.cycle
+        if not exchange.response_complete:
+            exchange.body += body
+            if len(exchange.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            exchange.message_event.set()
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
-        super().on_message_complete()
         self._part = _NONE
-        if self.cycle.response_complete:
+        exchange = self.cycle
+        if exchange.response_complete:
             self._due = self.loop.time() + IDLE_SECONDS
+        else:
+            exchange.more_body = False
+            exchange.message_event.set()
 
-    def _check_head(self) -> None:
-        """Raise _MalformedError for what httptools lets pass (RFC 9112 sections 2.3, 3.2, 6.1)."""
-        hosts = []
+    def _check_head(self, version: str) -> bool:
+        """Whether the client waits to be asked for the body.
+
+        Raises _MalformedError for what httptools lets pass (RFC 9112 sections 2.3, 3.2, 6.1).
+        """
+        hosts, expects = [], False
         for name, value in self.headers:
             if name == b"host":
                 hosts.append(value)
             elif name == b"transfer-encoding":
-                self._check_coding(value)
+                _check_coding(value, version)
+            elif name == b"expect":
+                expects = expects or value.lower() == b"100-continue"
         if len(self.headers) > FIELDS_MAX or len(self.url) > TARGET_MAX or self._is_too_long():
             raise _MalformedError(_TOO_LONG)
         if hosts != [self._host]:
-            self._check_host(hosts)
-        if self.url[0] != _SLASH or b"#" in self.url:
+            self._check_host(hosts, version)
+        if self.url[0] != _SLASH or _HASH in self.url:
             self._check_target(hosts)
         if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
             raise _MalformedError("A request with a body cannot offer another protocol.")
         if len(self.pipeline) >= PIPELINE_MAX:
             raise _MalformedError("Too many requests were sent without waiting for an answer.")
+        return expects
 
     def _is_too_long(self) -> bool:
         if self._awaited is _NONE and self._read <= HEAD_MAX:
@@ -276,13 +391,9 @@ class Connection(HttpToolsProtocol):
         size = sum(len(name) + len(value) for name, value in self.headers)
         return len(self.url) + size > HEAD_MAX
 
-    def _check_coding(self, value: bytes) -> None:
-        if value.lower() != b"chunked" or self.parser.get_http_version() == "1.0":
-            raise _MalformedError("The only transfer coding is chunked, in HTTP/1.1.")
-
-    def _check_host(self, hosts: list[bytes]) -> None:
+    def _check_host(self, hosts: list[bytes], version: str) -> None:
         """Look at a host that is not that of the request before."""
-        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+        if len(hosts) != 1 and (hosts or version != "1.0"):
             raise _MalformedError("A request has exactly one header Host.")
         if hosts:
             if _HOST.fullmatch(hosts[0]) is None:
@@ -296,7 +407,7 @@ class Connection(HttpToolsProtocol):
         scheme, _, rest = self.url.partition(b"://")
         authority, slash, path = rest.partition(b"/")
         if (
-            b"#" in self.url
+            _HASH in self.url
             or scheme.lower() not in {b"http", b"https"}
             or hosts not in ([], [authority])
         ):
@@ -347,20 +458,31 @@ class Connection(HttpToolsProtocol):
     # ------------------------------------------------------------------------ what goes out
 
     def on_response_complete(self) -> None:
-        """The last byte of an answer: begin with the next, or wait for another request."""
+        """The last byte of an answer of the application."""
+        if (following := self._turn()) is not None:
+            self._begin(following)
+
+    def _turn(self) -> Exchange | None:
+        """After an answer: what came in behind it; else another request is waited for."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
-            return
+            return None
         self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
             if self._part is _BODY:
                 self._due = self.loop.time() + BODY_SECONDS
-        elif self._is_refused:
+            following, _ = self.pipeline.pop()
+            return cast("Exchange", following)
+        if self._is_refused:
             self._due = self.loop.time() + LINGER_SECONDS
         elif self._part is _NONE:
             self._due = self.loop.time() + IDLE_SECONDS
+        return None
+
+    def _begin(self, exchange: Exchange) -> None:
+        """Let the application answer."""
+        exchange.begin()
+        self._start_asgi_task(exchange, self.app)
 
     def _refuse(self, reason: str) -> None:
         """Answer the request that is coming in with a problem, after those before it, and end."""
@@ -371,27 +493,15 @@ class Connection(HttpToolsProtocol):
                 return
             self._withdraw()
         is_next = self._is_answered() or self.cycle.disconnected
-        self.on_message_begin()
         self._part = _NONE
         # There is nothing at no path but this refusal.
-        refused = {"method": "-", "path": "", "raw_path": b"", REFUSED: InvalidInput(reason)}
-        cast("dict[str, Any]", self.scope).update(refused, query_string=b"")
-        self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=cast("asyncio.Transport", _Lingering(self.transport)),
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,
-            on_response=self.on_response_complete,
-        )
-        super().on_message_complete()
+        scope = self._scope("-", b"", _VERSIONS[0], [])
+        scope[REFUSED] = InvalidInput(reason)
+        lingering = cast("asyncio.Transport", _Lingering(self.transport))
+        self.cycle = Exchange(self, scope, lingering, keep_alive=False, expects=False)
+        self.cycle.more_body = False
         if is_next:
-            self._start_asgi_task(self.cycle, self.app)
+            self._next = self.cycle
         else:
             self.pipeline.appendleft((self.cycle, self.app))
 
@@ -425,6 +535,11 @@ class _Lingering:
         """Say that there is no more to come."""
         if not self._transport.is_closing():
             self._transport.write_eof()
+
+
+def _check_coding(value: bytes, version: str) -> None:
+    if value.lower() != b"chunked" or version == "1.0":
+        raise _MalformedError("The only transfer coding is chunked, in HTTP/1.1.")
 
 
 @cache

@@ -188,7 +188,8 @@ class Edge:
             series = self._series[labels] = self._seconds.labels(*labels)
         series.observe(seconds)
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
-        _LOG.info(
+        # Without values it gives the logger that `info` would look for on each call.
+        _LOG.bind().info(
             "request",
             method=scope["method"],
             path=path if len(path) < _SECRET_MIN else _SECRETS.sub("…", path),
