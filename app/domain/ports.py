@@ -91,6 +91,10 @@ class Throttle(Protocol):
         One too many is not counted itself, so that whoever waits gets in.
         """
 
+    async def count_each(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
+        """Count so many calls, one after the other: how many of them fit in, and as of `count`
+        the seconds for the others to wait."""
+
     def peek(self, limit: Limit, address: str) -> float:
         """The seconds to wait as far as is known here and now, without counting."""
 
@@ -132,8 +136,8 @@ class Names(Protocol):
     def release(self, user_id: int, held_until: datetime) -> None:
         """Hold the account's present name back from others until then."""
 
-    def is_taken(self, skeleton: str, now: datetime) -> bool:
-        """Whether a new account could not have the name."""
+    def taken(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
+        """Those of these names that a new account could not have."""
 
 
 class Sessions(Protocol):

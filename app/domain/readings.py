@@ -71,11 +71,10 @@ class Refused:
     def __init__(self) -> None:
         self._counts = {limit.name: 0 for limit in REFUSING}
 
-    def note(self, limit: Limit, wait: float) -> float:
-        """Count where there is a wait, and give it back."""
-        if wait and limit.name in self._counts:
-            self._counts[limit.name] += 1
-        return wait
+    def note(self, limit: Limit, calls: int) -> None:
+        """Count so many."""
+        if calls and limit.name in self._counts:
+            self._counts[limit.name] += calls
 
     def readings(self) -> Iterator[Reading]:
         about = "Calls of an address that were one too many."

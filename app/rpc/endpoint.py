@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from time import perf_counter
 from typing import Any
 
@@ -27,10 +28,11 @@ from app.rpc.envelope import (
     success,
 )
 from app.rpc.errors import Dialect, chat_dialect, problem_dialect
-from app.rpc.methods import METHODS, read_params
+from app.rpc.methods import METHODS, Method, Params, read_params
 from app.rpc.openrpc import DISCOVER
 from app.usecases.accounts import Nothing
 from app.usecases.call import Caller
+from app.usecases.operation import Operation
 from app.wire import json
 from app.wire.http import (
     JSON,
@@ -53,6 +55,7 @@ BATCH_HASHES_MAX = 10
 # How long a batch may go on before others have their turn.
 TURN_SECONDS = 0.001
 HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
+_READ_TOGETHER = frozenset(name for name, method in METHODS.items() if method.operation.run_each)
 _LASTING = [name.encode() for name, method in METHODS.items() if method.operation.lasting]
 
 # How often which method had which outcome: OK, or what the error is called.
@@ -159,64 +162,105 @@ class Exchange:
         except ValueError:
             return self._refused(parse_error())
         if type(value) is not list:
-            return await self._answer_one(value)
+            replies = await self._replies([_read(value)])
+            return replies[0] if replies else None
         if (error := _refused_batch(value)) is not None:
             return self._refused(error)
         replies = []
         began = perf_counter()
-        for item in value:
+        for _, run in groupby(map(_read, value), _done_together):
             # Calls that wait for nothing would keep everybody else waiting.
             if perf_counter() - began > TURN_SECONDS:
                 await asyncio.sleep(0)
                 began = perf_counter()
-            if (reply := await self._answer_one(item)) is not None:
-                replies.append(reply)
+            replies += await self._replies([*run])
         return batch(replies) if replies else None
 
-    async def _answer_one(self, value: Any) -> bytes | None:
-        try:
-            request = read_request(value)
-        except RpcError as error:
-            return self._refused(error)
-        outcome = OK
-        try:
-            reply = success(request.id, await self._result(request))
-        except RpcError as error:
-            reply, outcome = failure(request.id, error), error.slug
-        method = request.method
-        if method not in METHODS and method != DISCOVER:
-            method = NO_METHOD
-        self._counts[method, outcome] += 1
-        return None if request.is_notification else reply
+    async def _replies(self, run: Sequence[Request | RpcError]) -> list[bytes]:
+        """The replies to calls that are done together, but for notifications."""
+        calls = [call for call in run if isinstance(call, Request)]
+        if not calls:
+            return [self._refused(call) for call in run if isinstance(call, RpcError)]
+        method = calls[0].method
+        counted = method if method in METHODS or method == DISCOVER else NO_METHOD
+        replies = []
+        for call, outcome in zip(calls, await self._outcomes(method, calls), strict=True):
+            if isinstance(outcome, RpcError):
+                slug, reply = outcome.slug, failure(call.id, outcome)
+            else:
+                slug, reply = OK, success(call.id, outcome)
+            self._counts[counted, slug] += 1
+            if not call.is_notification:
+                replies.append(reply)
+        return replies
 
     def _refused(self, error: RpcError) -> bytes:
         """The reply to what is no call of any method."""
         self._counts[NO_METHOD, error.slug] += 1
         return failure(None, error)
 
-    async def _result(self, request: Request) -> bytes:
-        if request.method == DISCOVER:
-            read_params(_NO_PARAMETERS, request.params)
-            return self._document
-        method = METHODS.get(request.method)
+    async def _outcomes(self, name: str, calls: Sequence[Request]) -> Sequence[bytes | RpcError]:
+        """What becomes of calls of one method by one caller."""
+        if name == DISCOVER:
+            return [self._discovered(call) for call in calls]
+        method = METHODS.get(name)
         if method is None:
-            raise method_not_found()
-        self.methods.append(request.method)
-        if (found := find_ready(self._ready, request, self._context)) is not None:
-            return found
-        command = method.read(request.params)
+            return [method_not_found() for _ in calls]
+        self.methods += [name] * len(calls)
+        if (found := find_ready(self._ready, calls[0], self._context)) is not None:
+            return [found]
+        inputs = [_input(method, call.params) for call in calls]
+        commands = [it for it in inputs if not isinstance(it, RpcError)]
+        done = iter(await self._perform(method.operation, calls[0].auth, commands))
+        return [it if isinstance(it, RpcError) else next(done) for it in inputs]
+
+    async def _perform(
+        self, operation: Operation, auth: str | None, commands: Sequence[object]
+    ) -> Sequence[bytes | RpcError]:
+        if not commands:
+            return ()
         caller = self._caller = self._caller or caller_of(self._scope, Door.RPC)
-        if request.auth is not None:
-            caller = replace(caller, credential=request.auth)
+        if auth is not None:
+            caller = replace(caller, credential=auth)
+        outcomes: Sequence[bytes | DomainError]
+        request_id = self._context.request_id
         try:
-            return await self._ready.perform(method.operation, caller, command)
-        except DomainError as error:
-            raise self._dialect(error, self._context.request_id) from error
-        except Exception as error:
-            _LOG.exception("fault", request_id=self._context.request_id, method=request.method)
-            raise self._dialect(
-                Internal(self._context.request_id), self._context.request_id
-            ) from error
+            outcomes = await self._ready.perform_each(operation, caller, commands)
+        except Exception:
+            _LOG.exception("fault", request_id=request_id, method=operation.name)
+            outcomes = [Internal(request_id)] * len(commands)
+        return [
+            self._dialect(outcome, request_id) if isinstance(outcome, DomainError) else outcome
+            for outcome in outcomes
+        ]
+
+    def _discovered(self, call: Request) -> bytes | RpcError:
+        try:
+            read_params(_NO_PARAMETERS, call.params)
+        except RpcError as error:
+            return error
+        return self._document
+
+
+def _read(value: Any) -> Request | RpcError:
+    try:
+        return read_request(value)
+    except RpcError as error:
+        return error
+
+
+def _input(method: Method, params: Params) -> Any:
+    try:
+        return method.read(params)
+    except RpcError as error:
+        return error
+
+
+def _done_together(call: Request | RpcError) -> object:
+    """The same for neighbours in a batch that are one piece of work: they only read."""
+    if isinstance(call, Request) and call.method in _READ_TOGETHER:
+        return call.method, call.auth
+    return object()
 
 
 def _refused_batch(values: list[Any]) -> RpcError | None:

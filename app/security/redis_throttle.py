@@ -57,43 +57,52 @@ class RedisThrottle:
         yield Reading("throttle_alone", about, self._alone, is_total=True)
 
     async def count(self, limit: Limit, address: str) -> float:
-        return self._refused.note(limit, await self._count(limit, address))
+        _, wait = await self.count_each(limit, address, 1)
+        return wait
 
-    async def _count(self, limit: Limit, address: str) -> float:
-        here = await self._here.count(limit, address)
+    async def count_each(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
+        fit, wait = await self._count(limit, address, calls)
+        self._refused.note(limit, calls - fit)
+        return fit, wait
+
+    async def _count(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
+        here = await self._here.count_each(limit, address, calls)
         if wait := self._still_shut(limit, address):
-            return wait
+            return 0, wait
         if monotonic() < self._asks_again_at:
-            self._alone += 1
+            self._alone += calls
             return here
         if self._is_lost:
             # The others do not wait for what this call is going to find.
             self._asks_again_at = monotonic() + PAUSE
         try:
             async with asyncio.timeout(PATIENCE):
-                wait = await self._ask(limit, address)
+                fit, wait = await self._ask(limit, address, calls)
         except (RedisError, OSError, TimeoutError) as error:
             self._lose(error)
-            self._alone += 1
+            self._alone += calls
             return here
         self._find()
         if wait:
             self._shut_out(limit, address, wait)
-        return wait
+        return fit, wait
 
     def peek(self, limit: Limit, address: str) -> float:
         if self._is_lost:
             return self._here.peek(limit, address)
         return self._still_shut(limit, address)
 
-    async def _ask(self, limit: Limit, address: str) -> float:
+    async def _ask(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
         item = RateLimitItemPerSecond(limit.calls, limit.seconds, namespace=limit.name)
-        if await self._windows.hit(item, address):
-            return 0.0
+        if await self._windows.hit(item, address, cost=calls):
+            return calls, 0.0
+        fit = 0
+        while fit < calls - 1 and await self._windows.hit(item, address):
+            fit += 1
         key = item.key_for(address)
         earlier, _, current, left = await self._storage.get_sliding_window(key, limit.seconds)
         # There a window's counter is kept for the length of another one.
-        return limit.wait(earlier, current, left - limit.seconds) or 1.0
+        return fit, limit.wait(earlier, current, left - limit.seconds) or 1.0
 
     def _still_shut(self, limit: Limit, address: str) -> float:
         return max(0.0, self._shut.get((limit.name, address), 0.0) - monotonic())

@@ -31,11 +31,19 @@ class MemoryThrottle:
         return self._refused.readings()
 
     async def count(self, limit: Limit, address: str) -> float:
+        _, wait = await self.count_each(limit, address, 1)
+        return wait
+
+    async def count_each(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
         (window, earlier, current), left = self._look(limit, address)
-        wait = limit.wait(earlier, current, left, self._processes)
-        if not wait:
-            self._keep((limit.name, address), (window, earlier, current + 1))
-        return self._refused.note(limit, wait)
+        fit, wait = calls, 0.0
+        # The later, the longer its wait: where the last one fits in, so do those before it.
+        while fit and (longer := limit.wait(earlier, current + fit - 1, left, self._processes)):
+            fit, wait = fit - 1, longer
+        if fit:
+            self._keep((limit.name, address), (window, earlier, current + fit))
+        self._refused.note(limit, calls - fit)
+        return fit, wait
 
     def peek(self, limit: Limit, address: str) -> float:
         if (limit.name, address) not in self._counts:

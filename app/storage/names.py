@@ -1,17 +1,18 @@
 """The claims on names as the domain's `Names`."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, update
 
 from app.domain.times import milliseconds
 from app.storage.inserts import insert_new
-from app.storage.prepared import Prepared
+from app.storage.prepared import ByKey
 from app.storage.tables import NameClaimRow, metadata
 
 _CLAIMS = metadata.tables[NameClaimRow.__tablename__]
 _COLUMN = _CLAIMS.c
-_HELD_UNTIL = Prepared(select(_COLUMN.held_until).where(_COLUMN.skeleton == bindparam("skeleton")))
+_HELD_UNTIL = ByKey(_COLUMN.skeleton, _COLUMN.held_until)
 
 
 class NameTable:
@@ -36,6 +37,6 @@ class NameTable:
             .values(held_until=held_until)
         )
 
-    def is_taken(self, skeleton: str, now: datetime) -> bool:
-        claim = _HELD_UNTIL.first(self._connection, skeleton=skeleton)
-        return claim is not None and (claim[0] is None or claim[0] > milliseconds(now))
+    def taken(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
+        claims, moment = _HELD_UNTIL.rows(self._connection, skeletons), milliseconds(now)
+        return {name for name, until in claims if until is None or until > moment}

@@ -1,10 +1,17 @@
 """What a chat user does with his account: sign up, look, change, say that he is there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 from app.domain import policy
-from app.domain.errors import InvalidUsername, UsernameTaken, UserNotFound, WeakPassword
+from app.domain.errors import (
+    DomainError,
+    InvalidUsername,
+    UsernameTaken,
+    UserNotFound,
+    WeakPassword,
+)
 from app.domain.names import Username, display_name
 from app.domain.passwords import new_password
 from app.domain.policy import Principal
@@ -15,7 +22,7 @@ from app.domain.users import AccountRef, NewUser, User, keep_an_admin, parse_uui
 from app.usecases import trail
 from app.usecases.call import Call
 from app.usecases.idempotency import Once
-from app.usecases.operation import UNSET, Param, Unset
+from app.usecases.operation import UNSET, Param, Unset, one_of
 from app.usecases.services import Services
 from app.usecases.suspension import servers_follow
 from app.usecases.trail import Done
@@ -126,14 +133,32 @@ async def check_username(call: Call, command: CheckUsername) -> bool:
     taken: true exactly where signing up would answer `username-taken`, false for a name that
     nobody can register.
     """
+    return one_of(await check_usernames(call, [command]))
+
+
+async def check_usernames(
+    call: Call, commands: Sequence[CheckUsername]
+) -> Sequence[bool | DomainError]:
+    """The same of several names, with one look at the store."""
     services = call.services
-    await call.pace(CHECKS)
+    fit, refusal = await call.pace_each(CHECKS, len(commands))
+    skeletons = [_skeleton(services, command.username) for command in commands[:fit]]
+    asked, now = {name for name in skeletons if name is not None}, services.clock.now()
+    answers: list[bool | DomainError]
     try:
-        username = _registrable(services, command.username)
+        taken = await services.store.read(lambda tx: tx.names.taken(asked, now)) if asked else ()
+        answers = [name in taken for name in skeletons]
+    except DomainError as error:
+        answers = [error if name in asked else False for name in skeletons]
+    return answers if refusal is None else answers + [refusal] * (len(commands) - fit)
+
+
+def _skeleton(services: Services, raw: str) -> str | None:
+    """What the name looks like; None where nobody can register it."""
+    try:
+        return _registrable(services, raw).skeleton
     except InvalidUsername:
-        return False
-    now = services.clock.now()
-    return await services.store.read(lambda tx: tx.names.is_taken(username.skeleton, now))
+        return None
 
 
 @dataclass(frozen=True, slots=True)

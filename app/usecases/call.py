@@ -93,6 +93,13 @@ class Call:
         if self._is_paced and (wait := await self.services.throttle.count(limit, self.network)):
             raise RateLimited(wait)
 
+    async def pace_each(self, limit: Limit, calls: int) -> tuple[int, RateLimited | None]:
+        """Count so many calls: how many of them may go on, and what refuses the others."""
+        if not self._is_paced:
+            return calls, None
+        fit, wait = await self.services.throttle.count_each(limit, self.network, calls)
+        return fit, RateLimited(wait) if wait else None
+
     @property
     def _is_paced(self) -> bool:
         return self.services.rules.rate_limits and self._caller.trusted is None

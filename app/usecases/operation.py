@@ -1,16 +1,18 @@
 """What an operation is, and how its input is described."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cached_property
 from inspect import getdoc
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from app.domain.errors import DomainError
 from app.domain.policy import Access
 from app.usecases.call import Call, Caller
 from app.usecases.services import Services
+
+T = TypeVar("T")
 
 
 class Unset(Enum):
@@ -35,6 +37,14 @@ class Param:
     choices: tuple[str, ...] = ()
     minimum: int | None = None
     maximum: int | None = None
+
+
+def one_of(outcomes: Sequence[T | DomainError]) -> T:
+    """What a single call returns, of which there is the outcome. Raises it if it is an error."""
+    (outcome,) = outcomes
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
 
 
 class Group(StrEnum):
@@ -68,8 +78,11 @@ class Operation:
     use, or the name of the member without which it only reads. `hashes`: it computes password
     hashes, so a batch may hold few of it. `lasting`: what it answers follows from the store,
     the credential, the address and its input alone, so that it may be answered again while none of
-    them has changed. `run_in_pieces`: the same for an answer too large for one piece. `registry`:
-    which part of the embedded registry it is about; it is refused where that is not in use.
+    them has changed. `run_in_pieces`: the same for an answer too large for one piece. `run_each`:
+    for what only reads, the same of several inputs that one caller sends one after the other; for
+    each in its place what `run` would return or raise, but what is a fault of ours is raised.
+    `registry`: which part of the embedded registry it is about; it is refused where that is not in
+    use.
     """
 
     name: str
@@ -81,6 +94,7 @@ class Operation:
     hashes: bool = False
     lasting: bool = False
     run_in_pieces: Callable[[Call, Any], AsyncIterator[Any]] | None = None
+    run_each: Callable[[Call, Sequence[Any]], Awaitable[Sequence[Any]]] | None = None
     registry: Registry | None = None
 
     @cached_property

@@ -48,6 +48,7 @@ _OPERATIONS = (
         _ANYONE,
         (e.RateLimited,),
         changes=False,
+        run_each=accounts.check_usernames,
     ),
     Operation("users.self", accounts.get_self, Access.HOLDER, _CHAT, changes=False, lasting=True),
     Operation(

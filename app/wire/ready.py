@@ -7,11 +7,12 @@ or until time itself changes it. Both are looked at for every request; no use ca
 anything void.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from app.domain.errors import DomainError
 from app.domain.ports import Clock, Store
 from app.domain.readings import Reading, cache
 from app.usecases.call import Caller
@@ -70,6 +71,24 @@ class Ready:
     async def perform(self, operation: Operation, caller: Caller, command: object) -> bytes:
         """Do the operation; its view as JSON. Raises the catalogue's errors."""
         return await self.say(operation, caller, command, json.dump)
+
+    async def perform_each(
+        self, operation: Operation, caller: Caller, commands: Sequence[object]
+    ) -> Sequence[bytes | DomainError]:
+        """Do the operation for each input, in their order: its view as JSON, or what refuses it."""
+        if operation.run_each is None:
+            return [await self._outcome(operation, caller, command) for command in commands]
+        call = operation.call(self._services, caller, commands[0])
+        outcomes = await operation.run_each(call, commands)
+        return [o if isinstance(o, DomainError) else json.dump(view_of(o)) for o in outcomes]
+
+    async def _outcome(
+        self, operation: Operation, caller: Caller, command: object
+    ) -> bytes | DomainError:
+        try:
+            return await self.perform(operation, caller, command)
+        except DomainError as error:
+            return error
 
     async def say(
         self,

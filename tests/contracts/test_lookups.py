@@ -1,17 +1,20 @@
 """On PostgreSQL: what takes one prepared query, and credentials of the last moments."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
 from app.domain.users import Sort, User, UserFilter
-from app.storage import lookups
+from app.storage import lookups, snapshots
 from app.storage.postgres import CONNECTIONS, PostgresStore, postgres_engine
 from tests.contracts.rows import add_users, session
 from tests.contracts.test_snapshots import another, known
@@ -24,8 +27,55 @@ Read = Callable[[PostgresStore, Callable[[Transaction], object]], Awaitable[obje
 HeldUp = Callable[[PostgresStore], AbstractAsyncContextManager[None]]
 
 
+def claim(name: str, user: User, tx: Transaction) -> bool:
+    return tx.names.claim(name, user.id, now=START, held_too=False)
+
+
 def is_free(tx: Transaction) -> bool:
-    return not tx.names.is_taken("nobody", START)
+    return not tx.names.taken(["nobody"], START)
+
+
+# Whoever waits for a lock.
+END_WAITING = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+class Noting:
+    """A connection whose questions are noted."""
+
+    def __init__(self, connection: Any, questions: list[Any]) -> None:
+        self._connection = connection
+        self._questions = questions
+
+    def fetch(self, statement: str, keys: Any) -> Any:
+        self._questions.append(keys)
+        return self._connection.fetch(statement, keys)
+
+    def terminate(self) -> None:
+        self._connection.terminate()
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The keys of each question that is sent."""
+    noted: list[Any] = []
+
+    async def connect(engine: AsyncEngine, patience: float) -> Noting:
+        return Noting(await snapshots.connect(engine, patience), noted)
+
+    monkeypatch.setattr(lookups, "connect", connect)
+    return noted
+
+
+async def taken(store: PostgresStore, *asked: Sequence[str]) -> list[Collection[str]]:
+    """What is found by all who ask at once."""
+
+    async def find(names: Sequence[str]) -> Collection[str]:
+        return await store.read(lambda tx: tx.names.taken(names, START))
+
+    return [*await asyncio.gather(*map(find, asked))]
 
 
 def count_uses(store: PostgresStore, uses: list[None]) -> None:
@@ -74,6 +124,81 @@ async def test_more_at_once_than_there_are_connections_are_all_answered(
         for _ in range(10 * lookups.CONNECTIONS):
             group.start_soon(ask)
     assert answers == [True] * 10 * lookups.CONNECTIONS
+
+
+async def test_what_is_asked_by_key_at_once_is_one_question(
+    postgres: PostgresStore, questions: list[Any]
+) -> None:
+    (user,) = await add_users(postgres, 1)
+    await postgres.write(partial(claim, "one", user))
+    asked = [["one"], ["other"], ["other", "one"], [], ["one", "one"]]
+    assert await taken(postgres, *asked) == [{"one"}, set(), {"one"}, set(), {"one"}]
+    assert questions == [["one", "other", "other", "one", "one", "one"]]
+
+
+async def test_no_question_grows_without_bound(
+    postgres: PostgresStore, questions: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "KEYS_MAX", 3)
+    assert await taken(postgres, ["a", "b"], ["c", "d"], ["e"]) == [set()] * 3
+    assert questions == [["a", "b", "c", "d"], ["e"]]
+
+
+async def test_who_comes_while_others_wait_for_an_answer_goes_by_what_holds_when_he_comes(
+    postgres: PostgresStore, another: PostgresStore
+) -> None:
+    """Claims of a name, each told before somebody asks for it."""
+    (user,) = await add_users(postgres, 1)
+    found = []
+
+    async def claim_and_ask(name: str) -> None:
+        await another.write(partial(claim, name, user))
+        found.append(await taken(postgres, [name]) == [{name}])
+
+    async def keep_asking() -> None:
+        while len(found) < 20:
+            await postgres.read(is_free)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(keep_asking)
+        for number in range(20):
+            group.start_soon(claim_and_ask, f"name{number}")
+    assert found == [True] * 20
+
+
+async def test_who_goes_away_takes_nobody_with_him(postgres: PostgresStore) -> None:
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await postgres.read(is_free))
+
+    for first in (True, False):
+        async with locked_names(postgres):
+            tasks = [asyncio.create_task(ask()) for _ in range(3)]
+            # Their question has been sent by then, or not yet.
+            await anyio.sleep(0 if first else 0.1)
+            tasks[0].cancel()
+        with anyio.fail_after(20):
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert answers == [True] * 4
+
+
+async def test_a_connection_lost_in_the_middle_of_a_question_leaves_nobody_waiting(
+    postgres: PostgresStore, another: PostgresStore
+) -> None:
+    assert await postgres.read(is_free)
+    async with locked_names(another):
+        tasks = [asyncio.create_task(postgres.read(is_free)) for _ in range(3)]
+        ended = 0
+        with anyio.fail_after(20):
+            while not ended:
+                async with another._engine.connect() as connection:
+                    ended = len((await connection.execute(END_WAITING)).all())
+    assert ended == 1
+    with anyio.fail_after(20):
+        assert await asyncio.gather(*tasks) == [True] * 3
 
 
 async def test_nobody_finds_a_session_whose_end_was_told_by_another(

@@ -16,7 +16,7 @@ from app.storage.prepared import Prepared
 from tests.fakes.ports import START
 
 QUESTIONS: dict[str, Callable[[Transaction], Any]] = {
-    "a name": lambda tx: tx.names.is_taken("somebody", START),
+    "a name": lambda tx: tx.names.taken(["somebody"], START),
     "a page": lambda tx: tx.users.page(UserFilter(), Sort(), None, 10),
     "an account": lambda tx: tx.users.find(AccountRef(id=1)),
 }

@@ -24,7 +24,7 @@ async def leave(store: Store, user: User, held_until: datetime = LATER) -> None:
 
 
 async def is_taken(store: Store, name: str, now: datetime = NOW) -> bool:
-    return await store.read(lambda tx: tx.names.is_taken(name, now))
+    return await store.read(lambda tx: name in tx.names.taken([name], now))
 
 
 async def test_a_name_that_nobody_has_is_free(store: Store) -> None:
@@ -71,6 +71,24 @@ async def test_ones_own_claim_never_stands_in_the_way(store: Store, held_too: bo
     assert await claim(store, "name", user)
     assert await claim(store, "name", user, held_too=held_too)
     assert await is_taken(store, "name")
+
+
+async def test_of_many_names_those_are_found_that_are_taken(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    names = ["first", "second", 'a "quoted" one', "νίκος", "张三李四", "it's", "{}", "1"]
+    for name in names:
+        await claim(store, name, user)
+        await leave(store, user, LATER if name != "second" else NOW)
+    await claim(store, "present", other)
+
+    async def taken(*asked: str) -> list[str]:
+        return sorted(await store.read(lambda tx: tx.names.taken(asked, NOW)))
+
+    still = sorted({*names, "present"} - {"second"})
+    assert await taken(*names, "present", "nobody", "it''s", "2", "") == still
+    assert await taken("νίκος", "νίκος") == ["νίκος"]
+    assert await taken("nobody", "second") == []
+    assert await taken() == []
 
 
 async def test_a_name_left_is_held_back_until_its_time(store: Store) -> None:

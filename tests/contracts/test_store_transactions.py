@@ -30,7 +30,7 @@ def count_everything(tx: Transaction) -> list[int]:
     everybody = UserFilter(status=Status.ALL)
     return [
         len(tx.users.page(everybody, Sort(), None, 100)),
-        int(tx.names.is_taken("user1", NOW)),
+        len(tx.names.taken(["user1", "user2"], NOW)),
         len(tx.sessions.of(1001)),
         len(tx.keys.of(1001)),
         len(tx.signing_keys.all()),

@@ -61,6 +61,23 @@ async def test_each_address_and_each_limit_is_counted_apart(throttle: Throttle) 
     assert await allowed(throttle, OTHER, HOME, 6) == 5
 
 
+@pytest.mark.parametrize(("earlier", "fit"), [(0, 5), (3, 2), (5, 0)])
+async def test_of_several_calls_those_that_fit_in_are_counted(
+    throttle: Throttle, earlier: int, fit: int
+) -> None:
+    await allowed(throttle, LIMIT, HOME, earlier)
+    assert await throttle.count_each(LIMIT, WORK, 5) == (5, 0)
+    counted, wait = await throttle.count_each(LIMIT, HOME, 7)
+    assert counted == fit
+    assert 0 < wait <= 2 * LIMIT.seconds
+    assert await throttle.count(LIMIT, HOME) == pytest.approx(wait, abs=60)
+
+
+async def test_several_calls_leave_room_for_what_is_left(throttle: Throttle) -> None:
+    assert await throttle.count_each(LIMIT, HOME, 3) == (3, 0)
+    assert await allowed(throttle, LIMIT, HOME, 5) == 2
+
+
 async def test_after_a_refusal_the_wait_is_known_without_counting(throttle: Throttle) -> None:
     assert throttle.peek(LIMIT, HOME) == 0
     wait = [await throttle.count(LIMIT, HOME) for _ in range(6)][-1]

@@ -261,9 +261,9 @@ class MemoryNames:
             if claim == Claim(user_id):
                 self._claims[skeleton] = Claim(user_id, held_until)
 
-    def is_taken(self, skeleton: str, now: datetime) -> bool:
-        found = self._claims.get(skeleton)
-        return found is not None and found.stands(now)
+    def taken(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
+        claimed = self._claims.keys() & skeletons
+        return {skeleton for skeleton in claimed if self._claims[skeleton].stands(now)}
 
 
 class MemorySessions:

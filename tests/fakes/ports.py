@@ -126,6 +126,10 @@ class FakeThrottle:
             self._calls.setdefault((limit.name, address), []).append(self._clock.now())
         return wait
 
+    async def count_each(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
+        waits = [await self.count(limit, address) for _ in range(calls)]
+        return waits.count(0), waits[-1]
+
     def peek(self, limit: Limit, address: str) -> float:
         window, now = timedelta(seconds=limit.seconds), self._clock.now()
         calls = [at for at in self._calls.get((limit.name, address), []) if at > now - window]
