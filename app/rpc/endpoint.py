@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -67,9 +68,9 @@ _LOG = structlog.get_logger("gatehouse.rpc")
 class RpcEndpoint:
     """The ASGI application at `/rpc`."""
 
-    def __init__(self, ready: Ready, document: dict[str, Any]) -> None:
+    def __init__(self, ready: Ready, document: Callable[[], dict[str, Any]]) -> None:
         self._ready = ready
-        self._document = json.dump(document)
+        self._document = cache(lambda: json.dump(document()))
         self._counts: Counts = defaultdict(int)
 
     def readings(self) -> Iterator[Reading]:
@@ -137,7 +138,7 @@ class Exchange:
     def __init__(
         self,
         ready: Ready,
-        document: bytes,
+        document: Callable[[], bytes],
         scope: Scope,
         dialect: Dialect,
         context: Context,
@@ -197,7 +198,7 @@ class Exchange:
     async def _result(self, request: Request) -> bytes:
         if request.method == DISCOVER:
             read_params(_NO_PARAMETERS, request.params)
-            return self._document
+            return self._document()
         method = METHODS.get(request.method)
         if method is None:
             raise method_not_found()
