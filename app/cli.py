@@ -13,7 +13,6 @@ import typer
 from app import bootstrap
 from app.bootstrap import House, StartError, database_of, open_house, prepare_store
 from app.config import Settings, SettingsError, load_settings
-from app.doctor import Mark, examine
 from app.domain.bounds import Scope
 from app.domain.errors import DomainError
 from app.domain.outbox import State
@@ -179,6 +178,8 @@ def openrpc() -> None:
 @app.command()
 def doctor() -> None:
     """Look at the installation, within seconds; exit status 1 where something is not sound."""
+    from app.doctor import Mark, examine
+
     findings = asyncio.run(examine(_settings()))
     for finding in findings:
         print(f"{finding.mark:4} {finding.subject}: {finding.detail}")

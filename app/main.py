@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -58,15 +59,15 @@ class Application(FastAPI):
         self._settings = settings
         self._meters = Meters()
         self._documents = Documents(
-            openapi=openapi_document(settings.public_url),
-            openrpc=openrpc_document(settings.public_url),
+            openapi=partial(openapi_document, settings.public_url),
+            openrpc=partial(openrpc_document, settings.public_url),
         )
         self._crossroads = Crossroads(self.router)
         self._edge = self._layers()
 
     def openapi(self) -> dict[str, Any]:
         """The document that is made from the rows of the door."""
-        return self._documents.openapi
+        return self._documents.openapi()
 
     def build_middleware_stack(self) -> ASGIApp:
         """What every request passes."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from html import escape
 from ipaddress import ip_address
 from typing import Any, Literal
@@ -102,10 +103,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """What describes the two doors."""
+    """What describes the two doors. Each is made when it is first asked for: not at every start."""
 
-    openapi: dict[str, Any]
-    openrpc: dict[str, Any]
+    openapi: Callable[[], dict[str, Any]]
+    openrpc: Callable[[], dict[str, Any]]
 
 
 class System:
@@ -114,8 +115,15 @@ class System:
     def __init__(self, services: Services, meters: Meters, documents: Documents) -> None:
         self._services = services
         self._meters = meters
-        self._openapi_json = json.dump(documents.openapi)
-        self._openrpc_json = json.dump(documents.openrpc)
+        self._documents = documents
+
+    @cached_property
+    def _openapi_json(self) -> bytes:
+        return json.dump(self._documents.openapi())
+
+    @cached_property
+    def _openrpc_json(self) -> bytes:
+        return json.dump(self._documents.openrpc())
 
     def routes(self) -> list[StarletteRoute]:
         """The routes as the application takes them."""

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from time import perf_counter
 from typing import Any
@@ -70,9 +71,9 @@ _LOG = structlog.get_logger("gatehouse.rpc")
 class RpcEndpoint:
     """The ASGI application at `/rpc`."""
 
-    def __init__(self, ready: Ready, document: dict[str, Any]) -> None:
+    def __init__(self, ready: Ready, document: Callable[[], dict[str, Any]]) -> None:
         self._ready = ready
-        self._document = json.dump(document)
+        self._document = cache(lambda: json.dump(document()))
         self._counts: Counts = defaultdict(int)
 
     def readings(self) -> Iterator[Reading]:
@@ -140,7 +141,7 @@ class Exchange:
     def __init__(
         self,
         ready: Ready,
-        document: bytes,
+        document: Callable[[], bytes],
         scope: Scope,
         dialect: Dialect,
         context: Context,
@@ -239,7 +240,7 @@ class Exchange:
             read_params(_NO_PARAMETERS, call.params)
         except RpcError as error:
             return error
-        return self._document
+        return self._document()
 
 
 def _read(value: Any) -> Request | RpcError:

@@ -5,15 +5,15 @@ Statements are made once: making one costs SQLAlchemy more than running it.
 
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert `row`; False where another with the same unique values stands there."""
-    return bool(connection.execute(_unless_there(_is_postgresql(connection), table), row).rowcount)
+    return bool(connection.execute(_unless_there(connection.dialect.name, table), row).rowcount)
 
 
 def insert_or_replace(
@@ -27,32 +27,29 @@ def insert_or_replace(
 
     With `only_if`, in the place of one of which that holds; False where it does not.
     """
-    engine = _is_postgresql(connection)
+    engine = connection.dialect.name
     query = _in_place(engine, table) if only_if is None else _replacing(engine, table, only_if)
     return bool(connection.execute(query, row).rowcount)
 
 
 @cache
-def _unless_there(is_postgresql: bool, table: Table) -> Any:
-    return _insert(is_postgresql, table).on_conflict_do_nothing()
+def _unless_there(engine: str, table: Table) -> Any:
+    return _insert(engine, table).on_conflict_do_nothing()
 
 
 @cache
-def _in_place(is_postgresql: bool, table: Table) -> Any:
-    return _replacing(is_postgresql, table, None)
+def _in_place(engine: str, table: Table) -> Any:
+    return _replacing(engine, table, None)
 
 
-def _replacing(is_postgresql: bool, table: Table, only_if: ColumnElement[bool] | None) -> Any:
-    query = _insert(is_postgresql, table)
+def _replacing(engine: str, table: Table, only_if: ColumnElement[bool] | None) -> Any:
+    query = _insert(engine, table)
     key = [column.name for column in table.primary_key]
     others = {name: query.excluded[name] for name in table.c.keys() if name not in key}  # noqa: SIM118
     return query.on_conflict_do_update(index_elements=key, set_=others, where=only_if)
 
 
-def _insert(is_postgresql: bool, table: Table) -> Any:
+def _insert(engine: str, table: Table) -> Any:
     """An insert as the dialect writes it, with what it does about a conflict."""
-    return (postgresql if is_postgresql else sqlite).insert(table)
-
-
-def _is_postgresql(connection: Connection) -> bool:
-    return connection.dialect.name == "postgresql"
+    # The other dialect would be loaded for nothing.
+    return import_module(f"sqlalchemy.dialects.{engine}").insert(table)

@@ -1,0 +1,26 @@
+"""What a start loads: each module takes time and memory, and some are for what it does not do."""
+
+import subprocess
+import sys
+
+import pytest
+
+# A release of SQLAlchemy, say, that imports more by itself is to be noticed.
+UNUSED = {
+    "alembic",
+    "aiosqlite",
+    "asyncpg",
+    "httpx",
+    "limits",
+    "packaging",
+    "redis",
+}
+
+
+@pytest.mark.parametrize("modules", ["app.cli, app.serve", "app.main"])
+def test_a_start_on_sqlite_loads_nothing_that_it_does_not_use(modules: str) -> None:
+    asked = f"import sys, {modules}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert UNUSED.isdisjoint(loaded), sorted(UNUSED.intersection(loaded))
