@@ -4,11 +4,12 @@ What a panel of the generic dialect is asked is in docs/upstreams/panel.openapi.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.domain.ports import Told
+from app.domain.readings import Reading
 from app.domain.registry import SERVERS_MAX, PanelServer
 from app.upstream.answers import Answers, noting, refusing
 from app.upstream.client import Bounds, Reply, Upstream, UpstreamError
@@ -31,6 +32,8 @@ class Listed:
 class Dialect(Protocol):
     """How a panel is asked. Everything raises UpstreamError."""
 
+    upstream: Upstream
+
     async def servers(self, owner: str) -> Sequence[Listed]:
         """Those of the account with this uuid; none where the panel does not know it."""
 
@@ -44,6 +47,10 @@ class PanelService:
     def __init__(self, dialect: Dialect, seconds: Callable[[], float] = time.monotonic) -> None:
         self._dialect = dialect
         self._answers = Answers(WHO, self._servers, seconds)
+
+    def readings(self) -> Iterator[Reading]:
+        """What became of the questions."""
+        return self._dialect.upstream.readings("panel")
 
     async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
         """See `Panel`."""
@@ -88,18 +95,18 @@ class GenericPanel:
     def __init__(
         self, upstream: Upstream, bounds: Bounds = BOUNDS, switch_bounds: Bounds = SWITCH_BOUNDS
     ) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self._bounds, self._switch_bounds = bounds, switch_bounds
 
     async def servers(self, owner: str) -> Sequence[Listed]:
         """See `Dialect`: `GET /users/{uuid}/servers`."""
         path = f"/users/{owner}/servers"
-        return await self._upstream.ask(path, self._bounds, _servers, statuses={200, 404})
+        return await self.upstream.ask(path, self._bounds, _servers, statuses={200, 404})
 
     async def switch(self, handle: str, *, on: bool) -> None:
         """See `Dialect`: `POST /servers/{uuid}/start` and `/stop`."""
         path = f"/servers/{handle}/{'start' if on else 'stop'}"
-        await switch(self._upstream, path, self._switch_bounds)
+        await switch(self.upstream, path, self._switch_bounds)
 
 
 async def switch(upstream: Upstream, path: str, bounds: Bounds) -> None:
