@@ -4,7 +4,7 @@ What a panel of the generic dialect is asked is in docs/upstreams/panel.openapi.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -61,23 +61,26 @@ class PanelService:
         with refusing(WHO), noting(WHO):
             return await self._servers(owner)
 
-    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+    async def stop_servers(self, owner: str, servers: Sequence[str]) -> None:
         """See `Panel`."""
         await self._switch(owner, servers, on=False)
 
-    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
+    async def start_servers(self, owner: str, servers: Sequence[str]) -> None:
         """See `Panel`."""
         await self._switch(owner, servers, on=True)
 
     async def _servers(self, owner: str) -> Sequence[PanelServer]:
         return [listed.server for listed in await self._dialect.servers(owner)]
 
-    async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
+    async def _switch(self, owner: str, servers: Sequence[str], *, on: bool) -> None:
         failed: UpstreamError | None = None
         try:
             with refusing(WHO), noting(WHO):
-                for listed in await self._dialect.servers(owner):
-                    if listed.server.uuid in servers and listed.server.active is not on:
+                there = {
+                    listed.server.uuid: listed for listed in await self._dialect.servers(owner)
+                }
+                for listed in filter(None, map(there.get, servers)):
+                    if listed.server.active is not on:
                         try:
                             await self._dialect.switch(listed.handle, on=on)
                         except UpstreamError as error:
