@@ -311,8 +311,10 @@ class Panel(Protocol):
     async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
         """The same as it is at this moment, at most SERVERS_MAX; to decide by."""
 
-    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+    async def stop_servers(self, owner: str, servers: Sequence[str]) -> None:
         """Stop those of `servers` that are the account's, so that they stay so until started.
+
+        One after the other, in this order.
 
         One that is stopped already stays so; one that is gone, or is another's by now, is left
         alone. Who wants to start later just what he stopped has `look_up_servers` tell which are
@@ -320,8 +322,9 @@ class Panel(Protocol):
         tried, nothing that somebody else stopped is among them.
         """
 
-    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
-        """Let those of `servers` run again that are the account's; one that may stays so."""
+    async def start_servers(self, owner: str, servers: Sequence[str]) -> None:
+        """Let those of `servers` run again that are the account's, in this order; one that may
+        stays so."""
 
 
 class Audit(Protocol):

@@ -69,9 +69,18 @@ def require_current(connection: Connection) -> None:
 
 @cache
 def revisions() -> list[str]:
-    """The revisions from the first to the newest: their files are named after them, in order."""
-    files = (_ROOT / "alembic" / "versions").glob("[0-9]*.py")
-    return sorted(path.name.partition("_")[0] for path in files)
+    """The revisions from the first to the newest: their files are named after them, in order.
+
+    Raises SchemaError where they are not there, since a wheel carries `app` alone.
+    """
+    folder = _ROOT / "alembic" / "versions"
+    found = sorted(path.name.partition("_")[0] for path in folder.glob("[0-9]*.py"))
+    if not found:
+        raise SchemaError(
+            f"There are no migrations in {folder}: Gatehouse runs from a checkout of its source, "
+            "or from an image."
+        )
+    return found
 
 
 def _present(connection: Connection) -> str | None:

@@ -1,10 +1,11 @@
 """Guilds of a chat service; what it is asked is in docs/upstreams/chat.openapi.json."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from app.domain.ports import Told
+from app.domain.readings import Reading
 from app.domain.registry import Guild
 from app.upstream.answers import Answers
 from app.upstream.client import Bounds, Reply, Upstream
@@ -34,6 +35,10 @@ class ChatService:
         self._upstream = upstream
         self._bounds = bounds
         self._answers = Answers(WHO, self._ask, seconds)
+
+    def readings(self) -> Iterator[Reading]:
+        """What became of the questions."""
+        return self._upstream.readings("chat")
 
     async def guilds_of(self, user_id: int) -> Told[Sequence[Guild]]:
         """See `GuildSource`."""

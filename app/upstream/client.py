@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TypeVar
 
 import httpx
+
+from app.domain.readings import Reading
 
 T = TypeVar("T")
 
@@ -25,21 +27,35 @@ _OUT_OF_ORDER = frozenset({502, 503, 504})
 class UpstreamError(Exception):
     """There is no answer to use; the sentence says why, and nothing of what was asked."""
 
+    # As metrics have it.
+    outcome = "failed"
+
 
 class SlowError(UpstreamError):
     """It takes longer than anybody waits."""
+
+    outcome = "timeout"
 
 
 class BusyError(UpstreamError):
     """It is being asked so much already that it is not asked this as well."""
 
+    outcome = "busy"
+
 
 class LeftAloneError(UpstreamError):
     """It failed several times running, and is not asked for a while."""
 
+    outcome = "skipped"
+
 
 class BadAnswerError(UpstreamError):
     """It is there, but what it says to this one question is of no use."""
+
+    outcome = "refused"
+
+
+_OUTCOMES = ("ok", "refused", "failed", "timeout", "skipped", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +161,14 @@ class Upstream:
         self._headers = headers
         self._breaker = breaker
         self._free = at_once
+        self._outcomes = dict.fromkeys(_OUTCOMES, 0)
+
+    def readings(self, service: str) -> Iterator[Reading]:
+        """What became of the questions to what operators know as `service`."""
+        about = "Questions to another service."
+        for outcome, count in self._outcomes.items():
+            labels = (("service", service), ("outcome", outcome))
+            yield Reading("upstream_requests", about, count, labels, is_total=True)
 
     async def ask(
         self,
@@ -162,25 +186,35 @@ class Upstream:
         out of here. One bad answer tells nothing of others: the service goes on being asked. Unless
         it `counts`, no failure tells anything of others.
         """
-        breaker = self._breaker if counts else Breaker()
-        if self._free == 0:
-            raise BusyError("it is asked as much as it may be at once")
-        if not breaker.lets_through():
-            raise LeftAloneError("it failed several times running, and is left alone for a while")
-        self._free -= 1
-        try:
-            reply = await self._exchange(method, path, bounds, statuses)
-            answer = read(reply)
-        except BadAnswerError:
+        with self._counted():
+            breaker = self._breaker if counts else Breaker()
+            if self._free == 0:
+                raise BusyError("it is asked as much as it may be at once")
+            if not breaker.lets_through():
+                raise LeftAloneError("it failed several times running, and is left alone a while")
+            self._free -= 1
+            try:
+                reply = await self._exchange(method, path, bounds, statuses)
+                answer = read(reply)
+            except BadAnswerError:
+                breaker.succeeded()
+                raise
+            except UpstreamError:
+                breaker.failed()
+                raise
+            finally:
+                self._free += 1
             breaker.succeeded()
+            return answer
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except UpstreamError as error:
+            self._outcomes[error.outcome] += 1
             raise
-        except UpstreamError:
-            breaker.failed()
-            raise
-        finally:
-            self._free += 1
-        breaker.succeeded()
-        return answer
+        self._outcomes["ok"] += 1
 
     async def _exchange(
         self, method: str, path: str, bounds: Bounds, statuses: Collection[int]

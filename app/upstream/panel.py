@@ -4,11 +4,12 @@ What a panel of the generic dialect is asked is in docs/upstreams/panel.openapi.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.domain.ports import Told
+from app.domain.readings import Reading
 from app.domain.registry import SERVERS_MAX, PanelServer
 from app.upstream.answers import Answers, noting, refusing
 from app.upstream.client import Bounds, Reply, Upstream, UpstreamError
@@ -31,6 +32,8 @@ class Listed:
 class Dialect(Protocol):
     """How a panel is asked. Everything raises UpstreamError."""
 
+    upstream: Upstream
+
     async def servers(self, owner: str) -> Sequence[Listed]:
         """Those of the account with this uuid; none where the panel does not know it."""
 
@@ -45,6 +48,10 @@ class PanelService:
         self._dialect = dialect
         self._answers = Answers(WHO, self._servers, seconds)
 
+    def readings(self) -> Iterator[Reading]:
+        """What became of the questions."""
+        return self._dialect.upstream.readings("panel")
+
     async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
         """See `Panel`."""
         return await self._answers.of(owner)
@@ -54,23 +61,26 @@ class PanelService:
         with refusing(WHO), noting(WHO):
             return await self._servers(owner)
 
-    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+    async def stop_servers(self, owner: str, servers: Sequence[str]) -> None:
         """See `Panel`."""
         await self._switch(owner, servers, on=False)
 
-    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
+    async def start_servers(self, owner: str, servers: Sequence[str]) -> None:
         """See `Panel`."""
         await self._switch(owner, servers, on=True)
 
     async def _servers(self, owner: str) -> Sequence[PanelServer]:
         return [listed.server for listed in await self._dialect.servers(owner)]
 
-    async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
+    async def _switch(self, owner: str, servers: Sequence[str], *, on: bool) -> None:
         failed: UpstreamError | None = None
         try:
             with refusing(WHO), noting(WHO):
-                for listed in await self._dialect.servers(owner):
-                    if listed.server.uuid in servers and listed.server.active is not on:
+                there = {
+                    listed.server.uuid: listed for listed in await self._dialect.servers(owner)
+                }
+                for listed in filter(None, map(there.get, servers)):
+                    if listed.server.active is not on:
                         try:
                             await self._dialect.switch(listed.handle, on=on)
                         except UpstreamError as error:
@@ -88,18 +98,18 @@ class GenericPanel:
     def __init__(
         self, upstream: Upstream, bounds: Bounds = BOUNDS, switch_bounds: Bounds = SWITCH_BOUNDS
     ) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self._bounds, self._switch_bounds = bounds, switch_bounds
 
     async def servers(self, owner: str) -> Sequence[Listed]:
         """See `Dialect`: `GET /users/{uuid}/servers`."""
         path = f"/users/{owner}/servers"
-        return await self._upstream.ask(path, self._bounds, _servers, statuses={200, 404})
+        return await self.upstream.ask(path, self._bounds, _servers, statuses={200, 404})
 
     async def switch(self, handle: str, *, on: bool) -> None:
         """See `Dialect`: `POST /servers/{uuid}/start` and `/stop`."""
         path = f"/servers/{handle}/{'start' if on else 'stop'}"
-        await switch(self._upstream, path, self._switch_bounds)
+        await switch(self.upstream, path, self._switch_bounds)
 
 
 async def switch(upstream: Upstream, path: str, bounds: Bounds) -> None:

@@ -37,20 +37,20 @@ class PterodactylPanel:
     def __init__(
         self, upstream: Upstream, bounds: Bounds = BOUNDS, switch_bounds: Bounds = SWITCH_BOUNDS
     ) -> None:
-        self._upstream = upstream
+        self.upstream = upstream
         self._bounds, self._switch_bounds = bounds, switch_bounds
 
     async def servers(self, owner: str) -> Sequence[Listed]:
         """See `Dialect`."""
         path = f"{_API}/users/external/{owner}?include=servers"
-        return await self._upstream.ask(
+        return await self.upstream.ask(
             path, self._bounds, lambda reply: _servers(reply, owner), statuses={200, 404}
         )
 
     async def switch(self, handle: str, *, on: bool) -> None:
         """See `Dialect`: what is stopped is suspended."""
         path = f"{_API}/servers/{handle}/{'unsuspend' if on else 'suspend'}"
-        await switch(self._upstream, path, self._switch_bounds)
+        await switch(self.upstream, path, self._switch_bounds)
 
 
 def _servers(reply: Reply, owner: str) -> Sequence[Listed]:

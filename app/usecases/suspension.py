@@ -29,12 +29,13 @@ def panel_handler(store: Store, panel: Panel) -> Handler:
         ref = AccountRef(id=delivery.message.subject)
         user = await store.read(lambda tx: tx.users.find(ref))
         assert user is not None, "no account is ever deleted"
-        return await (_stop(store, panel, user) if user.disabled else _start(store, panel, user))
+        follows = _stop if user.disabled else _start
+        return await follows(store, panel, user, delivery.attempts)
 
     return follow
 
 
-async def _stop(store: Store, panel: Panel, user: User) -> Json:
+async def _stop(store: Store, panel: Panel, user: User, attempt: int) -> Json:
     """Stop those that are active. Which these are is kept first, beside what was kept: an attempt
     that was broken off may have stopped some already. Of more than a panel can show at once, those
     that it does not show are forgotten first: it may show invented ones at every attempt."""
@@ -49,11 +50,11 @@ async def _stop(store: Store, panel: Panel, user: User) -> Json:
         return sorted(kept)
 
     stopped = await store.write(keep)
-    await panel.stop_servers(user.uuid, stopped)
+    await panel.stop_servers(user.uuid, _in_turn(stopped, attempt))
     return {"stopped": list(stopped)}
 
 
-async def _start(store: Store, panel: Panel, user: User) -> Json:
+async def _start(store: Store, panel: Panel, user: User, attempt: int) -> Json:
     """Start those that were stopped with the account, and no other. Those that are gone are
     forgotten, but for when none is left: then the panel may just not know their owner."""
     stopped = await store.read(lambda tx: tx.stopped_servers.of(user.id))
@@ -64,6 +65,12 @@ async def _start(store: Store, panel: Panel, user: User) -> Json:
     if not started:
         _LOG.warning("the panel shows none of the servers that were stopped with %s", user.uuid)
         raise UpstreamFailed("panel")
-    await panel.start_servers(user.uuid, started)
+    await panel.start_servers(user.uuid, _in_turn(started, attempt))
     await store.write(lambda tx: tx.stopped_servers.put(user.id, ()))
     return {"started": list(started)}
+
+
+def _in_turn(servers: Sequence[str], attempt: int) -> Sequence[str]:
+    """Begin with another one at each attempt: two whose machines hang take all the time it has."""
+    first = (attempt - 1) % max(len(servers), 1)
+    return [*servers[first:], *servers[:first]]

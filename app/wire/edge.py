@@ -51,6 +51,8 @@ _SECRETS = re.compile(
 )
 # An access key has no more, a token more.
 _SECRET_MIN = 32
+# Supervisors and balancers ask each second; of what went well, the metrics tell enough.
+_PROBES = frozenset({"/health/live", "/health/ready"})
 _LOG = structlog.get_logger("gatehouse.http")
 
 
@@ -187,6 +189,8 @@ class Edge:
         if series is None:
             series = self._series[labels] = self._seconds.labels(*labels)
         series.observe(seconds)
+        if context.status == 200 and context.route in _PROBES:
+            return
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
         # Without values it gives the logger that `info` would look for on each call.
         _LOG.bind().info(

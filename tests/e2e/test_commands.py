@@ -3,12 +3,13 @@
 import json
 import stat
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, copytree, ignore_patterns
 
 import pytest
 
 from tests.server import run, serving
 
+ROOT = Path(__file__).parents[2]
 NAMES = ["number", "uuid", "username", "email", "marks"]
 
 
@@ -32,6 +33,13 @@ def test_before_anything_was_migrated_a_command_says_so_and_makes_nothing(tmp_pa
     assert (done.status, done.out) == (1, "")
     assert "gatehouse migrate" in done.err
     assert not (tmp_path / "var").exists()
+
+
+def test_without_the_migrations_beside_it_a_command_says_what_is_missing(tmp_path: Path) -> None:
+    copytree(ROOT / "app", tmp_path / "site" / "app", ignore=ignore_patterns("__pycache__"))
+    done = run(tmp_path, "migrate", PYTHONPATH=str(tmp_path / "site"))
+    assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "There are no migrations" in done.err
 
 
 def test_migrating_makes_the_store_and_doing_it_again_changes_nothing(tmp_path: Path) -> None:

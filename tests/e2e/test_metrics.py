@@ -31,6 +31,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, redis: OwnRedis) -> Iterato
         "GATEHOUSE_WORKERS": "2",
         "GATEHOUSE_REDIS_URL": redis.url,
         "GATEHOUSE_PASSWORD_RANGE_URL": "http://127.0.0.1:1/range",
+        "GATEHOUSE_CHAT_URL": "http://127.0.0.1:1/chat",
+        "GATEHOUSE_CHAT_TOKEN": "secret-of-the-chat",
+        "GATEHOUSE_PANEL_URL": "http://127.0.0.1:1/panel",
+        "GATEHOUSE_PANEL_TOKEN": "secret-of-the-panel",
     }
     with serving(tmp_path_factory.mktemp("metrics"), **settings) as started:
         yield started

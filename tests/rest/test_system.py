@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from jose import jwt
+from structlog.testing import capture_logs
 
 from app.config import Settings
 from app.domain.errors import Overloaded
@@ -45,6 +46,17 @@ async def test_without_its_store_a_gateway_lives_but_is_not_ready(database: Path
         problem = problem_of(await gateway.rest("GET", "/health/ready"), 503, "overloaded")
         assert problem["failing"] == ["store"]
         assert problem["detail"] == "Not ready: the store does not answer."
+
+
+async def test_of_probes_the_log_has_those_that_failed(door: Gateway, database: Path) -> None:
+    with capture_logs() as log:
+        for path in ("/health/live", "/health/ready", "/openapi.json"):
+            await door.rest("GET", path)
+        async with open_gateway(database, store=BusyStore()) as gateway:
+            await gateway.rest("GET", "/health/ready")
+            await gateway.rest("GET", "/health/live", params={"verbose": "1"})
+    told = [(line["path"], line["status"]) for line in log if line["event"] == "request"]
+    assert told == [("/openapi.json", 200), ("/health/ready", 503), ("/health/live", 400)]
 
 
 # ----------------------------------------------------------------------------- keys

@@ -191,6 +191,14 @@ async def test_one_that_cannot_be_stopped_keeps_no_other_running(
     assert stopped.called
 
 
+async def test_they_are_told_in_the_order_that_is_asked_for_and_each_once(
+    houses: s.Houses, found: respx.Route, suspend: respx.Route
+) -> None:
+    found.respond(json=user(server(2, FIRST), server(11, SECOND), server(2, FIRST)))
+    await houses.pterodactyl.stop_servers(s.UUID, [SECOND, FIRST])
+    assert asked(suspend) == [f"/api/application/servers/{number}/suspend" for number in (11, 2)]
+
+
 async def test_what_was_stopped_is_shown_at_once(
     houses: s.Houses, found: respx.Route, suspend: respx.Route
 ) -> None:

@@ -12,6 +12,7 @@ import respx
 from structlog.testing import capture_logs
 
 from app.domain.errors import DomainError, Overloaded, UpstreamFailed, UpstreamTimeout
+from app.domain.readings import Watched
 from app.upstream.answers import Answers
 from tests.fakes.ports import FakeSeconds
 from tests.upstream import services as s
@@ -208,7 +209,9 @@ async def test_who_asks_beyond_the_bound_is_told_at_once_and_the_others_in_time(
             respx.get(url__startswith=s.CHAT_URL).mock(side_effect=_forever)
             asking = (chat_of(houses, n) for n in range(1, 6))
             heard = await asyncio.gather(*asking, return_exceptions=True)
+            told = {dict(one.labels)["outcome"]: one.value for one in houses.chat.readings()}
     assert [type(one) for one in heard] == [UpstreamTimeout] * 3 + [Overloaded] * 2
+    assert (told["timeout"], told["busy"]) == (3, 2)
 
 
 async def chat_of(houses: s.Houses, user_id: int) -> Any:
@@ -330,6 +333,26 @@ async def test_servers_that_cannot_be_stopped_close_the_panel_to_nobody(
             await houses.panel.stop_servers(s.UUID, uuids)
         assert last.called
         assert len(await houses.panel.look_up_servers(s.UUID)) == 8
+
+
+async def test_what_becomes_of_the_questions_is_counted(
+    houses: s.Houses, service: respx.Route
+) -> None:
+    def counted(part: Watched) -> dict[str, float]:
+        read = [(dict(found.labels), found.value) for found in part.readings()]
+        return {labels["outcome"]: value for labels, value in read if value}
+
+    await chat(houses)
+    houses.seconds.turn(10)
+    for status in (500, *[503] * 6):
+        service.respond(status)
+        await chat(houses)
+    assert counted(houses.chat) == {"ok": 1, "refused": 1, "failed": 5, "skipped": 1}
+    for part, url in ((houses.panel, s.SERVERS_URL), (houses.pterodactyl, s.EXTERNAL_URL)):
+        respx.get(url).mock(side_effect=httpx.ReadTimeout("silence"))
+        with pytest.raises(UpstreamTimeout):
+            await part.servers_of(s.UUID)
+        assert counted(part) == {"timeout": 1}
 
 
 # --------------------------------------------------------------------- what is kept of it

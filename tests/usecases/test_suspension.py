@@ -1,6 +1,6 @@
 """Disabling an account stops its servers at the panel, and enabling starts just those again."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -26,7 +26,8 @@ A, B, C = (f"7c9e6679-7425-40de-944b-e07fc1f90a{n:02}" for n in range(3))
 class FakePanel:
     """Servers by owner, each with whether it is active; it writes down which it switches.
 
-    While `is_down`, it refuses; `fails_after` is how many more it switches before it does.
+    While `is_down`, it refuses; `fails_after` is how many more it switches before it does. Of those
+    that `hangs` has it switches none, and two of them take all the time there is.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class FakePanel:
         self.told: list[tuple[str, str]] = []
         self.is_down = False
         self.fails_after: int | None = None
+        self.hangs: set[str] = set()
 
     async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
         return Told(await self.look_up_servers(owner))
@@ -43,15 +45,23 @@ class FakePanel:
             raise UpstreamFailed("panel")
         return [PanelServer(uuid, active) for uuid, active in self.servers.get(owner, {}).items()]
 
-    async def stop_servers(self, owner: str, servers: Collection[str]) -> None:
+    async def stop_servers(self, owner: str, servers: Sequence[str]) -> None:
         await self._switch(owner, servers, on=False)
 
-    async def start_servers(self, owner: str, servers: Collection[str]) -> None:
+    async def start_servers(self, owner: str, servers: Sequence[str]) -> None:
         await self._switch(owner, servers, on=True)
 
-    async def _switch(self, owner: str, servers: Collection[str], *, on: bool) -> None:
-        for server in await self.look_up_servers(owner):
-            if server.uuid in servers and server.active is not on:
+    async def _switch(self, owner: str, servers: Sequence[str], *, on: bool) -> None:
+        there = {server.uuid: server for server in await self.look_up_servers(owner)}
+        hanging = 0
+        for server in filter(None, map(there.get, servers)):
+            if server.active is not on:
+                if server.uuid in self.hangs:
+                    hanging += 1
+                    if hanging == 2:
+                        # An attempt has no time for more.
+                        raise TimeoutError
+                    continue
                 if self.fails_after == 0:
                     raise UpstreamTimeout("panel")
                 if self.fails_after is not None:
@@ -194,6 +204,22 @@ async def test_what_was_stopped_before_an_attempt_broke_off_is_started_again_lat
     await set_disabled(services, admin, owner, False)
     await deliver_due(services)
     assert panel.servers[owner] == {A: True, B: True, C: False}
+
+
+async def test_servers_that_hang_keep_no_other_running_for_good(
+    services: Services, admin: Caller, owner: str, panel: FakePanel, clock: FakeClock
+) -> None:
+    panel.servers[owner] = dict.fromkeys((A, B, C), True)
+    panel.hangs = {A, B}
+    await set_disabled(services, admin, owner, True)
+    for attempt in range(1, 4):
+        (failed,) = await deliver_due(services)
+        assert failed.state is State.WAITING
+        clock.turn(pause(attempt, 1))
+    assert panel.told == [("stop", C)]
+    panel.hangs = set()
+    (stopped,) = await deliver_due(services)
+    assert stopped.outcome == {"stopped": [A, B, C]}
 
 
 async def test_what_a_lying_panel_makes_up_at_every_attempt_is_not_all_kept(
