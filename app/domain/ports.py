@@ -83,7 +83,12 @@ class Tokens(Protocol):
 
 
 class Throttle(Protocol):
-    """Counts calls by address, without ever waiting long; what fails is no reason to let pass."""
+    """Counts calls by address, without ever waiting long; what fails is no reason to let pass.
+
+    `seldom_waits`: it counts without waiting for anything, but for rare cases.
+    """
+
+    seldom_waits: bool
 
     async def count(self, limit: Limit, address: str) -> float:
         """Count one call; 0, or where it is one too many the seconds to wait.
@@ -444,7 +449,12 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
-    """Runs transactions, one as if after the other. `work` may be run more than once."""
+    """Runs transactions, one as if after the other. `work` may be run more than once.
+
+    `seldom_waits`: a `read` is done without waiting for anything, but for rare cases.
+    """
+
+    seldom_waits: bool
 
     def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run `work`, which touches few rows, in one consistent view."""

@@ -35,6 +35,7 @@ from app.usecases.accounts import Nothing
 from app.usecases.call import Caller
 from app.usecases.operation import Operation
 from app.wire import json
+from app.wire.begun import Begun
 from app.wire.http import (
     JSON,
     Context,
@@ -57,7 +58,13 @@ BATCH_HASHES_MAX = 10
 TURN_SECONDS = 0.001
 HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
 _READ_TOGETHER = frozenset(name for name, method in METHODS.items() if method.operation.run_each)
-_LASTING = [name.encode() for name, method in METHODS.items() if method.operation.lasting]
+_AT_ONCE = [
+    name.encode()
+    for name, method in METHODS.items()
+    if method.operation.lasting or name in _READ_TOGETHER
+]
+# Where the scope has an answer that was begun and had to wait.
+_BEGUN = "gatehouse.begun"
 
 # How often which method had which outcome: OK, or what the error is called.
 Counts = dict[tuple[str, str], int]
@@ -90,25 +97,21 @@ class RpcEndpoint:
             raise method_not_allowed({"POST"})
         context = context_of(scope)
         context.route = PATH
+        if (begun := scope.get(_BEGUN)) is not None:
+            await send_json(send, await begun)
+            return
         require_media_type(scope, *CONTENT_TYPES)
-        exchange = Exchange(
-            self._ready,
-            self._document,
-            scope,
-            _dialect(scope["query_string"]),
-            context,
-            self._counts,
-        )
-        reply = await exchange.answer(await read_body(scope, receive))
-        context.noted["methods"] = exchange.methods
+        dialect = _dialect(scope["query_string"])
+        body = await read_body(scope, receive)
+        reply = await self._exchange(scope, context, dialect).answer(body)
         if reply is None:
             await Response(status_code=204)(scope, receive, send)
         else:
             await send_json(send, reply)
 
     def at_once(self, scope: Scope, context: Context, body: bytes, /) -> bytes | None:
-        """The reply to a single call whose answer is ready."""
-        if not any(name in body for name in _LASTING):
+        """The reply to a single call whose answer is ready, or that waits for nothing."""
+        if not any(name in body for name in _AT_ONCE):
             return None
         if scope["method"] != "POST" or scope["query_string"]:
             return None
@@ -118,12 +121,27 @@ class RpcEndpoint:
             request = read_request(json.parse(body))
         except (ValueError, RpcError):
             return None
-        if request.is_notification or (found := find_ready(self._ready, request, context)) is None:
+        if request.is_notification:
             return None
+        if (found := find_ready(self._ready, request, context)) is None:
+            return self._begin(scope, context, request)
         context.route = PATH
         context.noted["methods"] = [request.method]
         self._counts[request.method, OK] += 1
         return success(request.id, found)
+
+    def _begin(self, scope: Scope, context: Context, request: Request) -> bytes | None:
+        """The reply to a call that seldom waits; where it does, the rest is left in the scope."""
+        if request.method not in _READ_TOGETHER or not self._ready.seldom_waits:
+            return None
+        context.route = PATH
+        begun = Begun(self._exchange(scope, context, chat_dialect).reply(request))
+        if not begun.is_done:
+            scope[_BEGUN] = begun
+        return begun.result
+
+    def _exchange(self, scope: Scope, context: Context, dialect: Dialect) -> "Exchange":
+        return Exchange(self._ready, self._document, scope, dialect, context, self._counts)
 
 
 def find_ready(ready: Ready, request: Request, context: Context) -> bytes | None:
@@ -154,7 +172,8 @@ class Exchange:
         self._dialect = dialect
         self._context = context
         self._counts = counts
-        self.methods: list[str] = []
+        self._methods: list[str] = []
+        context.noted["methods"] = self._methods
 
     async def answer(self, body: bytes) -> bytes | None:
         """The reply to a call or a batch; None where only notifications were sent."""
@@ -163,8 +182,7 @@ class Exchange:
         except ValueError:
             return self._refused(parse_error())
         if type(value) is not list:
-            replies = await self._replies([_read(value)])
-            return replies[0] if replies else None
+            return await self.reply(_read(value))
         if (error := _refused_batch(value)) is not None:
             return self._refused(error)
         replies = []
@@ -176,6 +194,11 @@ class Exchange:
                 began = perf_counter()
             replies += await self._replies([*run])
         return batch(replies) if replies else None
+
+    async def reply(self, call: Request | RpcError) -> bytes | None:
+        """The reply to one call; None to a notification."""
+        replies = await self._replies([call])
+        return replies[0] if replies else None
 
     async def _replies(self, run: Sequence[Request | RpcError]) -> list[bytes]:
         """The replies to calls that are done together, but for notifications."""
@@ -207,7 +230,7 @@ class Exchange:
         method = METHODS.get(name)
         if method is None:
             return [method_not_found() for _ in calls]
-        self.methods += [name] * len(calls)
+        self._methods += [name] * len(calls)
         if (found := find_ready(self._ready, calls[0], self._context)) is not None:
             return [found]
         inputs = [_input(method, call.params) for call in calls]

@@ -38,6 +38,8 @@ class RedisThrottle:
     whether Redis is back.
     """
 
+    seldom_waits = False
+
     def __init__(self, storage: RedisStorage, here: Throttle) -> None:
         self._storage = storage
         self._windows = SlidingWindowCounterRateLimiter(storage)

@@ -18,6 +18,8 @@ class MemoryThrottle:
     that it has at every call. Where several processes serve, each allows its part.
     """
 
+    seldom_waits = True
+
     def __init__(self, clock: Clock, processes: int = 1, most: int = ADDRESSES_MAX) -> None:
         self._clock = clock
         self._processes = processes

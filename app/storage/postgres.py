@@ -150,6 +150,8 @@ class PostgresStore:
     done: that is said, and nothing is repeated.
     """
 
+    seldom_waits = False
+
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._each_alone = engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 # A number that is too large for a float is written with an exponent or with hundreds of digits.
-_MAY_OVERFLOW = re.compile(rb"[eE]\+?0*[0-9]{3}|(?<![0-9])[0-9]{200}")
+_MAY_OVERFLOW = re.compile(rb"[0-9](?:[eE]\+?0*[0-9]{3}|(?<![0-9][0-9])[0-9]{199})")
 # To look for one in so few bytes costs more than to look at all values.
 _SHORT = 4096
 # More than any request needs, and few enough that building them keeps nobody waiting.

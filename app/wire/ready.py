@@ -48,6 +48,11 @@ class Ready:
         self._answers: dict[tuple[str, str, str | None, bytes], Answer] = {}
         self._hits = self._misses = 0
 
+    @property
+    def seldom_waits(self) -> bool:
+        """Whether what only reads is done without waiting for anything, but for rare cases."""
+        return self._store.seldom_waits and self._services.throttle.seldom_waits
+
     def readings(self) -> Iterator[Reading]:
         """How often an answer was ready."""
         return cache("answers", self._hits, self._misses, len(self._answers))

@@ -91,6 +91,8 @@ class State:
 class MemoryStore:
     """The `Store` of tests that do not care which."""
 
+    seldom_waits = True
+
     def __init__(self) -> None:
         self._state = State()
         self._commits = 0

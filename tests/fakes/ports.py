@@ -116,6 +116,8 @@ class FakeTokens:
 class FakeThrottle:
     """Remembers when each call came; no window is kept but the one that slides."""
 
+    seldom_waits = True
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._calls: dict[tuple[str, str], list[datetime]] = {}

@@ -47,12 +47,18 @@ def shown(reply: Reply) -> tuple[int, dict[str, str], bytes]:
     return reply.status, kept, reply.body
 
 
+def check(_token: str) -> bytes:
+    """A call of `users.check`."""
+    body = {"jsonrpc": "2.0", "method": "users.check", "params": ["alice"], "id": 1}
+    return RPC + sized(json.dumps(body).encode())
+
+
 @pytest.fixture(scope="module")
 def token(server: Server) -> str:
     return sign_in(server, "alice")
 
 
-@pytest.mark.parametrize("ask", [who, rpc, verify])
+@pytest.mark.parametrize("ask", [who, rpc, verify, check])
 def test_a_ready_answer_is_the_one_that_asking_again_gives(
     server: Server, token: str, ask: Callable[[str], bytes]
 ) -> None:
