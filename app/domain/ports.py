@@ -14,8 +14,9 @@ from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.idempotency import IdempotencyRecord
 from app.domain.outbox import Delivery, Depth, Json, OutboxFilter
 from app.domain.registry import Guild, PanelServer, Server
+from app.domain.shapes import Shape
 from app.domain.throttling import Attempts, Limit
-from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
+from app.domain.users import AccountRef, NewUser, Position, Sort, User, UserFilter
 
 T = TypeVar("T")
 
@@ -115,9 +116,12 @@ class Users(Protocol):
         """Whether another active admin exists; stays true until the transaction ends."""
 
     def page(
-        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
-    ) -> Sequence[Listed]:
-        """Up to `limit` accounts that follow `after` in the order of `sort`."""
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: Shape
+    ) -> Sequence[str]:
+        """Up to `limit` accounts that follow `after` in the order of `sort`.
+
+        Each is a member of a JSON object: its uuid, and the account in its shape.
+        """
 
 
 class Names(Protocol):

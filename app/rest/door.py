@@ -32,7 +32,7 @@ from app.wire.http import (
     require_media_type,
     send_ready,
 )
-from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
+from app.wire.inputs import InputForm, MalformedInputError, input_form, json_of, view_of
 from app.wire.ready import Ready
 from app.wire.schemas import Schemas
 
@@ -123,11 +123,11 @@ class Ask:
 
     async def json(self) -> bytes:
         """Do it and give what the answer shows as JSON."""
-        return await self._say(json.dump)
+        return await self._say(json_of)
 
     async def head(self, head_of: Callable[[Any], Head]) -> Head:
         """Do it and give what the answer shows as headers."""
-        return await self._say(head_of)
+        return await self._say(lambda result: head_of(view_of(result)))
 
     async def _say(self, said_of: Callable[[Any], T]) -> T:
         command, query = await self.command(), self.scope["query_string"]

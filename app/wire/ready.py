@@ -17,8 +17,7 @@ from app.domain.readings import Reading, cache
 from app.usecases.call import Caller
 from app.usecases.operation import Operation
 from app.usecases.services import Services
-from app.wire import json
-from app.wire.inputs import view_of
+from app.wire.inputs import json_of
 
 T = TypeVar("T", bound=bytes)
 
@@ -69,7 +68,7 @@ class Ready:
 
     async def perform(self, operation: Operation, caller: Caller, command: object) -> bytes:
         """Do the operation; its view as JSON. Raises the catalogue's errors."""
-        return await self.say(operation, caller, command, json.dump)
+        return await self.say(operation, caller, command, json_of)
 
     async def say(
         self,
@@ -79,16 +78,16 @@ class Ready:
         said_of: Callable[[Any], T],
         query: bytes = b"",
     ) -> T:
-        """Do the operation; what is said of its view. Raises the catalogue's errors.
+        """Do the operation; what is said of its result. Raises the catalogue's errors.
 
         `command` follows from `query`.
         """
         call = operation.call(self._services, caller, command)
         if not operation.lasting:
-            return said_of(view_of(await operation.run(call, command)))
+            return said_of(await operation.run(call, command))
         self._misses += 1
         before = self._store.version()
-        said = said_of(view_of(await operation.run(call, command)))
+        said = said_of(await operation.run(call, command))
         # Between two equal versions nobody committed: the answer is of this very one. What another
         # service said has no version.
         if call.asked_elsewhere:
