@@ -443,7 +443,12 @@ class Transaction(Protocol):
 
 
 class Store(Protocol):
-    """Runs transactions, one as if after the other. `work` may be run more than once."""
+    """Runs transactions, one as if after the other. `work` may be run more than once.
+
+    `tells_of_accounts`: another version follows an account that is new, too.
+    """
+
+    tells_of_accounts: bool
 
     def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run `work`, which touches few rows, in one consistent view."""

@@ -36,11 +36,14 @@ _ETAG = "The strong entity tag of this version of the account and its servers."
     no_default=["limit"],
 )
 async def list_users(ask: Ask) -> Response:
-    command = ask.read_query()
     if "limit" not in ask.query and "cursor" not in ask.query:
-        return await _stream(ask.pieces(command))
-    page: WrittenPage[UserPage] = await ask.perform(command)
-    return Response(page.listed, headers={"Link": page_links(ask, page.next)}, media_type=JSON)
+        return await _stream(ask.pieces(ask.read_query()))
+
+    def linked(page: WrittenPage[UserPage]) -> bytes:
+        return b"%b\n%b" % (page_links(ask, page.next).encode(), page.listed)
+
+    links, _, listed = (await ask.say(linked)).partition(b"\n")
+    return Response(listed, headers={"Link": links.decode()}, media_type=JSON)
 
 
 async def _stream(pieces: AsyncIterator[bytes]) -> Response:

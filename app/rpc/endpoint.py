@@ -209,7 +209,9 @@ class Exchange:
         if request.auth is not None:
             caller = replace(caller, credential=request.auth)
         try:
-            return await self._ready.perform(method.operation, caller, command)
+            # Parameters are of more kinds than it is worth to tell apart.
+            query = None if request.params else b""
+            return await self._ready.perform(method.operation, caller, command, query)
         except DomainError as error:
             raise self._dialect(error, self._context.request_id) from error
         except Exception as error:

@@ -150,6 +150,9 @@ class PostgresStore:
     done: that is said, and nothing is repeated.
     """
 
+    # Whoever signs up would have to wait until the leases have ended.
+    tells_of_accounts = False
+
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._each_alone = engine.execution_options(isolation_level="AUTOCOMMIT")

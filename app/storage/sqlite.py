@@ -109,6 +109,8 @@ class SqliteStore:
     than the busy timeout, or has no room left, is Overloaded; nothing of the work is kept then.
     """
 
+    tells_of_accounts = True
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._here = LoopReader(engine)

@@ -113,6 +113,8 @@ class MemoryStore:
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         return await self.read(work)
 
+    tells_of_accounts = True
+
     def version(self) -> object | None:
         return self._commits
 
