@@ -216,7 +216,7 @@ def users_list(
         wanted = ListUsers(status=status)
         pieces = listing.stream(house.services, operator.AT_THE_COMMAND_LINE, wanted)
         async for piece in pieces:
-            for uuid, user in piece.items():
+            for uuid, user in json.loads(piece).items():
                 marks = [mark for mark in ("admin", "disabled") if user.get(mark)]
                 row = [str(user["id"]), uuid, user["username"], user["email"] or "-"]
                 print("\t".join([*row, ",".join(marks) or "-"]))

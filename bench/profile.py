@@ -31,7 +31,8 @@ WORKS: dict[str, Callable[[Dataset], Work]] = {
     "rpc": works.rpc_self,
     "check": works.check,
     "batch": works.batch,
-    "list": works.page,
+    "list": works.first_page,
+    "pages": works.pages,
 }
 _SECONDS = 0.5
 _ROUNDS = 7

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
+from app.domain.users import Position, Sort, UserFilter
+from app.usecases.paging import cursor_at
 from bench import accounts
 from bench.accounts import FREE, NEWCOMERS, PASSWORD
 from bench.seed import ADMIN_KEY, Dataset
@@ -15,6 +17,8 @@ _NAMES = 2048
 # With as many addresses, each sends a batch now and then.
 _BATCHES = 6000
 _LOGINS = 2048
+_PAGE = 100
+_PAGES = 4096
 # A prime: steps of it meet every account once.
 _STRIDE = 7919
 _VISITS = count()
@@ -105,10 +109,22 @@ def batch(data: Dataset) -> Work:
     return Work(f"batch of {BATCH} `users.check`", requests, '"result":')
 
 
-def page(_: Dataset) -> Work:
-    """The first page of the list."""
-    request = Request("GET", "/users?limit=100", (("X-Access-Token", ADMIN_KEY),))
-    return Work("`GET /users?limit=100`", [request], '"username":')
+def first_page(_: Dataset) -> Work:
+    """The first page of the list, on and on, as a panel asks that is open."""
+    return Work("`GET /users?limit=100`, the first page again", [_page("")], '"username":')
+
+
+def pages(data: Dataset) -> Work:
+    """Pages from all over the list, another each time; more of them than anybody keeps ready."""
+    places = (n * _STRIDE % max(1, data.size - _PAGE) for n in range(_PAGES))
+    everybody = UserFilter(), Sort()
+    cursors = (cursor_at(Position(place, place), everybody) for place in places)
+    requests = [_page(f"&cursor={cursor}") for cursor in cursors]
+    return Work("`GET /users?limit=100`, another page each time", requests, '"username":')
+
+
+def _page(more: str) -> Request:
+    return Request("GET", f"/users?limit={_PAGE}{more}", (("X-Access-Token", ADMIN_KEY),))
 
 
 def log_in(data: Dataset) -> Work:

@@ -14,8 +14,9 @@ from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
 from app.domain.idempotency import IdempotencyRecord
 from app.domain.outbox import Delivery, Depth, Json, OutboxFilter
 from app.domain.registry import Guild, PanelServer, Server
+from app.domain.shapes import Shape
 from app.domain.throttling import Attempts, Limit
-from app.domain.users import AccountRef, Listed, NewUser, Position, Sort, User, UserFilter
+from app.domain.users import AccountRef, NewUser, Position, Sort, User, UserFilter
 
 T = TypeVar("T")
 
@@ -124,9 +125,12 @@ class Users(Protocol):
         """Whether another active admin exists; stays true until the transaction ends."""
 
     def page(
-        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
-    ) -> Sequence[Listed]:
-        """Up to `limit` accounts that follow `after` in the order of `sort`."""
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: Shape
+    ) -> Sequence[str]:
+        """Up to `limit` accounts that follow `after` in the order of `sort`.
+
+        Each is a member of a JSON object: its uuid, and the account in its shape.
+        """
 
 
 class Names(Protocol):
@@ -452,9 +456,11 @@ class Store(Protocol):
     """Runs transactions, one as if after the other. `work` may be run more than once.
 
     `seldom_waits`: a `read` is done without waiting for anything, but for rare cases.
+    `tells_of_accounts`: another version follows an account that is new, too.
     """
 
     seldom_waits: bool
+    tells_of_accounts: bool
 
     def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run `work`, which touches few rows, in one consistent view."""

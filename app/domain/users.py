@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple, Self
+from typing import Self
 from unicodedata import normalize
 from uuid import UUID
 
@@ -64,18 +64,6 @@ class User:
         tags = [_SERVERS_PART.sub('"', tag.strip()) for tag in if_match.split(",")]
         if tags != ["*"] and self.etag not in tags:
             raise PreconditionFailed
-
-
-class Listed(NamedTuple):
-    """What a list shows of an account, and what it is ordered by."""
-
-    number: int
-    uuid: str
-    username: str
-    email: str | None
-    email_key: str
-    admin: bool
-    disabled: bool
 
 
 @dataclass(frozen=True, slots=True)

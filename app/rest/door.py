@@ -32,7 +32,7 @@ from app.wire.http import (
     require_media_type,
     send_ready,
 )
-from app.wire.inputs import InputForm, MalformedInputError, input_form, view_of
+from app.wire.inputs import InputForm, MalformedInputError, input_form, json_of, view_of
 from app.wire.ready import Ready
 from app.wire.schemas import Schemas
 
@@ -123,14 +123,26 @@ class Ask:
 
     async def json(self) -> bytes:
         """Do it and give what the answer shows as JSON."""
-        return await self._say(json.dump)
+        return await self._say(json_of)
 
     async def head(self, head_of: Callable[[Any], Head]) -> Head:
         """Do it and give what the answer shows as headers."""
-        return await self._say(head_of)
+        return await self._say(lambda result: head_of(view_of(result)))
 
     async def _say(self, said_of: Callable[[Any], T]) -> T:
-        command, query = await self.command(), self.scope["query_string"]
+        return await self._perform(await self.command(), said_of, self.scope["query_string"])
+
+    async def say(self, said_of: Callable[[Any], bytes]) -> bytes:
+        """Do the operation, whose input travels in the query, and give what is said of its result.
+
+        That of a moment ago is as good, as long as it holds.
+        """
+        query = f"{self.prefix}?".encode() + self.scope["query_string"]
+        context = context_of(self.scope)
+        found = self._ready.find(self.route.operation, context.credential, context.address, query)
+        return found or await self._perform(self.read_query(), said_of, query)
+
+    async def _perform(self, command: Any, said_of: Callable[[Any], T], query: bytes) -> T:
         with self._placing_flaws():
             return await self._ready.say(
                 self.route.operation, self._caller(), command, said_of, query

@@ -12,8 +12,7 @@ from app.rest.idempotency import replayed
 from app.usecases.accounts import CheckUsername
 from app.usecases.examples import RESULT_EXAMPLES
 from app.usecases.registry import OPERATIONS
-from app.usecases.views import Created, CreatedUser, PanelUser, PanelUsers
-from app.wire import json
+from app.usecases.views import Created, CreatedUser, PanelUsers, UserPage, WrittenPage
 from app.wire.http import CACHE_STATUS, JSON, JsonResponse
 
 door = Door()
@@ -37,24 +36,27 @@ _ETAG = "The strong entity tag of this version of the account and its servers."
     no_default=["limit"],
 )
 async def list_users(ask: Ask) -> Response:
-    command = ask.read_query()
     if "limit" not in ask.query and "cursor" not in ask.query:
-        return await _stream(ask.pieces(command))
-    page = await ask.perform(command)
-    return JsonResponse(page["users"], headers={"Link": page_links(ask, page["next"])})
+        return await _stream(ask.pieces(ask.read_query()))
+
+    def linked(page: WrittenPage[UserPage]) -> bytes:
+        return b"%b\n%b" % (page_links(ask, page.next).encode(), page.listed)
+
+    links, _, listed = (await ask.say(linked)).partition(b"\n")
+    return Response(listed, headers={"Link": links.decode()}, media_type=JSON)
 
 
-async def _stream(pieces: AsyncIterator[dict[str, PanelUser]]) -> Response:
+async def _stream(pieces: AsyncIterator[bytes]) -> Response:
     """One JSON object from many; the first piece is asked for at once, so that refusals show."""
     first = await anext(pieces)
 
     async def chunks() -> AsyncIterator[bytes]:
         opening = b"{"
-        for_first = json.dump(first)[1:-1]
+        for_first = first[1:-1]
         yield opening + for_first
         comma = b"," if for_first else b""
         async for piece in pieces:
-            if inner := json.dump(piece)[1:-1]:
+            if inner := piece[1:-1]:
                 yield comma + inner
                 comma = b","
         yield b"}"

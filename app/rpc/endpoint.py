@@ -235,11 +235,17 @@ class Exchange:
             return [found]
         inputs = [_input(method, call.params) for call in calls]
         commands = [it for it in inputs if not isinstance(it, RpcError)]
-        done = iter(await self._perform(method.operation, calls[0].auth, commands))
+        # Parameters are of more kinds than it is worth to tell apart.
+        query = None if calls[0].params else b""
+        done = iter(await self._perform(method.operation, calls[0].auth, commands, query))
         return [it if isinstance(it, RpcError) else next(done) for it in inputs]
 
     async def _perform(
-        self, operation: Operation, auth: str | None, commands: Sequence[object]
+        self,
+        operation: Operation,
+        auth: str | None,
+        commands: Sequence[object],
+        query: bytes | None,
     ) -> Sequence[bytes | RpcError]:
         if not commands:
             return ()
@@ -249,7 +255,7 @@ class Exchange:
         outcomes: Sequence[bytes | DomainError]
         request_id = self._context.request_id
         try:
-            outcomes = await self._ready.perform_each(operation, caller, commands)
+            outcomes = await self._ready.perform_each(operation, caller, commands, query)
         except Exception:
             _LOG.exception("fault", request_id=request_id, method=operation.name)
             outcomes = [Internal(request_id)] * len(commands)

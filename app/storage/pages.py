@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     BindParameter,
@@ -18,14 +18,15 @@ from sqlalchemy import (
     tuple_,
 )
 
-from app.domain.users import Listed, Position, Sort, SortKey, Status, UserFilter
+from app.domain.shapes import Shape
+from app.domain.users import Position, Sort, SortKey, Status, UserFilter
+from app.storage.objects import joined, member
 from app.storage.prepared import Prepared
 from app.storage.tables import UserRow, metadata
 from app.storage.types import without_nul
 
 _USERS = metadata.tables[UserRow.__tablename__]
 _COLUMN = _USERS.c
-_SHOWN = [_COLUMN[name] for name in Listed._fields]
 _SORT_KEYS: dict[SortKey, tuple[Column[Any], ...]] = {
     SortKey.ID: (_COLUMN.number,),
     SortKey.USERNAME: (_COLUMN.username, _COLUMN.number),
@@ -34,20 +35,31 @@ _SORT_KEYS: dict[SortKey, tuple[Column[Any], ...]] = {
 _NUMBER_MAX = 2**31 - 1
 # The full-text index of SQLite knows pieces of three characters and more.
 _INDEXED_TEXT = 3
+# JSON has none outside of strings, and writes it in another way inside.
+_BREAK = "\n"
 # Of all that can be asked for, the shapes of queries that are kept compiled.
 _SHAPES = 256
 
 
 def page(
-    connection: Connection, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
-) -> list[Listed]:
-    """Up to `limit` accounts that follow `after` in the order of `sort`."""
+    connection: Connection,
+    wanted: UserFilter,
+    sort: Sort,
+    after: Position | None,
+    limit: int,
+    shape: Shape,
+) -> list[str]:
+    """Up to `limit` accounts that follow `after` in the order of `sort`.
+
+    Each is a member of a JSON object: its uuid, and the account in its shape.
+    """
     engine = connection.dialect.name
     values = dict(_values(engine, wanted))
     if after is not None:
         values |= {"after_value": _text_before(after), "after_number": _number_before(after)}
-    query = _query(engine, wanted.status, wanted.admin, frozenset(values), sort)
-    return [Listed(*row) for row in query.all(connection, limit=limit, **values)]
+    query = _query(engine, wanted.status, wanted.admin, frozenset(values), sort, shape)
+    (lines,) = query.first(connection, limit=limit, **values)
+    return [] if lines is None else cast("str", lines).split(_BREAK)
 
 
 def _values(engine: str, wanted: UserFilter) -> Iterator[tuple[str, Any]]:
@@ -91,18 +103,26 @@ def _number_before(after: Position) -> int:
 
 @lru_cache(_SHAPES)
 def _query(
-    engine: str, status: Status, admin: bool | None, given: frozenset[str], sort: Sort
+    engine: str,
+    status: Status,
+    admin: bool | None,
+    given: frozenset[str],
+    sort: Sort,
+    shape: Shape,
 ) -> Prepared:
     """The query for pages of this shape; `given` are the parameters beside the limit."""
     keys = _SORT_KEYS[sort.key]
-    query = select(*_SHOWN).where(*_conditions(engine, status, admin, given))
+    line = member(engine, _USERS, "uuid", shape)
+    query = select(line.label("line")).where(*_conditions(engine, status, admin, given))
     if "after_number" in given:
         value = bindparam("after_value", type_=_COLUMN.username.type)
         start: list[BindParameter[Any]] = [value, bindparam("after_number")]
         place, first = tuple_(*keys), tuple_(*start[-len(keys) :])
         query = query.where(place < first if sort.descending else place > first)
     query = query.order_by(*(key.desc() if sort.descending else key for key in keys))
-    return Prepared(query.limit(bindparam("limit")))
+    page = query.limit(bindparam("limit")).subquery()
+    # One text is read in a third of the time that the values of its rows would take.
+    return Prepared(select(joined(engine, page.c.line, _BREAK)))
 
 
 def _conditions(

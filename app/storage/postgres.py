@@ -151,6 +151,8 @@ class PostgresStore:
     """
 
     seldom_waits = False
+    # Whoever signs up would have to wait until the leases have ended.
+    tells_of_accounts = False
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

@@ -110,6 +110,7 @@ class SqliteStore:
     """
 
     seldom_waits = True
+    tells_of_accounts = True
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

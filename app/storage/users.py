@@ -18,9 +18,9 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain.errors import EmailTaken, UsernameTaken
 from app.domain.names import email_key
+from app.domain.shapes import Shape
 from app.domain.users import (
     AccountRef,
-    Listed,
     NewUser,
     Position,
     Sort,
@@ -105,9 +105,9 @@ class UserTable:
         return bool(self._connection.scalar(select(others)))
 
     def page(
-        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
-    ) -> Sequence[Listed]:
-        return pages.page(self._connection, wanted, sort, after, limit)
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: Shape
+    ) -> Sequence[str]:
+        return pages.page(self._connection, wanted, sort, after, limit, shape)
 
     def _one(self, column: str, key: object) -> User | None:
         row = self._connection.execute(_BY[column], {"key": key}).one_or_none()

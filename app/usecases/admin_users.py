@@ -1,6 +1,7 @@
 """What an admin does with accounts."""
 
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -12,7 +13,6 @@ from app.domain.ports import Transaction
 from app.domain.users import (
     PAGE_MAX,
     AccountRef,
-    Listed,
     NewUser,
     Position,
     Sort,
@@ -46,15 +46,19 @@ from app.usecases.paging import (
 from app.usecases.services import Services
 from app.usecases.trail import Done
 from app.usecases.views import (
+    PANEL_USER,
     Created,
     CreatedUser,
     PanelUser,
     PanelUserDetail,
+    PanelUsers,
     Tagged,
     UserPage,
+    WrittenPage,
     created_user,
-    panel_user,
     panel_user_detail,
+    user_page,
+    users_object,
 )
 
 UuidParam = Annotated[
@@ -91,31 +95,28 @@ class ListUsers:
     cursor: Annotated[str | None, Param("Where the page before ended.")] = None
 
 
-async def list_users(call: Call, command: ListUsers) -> UserPage:
+async def list_users(call: Call, command: ListUsers) -> WrittenPage[UserPage]:
     """Returns a list of all users who have an account on the panel, page by page.
 
     Admins may. The list is keyed by uuid. A cursor belongs to the filters and the order that it
     was given with.
     """
 
-    def read(tx: Transaction, _: Principal) -> UserPage:
+    def read(tx: Transaction, _: Principal) -> WrittenPage[UserPage]:
         require_limit(command.limit)
         wanted, sort = _wanted(command), Sort.parse(command.sort)
         after = None if command.cursor is None else read_cursor(command.cursor, wanted, sort)
-        users = tx.users.page(wanted, sort, after, command.limit + 1)
+        users = tx.users.page(wanted, sort, after, command.limit + 1, PANEL_USER)
         page, more = users[: command.limit], len(users) > command.limit
-        return {
-            "users": {user.uuid: panel_user(user) for user in page},
-            "next": cursor_after(page[-1], wanted, sort) if more else None,
-        }
+        return user_page(page, cursor_after(_last(page), wanted, sort) if more else None)
 
     # A search may have to look at every account, and a long page takes its time.
     is_short = command.q is UNSET and command.limit <= LIMIT_DEFAULT
     return await (call.read(read) if is_short else call.scan(read))
 
 
-async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str, PanelUser]]:
-    """The whole list, a piece at a time, in flat memory; `limit` and `cursor` do not count.
+async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[bytes]:
+    """The whole list, a JSON object at a time, in flat memory; `limit` and `cursor` do not count.
 
     Each piece is a view of its own, and the permission is asked for each: no slow reader holds the
     store. Somebody renamed meanwhile is shown at most once, whatever the order.
@@ -125,17 +126,32 @@ async def stream_users(call: Call, command: ListUsers) -> AsyncIterator[dict[str
     shown: set[int] = set()
     after: Position | None = None
 
-    def piece(tx: Transaction, _: Principal) -> Sequence[Listed]:
-        return tx.users.page(wanted, sort, after, PAGE_MAX)
+    def piece(tx: Transaction, _: Principal) -> Sequence[str]:
+        return tx.users.page(wanted, sort, after, PAGE_MAX, PANEL_USER)
 
     while True:
         users = await call.scan(piece)
-        yield {user.uuid: panel_user(user) for user in users if user.number not in shown}
+        if sort.key is SortKey.ID:
+            yield users_object(users)
+        else:
+            numbers = [user["id"] for user in _read(users)]
+            yield users_object(
+                user for user, number in zip(users, numbers, strict=True) if number not in shown
+            )
+            shown.update(numbers)
         if len(users) < PAGE_MAX:
             return
-        after = position_of(users[-1], sort)
-        if sort.key is not SortKey.ID:
-            shown.update(user.number for user in users)
+        after = position_of(_last(users), sort)
+
+
+def _last(members: Sequence[str]) -> PanelUser:
+    (user,) = _read(members[-1:])
+    return user
+
+
+def _read(members: Sequence[str]) -> Iterable[PanelUser]:
+    users: PanelUsers = json.loads(users_object(members))
+    return users.values()
 
 
 def _wanted(command: ListUsers) -> UserFilter:

@@ -76,13 +76,13 @@ class Operation:
     `errors` lists what the function itself refuses with; what follows from `access` or from the
     form of the request is known without it. `changes`: whether it may change anything but notes of
     use, or the name of the member without which it only reads. `hashes`: it computes password
-    hashes, so a batch may hold few of it. `lasting`: what it answers follows from the store,
-    the credential, the address and its input alone, so that it may be answered again while none of
-    them has changed. `run_in_pieces`: the same for an answer too large for one piece. `run_each`:
-    for what only reads, the same of several inputs that one caller sends one after the other; for
-    each in its place what `run` would return or raise, but what is a fault of ours is raised.
-    `registry`: which part of the embedded registry it is about; it is refused where that is not in
-    use.
+    hashes, so a batch may hold few of it. `lasting`: what it answers follows from the store, the
+    credential, the address and its input alone, so that it may be answered again while none of them
+    has changed. `lists_accounts`: a new account changes it, too. `run_in_pieces`: the same for an
+    answer too large for one piece. `run_each`: for what only reads, the same of several inputs that
+    one caller sends one after the other; for each in its place what `run` would return or raise,
+    but what is a fault of ours is raised. `registry`: which part of the embedded registry it is
+    about; it is refused where that is not in use.
     """
 
     name: str
@@ -93,6 +93,7 @@ class Operation:
     changes: bool | str = True
     hashes: bool = False
     lasting: bool = False
+    lists_accounts: bool = False
     run_in_pieces: Callable[[Call, Any], AsyncIterator[Any]] | None = None
     run_each: Callable[[Call, Sequence[Any]], Awaitable[Sequence[Any]]] | None = None
     registry: Registry | None = None

@@ -5,7 +5,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
 from app.domain.errors import Flaw, InvalidInput
-from app.domain.users import PAGE_MAX, SNOWFLAKE_MAX, Listed, Position, Sort, SortKey, UserFilter
+from app.domain.names import email_key
+from app.domain.users import PAGE_MAX, SNOWFLAKE_MAX, Position, Sort, SortKey, UserFilter
+from app.usecases.views import PanelUser
 
 LIMIT_DEFAULT = 100
 
@@ -16,18 +18,18 @@ def require_limit(limit: int) -> None:
         raise InvalidInput.of(Flaw("limit", f"must be a whole number from 1 to {PAGE_MAX}"))
 
 
-def position_of(user: Listed, sort: Sort) -> Position:
+def position_of(user: PanelUser, sort: Sort) -> Position:
     """Where `user` stands in the order of `sort`."""
     match sort.key:
         case SortKey.ID:
-            return Position(user.number, user.number)
+            return Position(user["id"], user["id"])
         case SortKey.USERNAME:
-            return Position(user.username, user.number)
+            return Position(user["username"], user["id"])
         case SortKey.EMAIL:
-            return Position(user.email_key, user.number)
+            return Position(email_key(user["email"] or ""), user["id"])
 
 
-def cursor_after(user: Listed, wanted: UserFilter, sort: Sort) -> str:
+def cursor_after(user: PanelUser, wanted: UserFilter, sort: Sort) -> str:
     """The cursor of the page that begins after `user`."""
     return cursor_at(position_of(user, sort), (wanted, sort))
 

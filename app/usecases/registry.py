@@ -97,6 +97,8 @@ _OPERATIONS = (
         _ADMIN,
         (e.InvalidInput,),
         changes=False,
+        lasting=True,
+        lists_accounts=True,
         run_in_pieces=admin_users.stream_users,
     ),
     Operation(

@@ -1,9 +1,10 @@
 """What an answer shows: the shapes of the wire contract, member by member, for both doors."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, NotRequired, TypeVar
+from typing import Any, Generic, Literal, NotRequired, TypeVar, cast
 
 from typing_extensions import TypeAliasType, TypedDict
 
@@ -14,7 +15,8 @@ from app.domain.outbox import Delivery, State
 from app.domain.policy import Principal, is_admin
 from app.domain.presence import Presence
 from app.domain.registry import Guild, Server
-from app.domain.users import Listed, User
+from app.domain.shapes import Shape
+from app.domain.users import User
 
 T = TypeVar("T")
 # A type that is to have a name in the documents is an alias that knows its name.
@@ -52,6 +54,11 @@ class PanelUser(TypedDict):
     disabled: NotRequired[Literal[1]]
 
 
+# Made of the type, so that it stands there alone.
+PANEL_USER = Shape(
+    tuple((name, {"id": "number"}.get(name, name)) for name in PanelUser.__annotations__),
+    PanelUser.__optional_keys__,
+)
 PanelUsers = TypeAliasType("PanelUsers", dict[str, PanelUser])
 
 
@@ -243,6 +250,33 @@ class Issued(Result[T]):
     expires_in: int
 
 
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """A view that is JSON already."""
+
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPage(Written[T]):
+    """With what the page lists and the cursor of the next one by themselves."""
+
+    listed: bytes
+    next: str | None
+
+
+def user_page(members: Sequence[str], following: str | None) -> WrittenPage[UserPage]:
+    """The page of accounts that are JSON already."""
+    listed = users_object(members)
+    whole = b'{"users":%b,"next":%b}' % (listed, json.dumps(following).encode())
+    return WrittenPage(whole, listed, following)
+
+
+def users_object(members: Iterable[str]) -> bytes:
+    """The JSON object of these members."""
+    return f"{{{','.join(members)}}}".encode()
+
+
 def bit(value: bool) -> Bit:
     """A flag as the wire writes it."""
     return 1 if value else 0
@@ -268,17 +302,9 @@ def identity(actor: Principal) -> Identity:
     }
 
 
-def panel_user(user: User | Listed) -> PanelUser:
+def panel_user(user: User) -> PanelUser:
     """The list's view of `user`."""
-    view: PanelUser = {
-        "id": user.number,
-        "username": user.username,
-        "email": user.email,
-        "admin": bit(user.admin),
-    }
-    if user.disabled:
-        view["disabled"] = 1
-    return view
+    return cast("PanelUser", PANEL_USER.of(user))
 
 
 def panel_user_detail(user: User, servers: Iterable[str]) -> PanelUserDetail:

@@ -19,7 +19,8 @@ from typing_extensions import TypeAliasType, TypedDict
 from app.domain.errors import FLAWS_MAX, Flaw, InvalidInput
 from app.usecases.examples import CALL_EXAMPLES
 from app.usecases.operation import Operation, Param, Unset
-from app.usecases.views import Bit, Result
+from app.usecases.views import Bit, Result, Written
+from app.wire import json
 from app.wire.schemas import Schemas
 
 _TEXT_FLAGS = {"0": False, "1": True, "false": False, "true": True}
@@ -176,7 +177,7 @@ def call_example(operation: Operation, without: Collection[str] = ()) -> dict[st
 def result_type(annotation: Any) -> Any:
     """The view in what a use case returns."""
     origin = get_origin(annotation) or annotation
-    if isinstance(origin, type) and issubclass(origin, Result):
+    if isinstance(origin, type) and issubclass(origin, Result | Written):
         return get_args(annotation)[0]
     return annotation
 
@@ -184,6 +185,11 @@ def result_type(annotation: Any) -> Any:
 def view_of(result: Any) -> Any:
     """The view in a use case's result."""
     return result.view if isinstance(result, Result) else result
+
+
+def json_of(result: Any) -> bytes:
+    """The view in a use case's result, as JSON."""
+    return result.json if isinstance(result, Written) else json.dump(view_of(result))
 
 
 def _params(input_type: type) -> Iterator[tuple[str, InputParam]]:

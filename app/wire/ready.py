@@ -1,10 +1,10 @@
 """Answers that are ready: what somebody asked a moment ago and would be told again.
 
-The question 'who am I?' is asked far more often than any other. Its answer depends on the store, on
-the credential and, since a key may be bound to networks, on the address; and on the query, where
-something may be asked. So to the same ones it holds until somebody commits, which the store tells,
-or until time itself changes it. Both are looked at for every request; no use case has to make
-anything void.
+The question 'who am I?' is asked far more often than any other, and a panel that is open asks for
+its first page again and again. Such an answer depends on the store, on the credential and, since a
+key may be bound to networks, on the address; and on the query, where something may be asked. So to
+the same ones it holds until somebody commits, which the store tells, or until time itself changes
+it. Both are looked at for every request; no use case has to make anything void.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +18,20 @@ from app.domain.readings import Reading, cache
 from app.usecases.call import Caller
 from app.usecases.operation import Operation
 from app.usecases.services import Services
-from app.wire import json
-from app.wire.inputs import view_of
+from app.wire.inputs import json_of
 
 T = TypeVar("T", bound=bytes)
 
-# About half a kilobyte each.
+# About half a kilobyte each, beside what is said.
 READY_MAX = 10_000
+# Bytes of all that is said, and of one answer.
+SAID_MAX = 1024 * 1024
+ANSWER_MAX = SAID_MAX // 32
 # A longer query is written in an odd way, of which there are too many to be ready for each.
 QUERY_MAX = 24
+
+
+Key = tuple[str, str, str | None, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class Ready:
         self._store: Store = services.store
         self._clock: Clock = services.clock
         self._version: object = None
-        self._answers: dict[tuple[str, str, str | None, bytes], Answer] = {}
+        self._answers: dict[Key, Answer] = {}
+        self._size = 0
         self._hits = self._misses = 0
 
     @property
@@ -73,25 +79,31 @@ class Ready:
         self._hits += 1
         return answer.said
 
-    async def perform(self, operation: Operation, caller: Caller, command: object) -> bytes:
-        """Do the operation; its view as JSON. Raises the catalogue's errors."""
-        return await self.say(operation, caller, command, json.dump)
+    async def perform(
+        self, operation: Operation, caller: Caller, command: object, query: bytes | None = b""
+    ) -> bytes:
+        """Do the operation; its view as JSON. Raises the catalogue's errors. See `say`."""
+        return await self.say(operation, caller, command, json_of, query)
 
     async def perform_each(
-        self, operation: Operation, caller: Caller, commands: Sequence[object]
+        self,
+        operation: Operation,
+        caller: Caller,
+        commands: Sequence[object],
+        query: bytes | None = b"",
     ) -> Sequence[bytes | DomainError]:
         """Do the operation for each input, in their order: its view as JSON, or what refuses it."""
         if operation.run_each is None:
-            return [await self._outcome(operation, caller, command) for command in commands]
+            return [await self._outcome(operation, caller, it, query) for it in commands]
         call = operation.call(self._services, caller, commands[0])
         outcomes = await operation.run_each(call, commands)
-        return [o if isinstance(o, DomainError) else json.dump(view_of(o)) for o in outcomes]
+        return [o if isinstance(o, DomainError) else json_of(o) for o in outcomes]
 
     async def _outcome(
-        self, operation: Operation, caller: Caller, command: object
+        self, operation: Operation, caller: Caller, command: object, query: bytes | None
     ) -> bytes | DomainError:
         try:
-            return await self.perform(operation, caller, command)
+            return await self.perform(operation, caller, command, query)
         except DomainError as error:
             return error
 
@@ -101,18 +113,18 @@ class Ready:
         caller: Caller,
         command: object,
         said_of: Callable[[Any], T],
-        query: bytes = b"",
+        query: bytes | None = b"",
     ) -> T:
-        """Do the operation; what is said of its view. Raises the catalogue's errors.
+        """Do the operation; what is said of its result. Raises the catalogue's errors.
 
-        `command` follows from `query`.
+        `command` and `said_of` follow from `query`; None: that is not known.
         """
         call = operation.call(self._services, caller, command)
-        if not operation.lasting:
-            return said_of(view_of(await operation.run(call, command)))
+        if query is None or len(query) > QUERY_MAX or not self._lasts(operation):
+            return said_of(await operation.run(call, command))
         self._misses += 1
         before = self._store.version()
-        said = said_of(view_of(await operation.run(call, command)))
+        said = said_of(await operation.run(call, command))
         # Between two equal versions nobody committed: the answer is of this very one. What another
         # service said has no version.
         if call.asked_elsewhere:
@@ -123,16 +135,27 @@ class Ready:
 
     def _keep(self, operation: Operation, caller: Caller, query: bytes, answer: Answer) -> None:
         assert caller.credential is not None
-        if len(query) > QUERY_MAX:
+        if len(answer.said) > ANSWER_MAX:
             return
-        if len(self._answers) >= READY_MAX:
-            del self._answers[next(iter(self._answers))]
-        self._answers[operation.name, caller.credential, caller.origin.address, query] = answer
+        key = operation.name, caller.credential, caller.origin.address, query
+        self._forget(key)
+        self._size += len(answer.said)
+        while len(self._answers) >= READY_MAX or self._size > SAID_MAX:
+            self._forget(next(iter(self._answers)))
+        self._answers[key] = answer
+
+    def _forget(self, key: Key) -> None:
+        if (forgotten := self._answers.pop(key, None)) is not None:
+            self._size -= len(forgotten.said)
+
+    def _lasts(self, operation: Operation) -> bool:
+        return operation.lasting and (self._store.tells_of_accounts or not operation.lists_accounts)
 
     def _is_current(self) -> bool:
         """Whether the store can tell its version; answers of an earlier one are forgotten."""
         version = self._store.version()
         if version != self._version:
             self._answers.clear()
+            self._size = 0
             self._version = version
         return version is not None

@@ -30,8 +30,9 @@ def check(bench: Bench, engine: Engine) -> Iterator[Figure]:
 
 
 def list_(bench: Bench, engine: Engine) -> Iterator[Figure]:
-    """a page of the list, against a bare GET"""
-    return _against_bare(bench, engine, "list", works.page, 0.12)
+    """a page of the list, the first one and others, against a bare GET"""
+    yield from _against_bare(bench, engine, "list", works.first_page, 0.12)
+    yield from _against_bare(bench, engine, "list", works.pages, 0.12)
 
 
 def batch(bench: Bench, engine: Engine) -> Iterator[Figure]:

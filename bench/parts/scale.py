@@ -71,7 +71,7 @@ def _measures(bench: Bench) -> dict[str, Measure]:
         "`users.self`": by_load(works.rpc_self),
         "`users.check`": by_load(works.check),
         f"batch of {works.BATCH} `users.check`": by_load(works.batch),
-        "`GET /users?limit=100`": by_load(works.page),
+        "`GET /users?limit=100`": by_load(works.pages),
         "`users.auth`": by_load(works.log_in),
         "`users.create`": by_load(lambda _: new_accounts(bench)),
         "`GET /users`, for each account": streamed,

@@ -25,7 +25,14 @@ def start(bench: Bench, engine: Engine) -> Iterator[Figure]:
             ours.append(_seconds_to_start(bench.gatehouse(data)))
             bare.append(_seconds_to_start(bench.yardstick("minimal")))
         with bench.gatehouse(data, BEHIND_A_PROXY) as server:
-            for work in (works.who_am_i, works.rpc_self, works.check, works.batch, works.page):
+            for work in (
+                works.who_am_i,
+                works.rpc_self,
+                works.check,
+                works.batch,
+                works.first_page,
+                works.pages,
+            ):
                 bench.hammer(server, work(data), 1)
             memory = server.memory()
     bench.record("start", engine, "start", seconds=ours, bare=bare, memory=memory)

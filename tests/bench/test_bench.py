@@ -12,6 +12,7 @@ import pytest
 from app.bootstrap import open_house
 from app.domain.names import ReservedNames, Username
 from app.main import create_app
+from app.wire.ready import QUERY_MAX
 from bench import accounts, timing, works
 from bench.accounts import PASSWORD
 from bench.bench import Plan
@@ -66,6 +67,12 @@ def test_a_uuid_is_one_of_the_random_kind() -> None:
 
 
 # ---------------------------------------------------------------------------- store
+
+
+def test_more_pages_are_asked_for_than_anybody_keeps_ready() -> None:
+    paths = {request.path for request in works.pages(Dataset(Sqlite(), Path(), 10_000)).requests}
+    assert len(paths) > 4_000
+    assert min(len(path.partition("?")[2]) for path in paths) > QUERY_MAX
 
 
 @pytest.mark.parametrize(

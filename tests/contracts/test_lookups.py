@@ -16,6 +16,7 @@ from app.domain.ports import Transaction
 from app.domain.users import Sort, User, UserFilter
 from app.storage import lookups, snapshots
 from app.storage.postgres import CONNECTIONS, PostgresStore, postgres_engine
+from app.usecases.views import PANEL_USER
 from tests.contracts.rows import add_users, session
 from tests.contracts.test_snapshots import another, known
 from tests.fakes.ports import START
@@ -98,7 +99,7 @@ async def test_neither_does_one_beside_a_credential_that_is_at_hand(
 
     def page(tx: Transaction) -> object:
         found = tx.sessions.with_owner(ours.id)
-        return found, tx.users.page(UserFilter(), Sort(), None, 10)
+        return found, tx.users.page(UserFilter(), Sort(), None, 10, PANEL_USER)
 
     uses: list[None] = []
     count_uses(postgres, uses)

@@ -13,11 +13,12 @@ from app.domain.users import AccountRef, Sort, UserFilter
 from app.storage.engine import sqlite_engine
 from app.storage.postgres import PostgresStore, postgres_engine
 from app.storage.prepared import Prepared
+from app.usecases.views import PANEL_USER
 from tests.fakes.ports import START
 
 QUESTIONS: dict[str, Callable[[Transaction], Any]] = {
     "a name": lambda tx: tx.names.taken(["somebody"], START),
-    "a page": lambda tx: tx.users.page(UserFilter(), Sort(), None, 10),
+    "a page": lambda tx: tx.users.page(UserFilter(), Sort(), None, 10, PANEL_USER),
     "an account": lambda tx: tx.users.find(AccountRef(id=1)),
 }
 

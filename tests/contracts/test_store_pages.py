@@ -1,16 +1,19 @@
 """Every store: lists of accounts, filtered, sorted and cut into pages."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
+from pydantic_core import to_json
 
 from app.domain.names import email_key
 from app.domain.ports import Store, Transaction
-from app.domain.users import Listed, Position, Sort, SortKey, Status, User, UserFilter
+from app.domain.shapes import Shape
+from app.domain.users import Position, Sort, SortKey, Status, User, UserFilter
 from app.usecases.paging import position_of
+from app.usecases.views import PANEL_USER, PanelUser, panel_user
 from tests.contracts.rows import add, new_user, save
-from tests.fakes.memory import listed
 from tests.ids import named
 
 pytestmark = pytest.mark.anyio
@@ -49,12 +52,19 @@ async def page(
     sort: Sort = Sort(),  # noqa: B008
     after: Position | None = None,
     limit: int = 100,
-) -> list[Listed]:
-    return list(await store.read(lambda tx: tx.users.page(wanted, sort, after, limit)))
+) -> list[PanelUser]:
+    found = ",".join(await members(store, wanted, sort, after, limit))
+    return [*json.loads(f"{{{found}}}").values()]
+
+
+async def members(
+    store: Store, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
+) -> Sequence[str]:
+    return await store.read(lambda tx: tx.users.page(wanted, sort, after, limit, PANEL_USER))
 
 
 async def names(store: Store, wanted: UserFilter) -> set[str]:
-    return {user.username for user in await page(store, wanted)}
+    return {user["username"] for user in await page(store, wanted)}
 
 
 # -------------------------------------------------------------------------------- filters
@@ -71,7 +81,7 @@ async def test_an_empty_store_has_empty_pages(store: Store) -> None:
 async def test_a_status_chooses_by_disabled(
     store: Store, people: list[User], status: Status, disabled: set[bool]
 ) -> None:
-    expected = [listed(user) for user in people if user.disabled in disabled]
+    expected = [panel_user(user) for user in people if user.disabled in disabled]
     assert await page(store, UserFilter(status=status)) == expected
 
 
@@ -79,17 +89,18 @@ async def test_a_status_chooses_by_disabled(
 async def test_admin_chooses_admins_or_the_others(
     store: Store, people: list[User], admin: bool
 ) -> None:
-    expected = [listed(user) for user in people if user.admin is admin]
+    expected = [panel_user(user) for user in people if user.admin is admin]
     assert await page(store, UserFilter(Status.ALL, admin=admin)) == expected
 
 
 async def test_an_exact_filter_chooses_one(store: Store, people: list[User]) -> None:
     for user in people:
-        assert await page(store, UserFilter(Status.ALL, username=user.username)) == [listed(user)]
-        assert await page(store, UserFilter(Status.ALL, id=user.id)) == [listed(user)]
+        shown = [panel_user(user)]
+        assert await page(store, UserFilter(Status.ALL, username=user.username)) == shown
+        assert await page(store, UserFilter(Status.ALL, id=user.id)) == shown
         if user.email is not None:
             wanted = UserFilter(Status.ALL, email_key=email_key(user.email))
-            assert await page(store, wanted) == [listed(user)]
+            assert await page(store, wanted) == shown
 
 
 @pytest.mark.usefixtures("people")
@@ -260,6 +271,45 @@ async def test_text_does_not_follow_what_was_undone(store: Store) -> None:
     assert await names(store, UserFilter(text="after")) == set()
 
 
+# ---------------------------------------------------------------------------------- shape
+
+ODD = [
+    '"',
+    "\\",
+    "/",
+    "'",
+    "</script>",
+    '"},"x":{"id":1',
+    "%s {0} $1 :name ?",
+    "".join(map(chr, range(1, 32))),
+    "\x7f\x80\x9f\xa0\u2028\u2029\ufeff\ufffd\uffff",
+    "é張𠀀😀e\u0301\u202e",
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=ascii)
+async def test_a_member_is_the_very_json_of_the_accounts_view(store: Store, text: str) -> None:
+    users = await add(
+        store,
+        new_user(1, username=text),
+        new_user(2, email=text, admin=True),
+        new_user(3, username="", uuid=text),
+    )
+    users[1] = await save(store, users[1], disabled=True)
+    found = await members(store, EVERYBODY, Sort(), None, 10)
+    assert [member.encode() for member in found] == [
+        to_json({user.uuid: panel_user(user)})[1:-1] for user in users
+    ]
+
+
+async def test_a_member_has_whatever_its_shape_says(store: Store) -> None:
+    (user,) = await add(store, new_user(1, display_name="Ä", admin=True))
+    shape = Shape((("flag", "admin"), ("not", "disabled"), ("n", "id"), ("name", "display_name")))
+    wanted = {user.uuid: {"flag": 1, "not": 0, "n": user.id, "name": "Ä"}}
+    found = await store.read(lambda tx: tx.users.page(EVERYBODY, Sort(), None, 1, shape))
+    assert [member.encode() for member in found] == [to_json(wanted)[1:-1]]
+
+
 # ---------------------------------------------------------------------------------- order
 
 
@@ -267,24 +317,24 @@ async def test_text_does_not_follow_what_was_undone(store: Store) -> None:
 async def test_a_list_is_in_the_order_of_its_sort(
     store: Store, people: list[User], sort: Sort
 ) -> None:
-    def value(user: Listed) -> str | int:
+    def value(user: PanelUser) -> str | int:
         return position_of(user, sort).value
 
-    expected = sorted(map(value, map(listed, people)), reverse=sort.descending)
+    expected = sorted(map(value, map(panel_user, people)), reverse=sort.descending)
     assert [value(user) for user in await page(store, sort=sort)] == expected
 
 
 @pytest.mark.usefixtures("people")
 async def test_without_a_sort_the_oldest_come_first(store: Store) -> None:
-    assert [user.username for user in await page(store)] == [new.username for new in PEOPLE]
+    assert [user["username"] for user in await page(store)] == [new.username for new in PEOPLE]
 
 
 @pytest.mark.usefixtures("people")
 async def test_ties_fall_to_the_number(store: Store) -> None:
     sorted_up = await page(store, sort=Sort(SortKey.EMAIL))
-    numbers = [user.number for user in sorted_up if user.email is None]
+    numbers = [user["id"] for user in sorted_up if user["email"] is None]
     assert numbers == [2, 4, 7, 10]
-    assert numbers == [user.number for user in sorted_up[:4]]
+    assert numbers == [user["id"] for user in sorted_up[:4]]
     sorted_down = await page(store, sort=Sort(SortKey.EMAIL, descending=True))
     assert sorted_down == sorted_up[::-1]
 
@@ -292,7 +342,7 @@ async def test_ties_fall_to_the_number(store: Store) -> None:
 async def test_addresses_are_sorted_without_regard_to_case(store: Store) -> None:
     emails = ["b@example.com", "A@example.com", "C@example.com", "a1@example.com"]
     await add(store, *(new_user(n, email=email) for n, email in enumerate(emails)))
-    listed = [user.email for user in await page(store, sort=Sort(SortKey.EMAIL))]
+    listed = [user["email"] for user in await page(store, sort=Sort(SortKey.EMAIL))]
     assert listed == ["a1@example.com", "A@example.com", "b@example.com", "C@example.com"]
 
 
@@ -304,7 +354,7 @@ async def test_addresses_are_sorted_without_regard_to_case(store: Store) -> None
 async def test_pages_one_after_the_other_are_the_list(
     store: Store, people: list[User], sort: Sort, limit: int
 ) -> None:
-    turned: list[Listed] = []
+    turned: list[PanelUser] = []
     after = None
     while cut := await page(store, sort=sort, after=after, limit=limit):
         assert len(cut) <= limit
@@ -312,7 +362,7 @@ async def test_pages_one_after_the_other_are_the_list(
         turned += cut
         after = position_of(cut[-1], sort)
     assert turned == await page(store, sort=sort)
-    assert sorted(turned, key=lambda user: user.number) == list(map(listed, people))
+    assert sorted(turned, key=lambda user: user["id"]) == list(map(panel_user, people))
 
 
 @pytest.mark.usefixtures("people")
@@ -339,7 +389,7 @@ async def test_a_page_goes_on_after_a_place_where_nobody_stands_any_more(
     sort = Sort(SortKey.USERNAME)
     whole = await page(store, sort=sort)
     place = position_of(whole[3], sort)
-    (moved,) = (user for user in people if user.number == whole[3].number)
+    (moved,) = (user for user in people if user.number == whole[3]["id"])
     await save(store, moved, username="aaaa")
     assert await page(store, sort=sort, after=place) == whole[4:]
 
@@ -347,7 +397,7 @@ async def test_a_page_goes_on_after_a_place_where_nobody_stands_any_more(
 @pytest.mark.usefixtures("people")
 async def test_a_place_between_two_is_as_good_as_any(store: Store) -> None:
     listed = await page(store, sort=Sort(SortKey.USERNAME), after=Position("b", 0))
-    assert all(user.username > "b" for user in listed)
+    assert all(user["username"] > "b" for user in listed)
     assert len(listed) == 7
 
 
@@ -356,7 +406,7 @@ async def test_a_place_between_two_is_as_good_as_any(store: Store) -> None:
 async def test_any_text_is_a_place(store: Store, value: str) -> None:
     sort = Sort(SortKey.USERNAME)
     listed = await page(store, sort=sort, after=Position(value, 0))
-    assert listed == [user for user in await page(store, sort=sort) if user.username > value]
+    assert listed == [user for user in await page(store, sort=sort) if user["username"] > value]
 
 
 @pytest.mark.usefixtures("people")

@@ -9,6 +9,7 @@ from app.domain.errors import NotFound
 from app.domain.ports import PublicKey, Store, Transaction
 from app.domain.registry import Guild
 from app.domain.users import AccountRef, Sort, Status, User, UserFilter
+from app.usecases.views import PANEL_USER
 from tests.contracts.rows import NOW, SERVERS, access_key, add_users, new_user, session
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +30,7 @@ def fill_everything(tx: Transaction) -> User:
 def count_everything(tx: Transaction) -> list[int]:
     everybody = UserFilter(status=Status.ALL)
     return [
-        len(tx.users.page(everybody, Sort(), None, 100)),
+        len(tx.users.page(everybody, Sort(), None, 100, PANEL_USER)),
         len(tx.names.taken(["user1", "user2"], NOW)),
         len(tx.sessions.of(1001)),
         len(tx.keys.of(1001)),

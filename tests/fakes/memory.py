@@ -15,6 +15,8 @@ from threading import Lock
 from time import monotonic
 from typing import TypeVar
 
+from pydantic_core import to_json
+
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import AccessKey, Session
 from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
@@ -24,10 +26,10 @@ from app.domain.outbox import LEASE, PAUSE_MAX, Delivery, Depth, OutboxFilter
 from app.domain.outbox import State as Fate
 from app.domain.ports import LiveCredentials, PublicKey, Transaction
 from app.domain.registry import Guild, Server
+from app.domain.shapes import Shape
 from app.domain.throttling import Attempts
 from app.domain.users import (
     AccountRef,
-    Listed,
     NewUser,
     Position,
     Sort,
@@ -113,6 +115,8 @@ class MemoryStore:
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         return await self.read(work)
 
+    tells_of_accounts = True
+
     def version(self) -> object | None:
         return self._commits
 
@@ -191,8 +195,8 @@ class MemoryUsers:
         return any(u.is_active_admin and u.id != user_id for u in self._users.values())
 
     def page(
-        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
-    ) -> Sequence[Listed]:
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: Shape
+    ) -> Sequence[str]:
         def place(user: User) -> tuple[str, int]:
             return _sort_value(user, sort.key), user.number
 
@@ -202,20 +206,8 @@ class MemoryUsers:
             users = [
                 u for u in users if (place(u) < start if sort.descending else place(u) > start)
             ]
-        return [listed(u) for u in sorted(users, key=place, reverse=sort.descending)[:limit]]
-
-
-def listed(user: User) -> Listed:
-    """What a list shows of the account."""
-    return Listed(
-        number=user.number,
-        uuid=user.uuid,
-        username=user.username,
-        email=user.email,
-        email_key=_email_key(user),
-        admin=user.admin,
-        disabled=user.disabled,
-    )
+        page = sorted(users, key=place, reverse=sort.descending)[:limit]
+        return [to_json({user.uuid: shape.of(user)}).decode()[1:-1] for user in page]
 
 
 def _email_key(user: User) -> str:

@@ -1,5 +1,6 @@
 """A house on fakes, and short ways to the people in it, through the operations everybody uses."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
@@ -23,7 +24,7 @@ from app.usecases.call import Caller
 from app.usecases.operator import make_first_admin
 from app.usecases.registry import OPERATIONS
 from app.usecases.services import Services
-from app.usecases.views import Created
+from app.usecases.views import Created, Written
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (
     BREACHED,
@@ -79,10 +80,13 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
 async def do(services: Services, name: str, caller: Caller = NOBODY, /, **members: Any) -> Any:
     """Perform the operation called `name`; `members` are those of its input.
 
-    Of what was created, the view: whether it is a repeated one, few tests ask.
+    Of what was created, the view: whether it is a repeated one, few tests ask. Of what is JSON
+    already, its value.
     """
     operation = OPERATIONS[name]
     result = await operation.perform(services, caller, operation.input(**members))
+    if isinstance(result, Written):
+        return json.loads(result.json)
     return result.view if isinstance(result, Created) else result
 
 
