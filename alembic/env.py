@@ -9,7 +9,7 @@ from alembic.config import Config
 
 from app.bootstrap import database_of
 from app.config import Settings
-from app.storage.tables import metadata
+from app.storage.tables import tables_on
 
 # Not SQLModel's: the index over pieces of names, on SQLite a table with shadow tables.
 TEXT_INDEX = "users_text"
@@ -22,9 +22,10 @@ def is_ours(name: str | None, kind: str, _parents: object) -> bool:
 
 def run() -> None:
     """Run the command's steps in the transaction that the connection already has."""
+    connection = context.config.attributes["connection"]
     context.configure(
-        connection=context.config.attributes["connection"],
-        target_metadata=metadata,
+        connection=connection,
+        target_metadata=tables_on(connection.dialect.name),
         include_name=is_ours,
         render_as_batch=True,
         transactional_ddl=True,

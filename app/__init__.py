@@ -1,4 +1,4 @@
 """Gatehouse: one user directory with two doors.
 
-`main.py` and `cli.py` are where it starts; `docs/architecture.md` shows the rooms.
+`main.py` and `__main__.py` are where it starts; `docs/architecture.md` shows the rooms.
 """

@@ -17,6 +17,7 @@ from app.domain.bounds import Scope
 from app.domain.errors import DomainError
 from app.domain.outbox import State
 from app.domain.users import Status
+from app.imports import nothing_to_collect
 from app.logs import configure_logs
 from app.security.signing import SigningKeyError
 from app.storage.errors import StoreError
@@ -90,7 +91,8 @@ def serve() -> None:
     # Imported where it is used, here and below: no other command waits for the web framework.
     settings = _settings()
     with shared_metrics(settings.workers):
-        from app.serve import serve as run_server
+        with nothing_to_collect():
+            from app.serve import serve as run_server
 
         run_server(settings)
 
@@ -362,7 +364,3 @@ def _each(numbers: list[int], work: Callable[[Services, int], Awaitable[None]]) 
             await work(house.services, number)
 
     _in_house(run)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,9 +8,14 @@ from functools import lru_cache
 from time import time_ns
 from typing import Any, BinaryIO, Literal, TextIO
 
-import structlog
 from pydantic_core import PydanticSerializationError, to_json
-from structlog.typing import EventDict, Processor
+
+from app.imports import hidden
+
+# It would be loaded with 50 more, to show tracebacks in a way that is not ours.
+with hidden("rich"):
+    import structlog
+    from structlog.typing import EventDict, Processor
 
 # Without the frames' variables: a password may be among them.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(

@@ -110,7 +110,7 @@ class Bench:
         """Gatehouse on this store, with its default settings but for these."""
         port = free_port()
         values = {**data.settings, **(settings or {}), "port": str(port)}
-        command = pinned(self.plan.server_core if pin else None, *python("app.cli", "serve"))
+        command = pinned(self.plan.server_core if pin else None, *python("app", "serve"))
         with service(
             command,
             port,

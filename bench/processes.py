@@ -108,7 +108,7 @@ def service(
         subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, **env},
+            env={**_environment(), **env},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -123,6 +123,11 @@ def service(
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but that a server keeps what Python has compiled for it, as an installed one does."""
+    return {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _await_answer(process: "subprocess.Popen[bytes]", port: int, path: str, log: Path) -> None:

@@ -103,7 +103,7 @@ def _server(data: Dataset) -> AbstractContextManager[Service]:
     # Refused logins are what is measured, not the refusal to look at them.
     settings = {**data.settings, "port": str(port), "rate_limits": "off"}
     return service(
-        python("app.cli", "serve"),
+        python("app", "serve"),
         port,
         data.folder / "log",
         cwd=data.folder,

@@ -131,7 +131,7 @@ def _gateway(data: Dataset, chat: int) -> Iterator[Service]:
         "chat_token": "of-the-bench",
     }
     with service(
-        python("app.cli", "serve"),
+        python("app", "serve"),
         port,
         data.folder / "log",
         cwd=data.folder,

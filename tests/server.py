@@ -18,7 +18,7 @@ START_SECONDS = 30.0
 
 def command(*arguments: str) -> list[str]:
     """The command line of `gatehouse`, in this environment."""
-    return [sys.executable, "-m", "app.cli", *arguments]
+    return [sys.executable, "-m", "app", *arguments]
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from secrets import token_bytes
 from typing import TypeVar, TypeVarTuple
 
 from passlib.context import CryptContext
@@ -31,8 +32,19 @@ _CONTEXT = CryptContext(
 QUEUE_SECONDS = 4
 HASHES_PER_SECOND = 40
 NICENESS = 10
+_DIGEST_BYTES = 32
 # bcrypt reads no more, and other programs cut there in silence (PHP's password_hash among them).
 _BCRYPT_BYTES = 72
+
+
+def _hash_of_nothing() -> str:
+    """What is verified where there is nothing to verify: a hash as we make them of no password.
+
+    Its digest is chance. To compute one would take as long as 30 modules take to load.
+    """
+    argon2 = _CONTEXT.handler("argon2")
+    nothing: str = argon2(use_defaults=True, checksum=token_bytes(_DIGEST_BYTES)).to_string()
+    return nothing
 
 
 def hash_threads(workers: int = 1) -> int:
@@ -57,7 +69,7 @@ class Argon2Hasher:
         self._waiting, self._most = 0, cores * QUEUE_SECONDS * HASHES_PER_SECOND
         self._refused = 0
         self._threads = ThreadPoolExecutor(cores, thread_name_prefix="hash", initializer=_yield)
-        self._nobodys = _CONTEXT.hash("what is verified where there is nothing to verify")
+        self._nobodys = _hash_of_nothing()
 
     def readings(self) -> Iterator[Reading]:
         """How many hashes are computed, how many wait for that, and how many were one too many."""

@@ -23,13 +23,18 @@ SQLModel.metadata = metadata = MetaData(
 
 def _index(name: str, *columns: str, sqlite: str, postgresql: str, unique: bool = False) -> Index:
     """An index over the rows that fit the condition, as each engine writes it."""
-    return Index(
-        name,
-        *columns,
-        unique=unique,
-        sqlite_where=text(sqlite),
-        postgresql_where=text(postgresql),
-    )
+    return Index(name, *columns, unique=unique, info={"sqlite": sqlite, "postgresql": postgresql})
+
+
+def tables_on(engine: str) -> MetaData:
+    """The tables with the conditions of their indexes, which only migrations have to know.
+
+    SQLAlchemy loads the dialect of an engine for whatever is said of it.
+    """
+    for index in (index for table in metadata.tables.values() for index in table.indexes):
+        if engine in index.info:
+            index.dialect_options[engine]["where"] = text(index.info[engine])
+    return metadata
 
 
 _ADDRESS = "email_key <> ''"

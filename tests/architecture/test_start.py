@@ -14,10 +14,12 @@ UNUSED = {
     "limits",
     "packaging",
     "redis",
+    "rich",
+    "sqlalchemy.dialects.postgresql",
 }
 
 
-@pytest.mark.parametrize("modules", ["app.cli, app.serve", "app.main"])
+@pytest.mark.parametrize("modules", ["app.cli, app.serve"])
 def test_a_start_on_sqlite_loads_nothing_that_it_does_not_use(modules: str) -> None:
     asked = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run(

@@ -118,7 +118,7 @@ def test_a_migration_that_fails_leaves_the_old_schema(empty: Database) -> None:
 
 
 def test_two_that_migrate_at_once_both_end_well(empty: Database) -> None:
-    call = [sys.executable, "-m", "app.cli", "migrate"]
+    call = [sys.executable, "-m", "app", "migrate"]
     environment = {**os.environ, "GATEHOUSE_DATABASE_URL": url_of(empty)}
     both = [subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(timeout=60) for process in both] == [0, 0]

@@ -68,6 +68,25 @@ async def test_a_hash_says_which_parameters_made_it(hasher: Argon2Hasher) -> Non
     assert OURS.fullmatch(await hasher.hash(PASSWORD))
 
 
+async def test_nothing_takes_as_long_to_verify_as_what_we_hash(
+    hasher: Argon2Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[bytes] = []
+    verify = low_level.verify_secret
+
+    def noted(hashed: bytes, *rest: Any) -> bool:
+        verified.append(hashed)
+        return verify(hashed, *rest)
+
+    monkeypatch.setattr(low_level, "verify_secret", noted)
+    ours = await hasher.hash(PASSWORD)
+    assert await hasher.verify(PASSWORD, None) == Verdict(right=False)
+    assert await hasher.verify(PASSWORD, ours) == Verdict(right=True)
+    nothing, something = (hashed.decode().split("$") for hashed in verified)
+    assert nothing[:4] == something[:4]
+    assert [len(part) for part in nothing] == [len(part) for part in something]
+
+
 async def test_every_way_to_set_a_password_stores_argon2id(hashing: Gateway) -> None:
     await hashing.sign_up("alice")
     first = await _stored(hashing, "alice")

@@ -1,0 +1,41 @@
+"""How modules are loaded quickly."""
+
+import gc
+import sys
+from importlib import import_module
+
+import pytest
+
+from app.imports import hidden, nothing_to_collect
+
+
+def test_no_garbage_is_looked_for_while_modules_are_loaded_and_afterwards_it_is() -> None:
+    kept = gc.get_freeze_count()
+    with nothing_to_collect():
+        assert not gc.isenabled()
+        made: list[list[int]] = [[] for _ in range(10)]
+    try:
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > kept + len(made)
+    finally:
+        gc.unfreeze()
+
+
+def test_garbage_is_looked_for_again_where_a_module_cannot_be_loaded() -> None:
+    with pytest.raises(ImportError), nothing_to_collect():
+        import_module("app.nothing")
+    gc.unfreeze()
+    assert gc.isenabled()
+
+
+def test_what_is_hidden_is_not_found_until_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with hidden("this"):
+        with pytest.raises(ImportError):
+            import_module("this")
+    assert "this" not in sys.modules
+
+
+def test_what_is_there_already_is_not_hidden() -> None:
+    with hidden("sys"):
+        assert import_module("sys") is sys
