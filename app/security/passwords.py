@@ -40,7 +40,7 @@ _BCRYPT_BYTES = 72
 def _hash_of_nothing() -> str:
     """What is verified where there is nothing to verify: a hash as we make them of no password.
 
-    Its digest is chance. To compute one would take as long as 30 modules take to load.
+    Its digest is chance. To compute one would be a part of every start.
     """
     argon2 = _CONTEXT.handler("argon2")
     nothing: str = argon2(use_defaults=True, checksum=token_bytes(_DIGEST_BYTES)).to_string()

@@ -30,9 +30,8 @@ def test_garbage_is_looked_for_again_where_a_module_cannot_be_loaded() -> None:
 
 def test_what_is_hidden_is_not_found_until_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "this", raising=False)
-    with hidden("this"):
-        with pytest.raises(ImportError):
-            import_module("this")
+    with hidden("this"), pytest.raises(ImportError):
+        import_module("this")
     assert "this" not in sys.modules
 
 
