@@ -18,6 +18,10 @@ class PromptApplication(Protocol):
 class PromptConnection(Connection):
     """One client's connection; a request that came in whole may be answered where it is read."""
 
+    # The server's own headers, which change once a second, and how they are written.
+    _fields: list[tuple[bytes, bytes]] | None = None
+    _written = b""
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._at_once = cast("PromptApplication", self.config.loaded_app).at_once
@@ -31,7 +35,9 @@ class PromptConnection(Connection):
         if answer is None:
             return False
         exchange.response_started = exchange.response_complete = True
-        fields = [b"%b: %b\r\n" % field for field in exchange.default_headers]
+        if self._fields is not exchange.default_headers:
+            self._fields = exchange.default_headers
+            self._written = b"".join([b"%b: %b\r\n" % field for field in self._fields])
         status, rest = answer
-        self.transport.write(b"".join([STATUS_LINE[status], *fields, rest]))
+        self.transport.write(b"".join((STATUS_LINE[status], self._written, rest)))
         return True

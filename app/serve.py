@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -66,8 +67,11 @@ async def _serve(settings: Settings, sock: socket.socket, *, greet: bool = False
         if greet:
             told = await first_admin(house, settings, show=_is_watched(settings))
             _greet(settings, sock, told)
+        app = create_app(settings, house.services)
+        # All this stays: to look for garbage among it would keep everybody waiting for nothing.
+        gc.freeze()
         config = uvicorn.Config(
-            create_app(settings, house.services),
+            app,
             access_log=False,
             log_config=None,
             log_level="warning",

@@ -69,6 +69,8 @@ _NOWHERE = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0
 # As numbers: to look for a piece of bytes in bytes makes and drops an exception first.
 _SLASH, _HASH = b"/#"
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
+# What a scope has of its own.
+_OF_EACH = ("http_version", "method", "path", "raw_path", "query_string", "headers", "state")
 # Of a request that offers to speak something else, httptools takes the body for what is spoken
 # next, and so for another request.
 _FRAMING = (b"content-length", b"transfer-encoding")
@@ -173,23 +175,14 @@ class Exchange(RequestResponseCycle):
     response_started = response_complete = False
     chunked_encoding = None
     expected_content_length = 0
+    keep_alive = waiting_for_100_continue = False
 
-    def __init__(
-        self,
-        connection: "Connection",
-        scope: Scope,
-        transport: asyncio.Transport,
-        *,
-        keep_alive: bool,
-        expects: bool,
-    ) -> None:
+    def __init__(self, connection: "Connection", scope: Scope) -> None:
         self.scope = cast("Any", scope)
-        self.transport = transport
+        self.transport = connection.transport
         self.flow = connection.flow
         self.default_headers = connection.server_state.default_headers
         self.on_response = connection.on_response_complete
-        self.keep_alive = keep_alive
-        self.waiting_for_100_continue = expects
         self.body = bytearray()
 
     def begin(self) -> None:
@@ -208,6 +201,8 @@ class Connection(HttpToolsProtocol):
     """
 
     cycle: Exchange
+    # What the scopes of all its requests share.
+    _every_scope: dict[str, Any]
     # What came in and is to be begun with, once all that was read is parsed.
     _next: Exchange | None = None
 
@@ -228,6 +223,15 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come. Where there is no room, the one who is waited for longest goes."""
         super().connection_made(transport)
+        self._every_scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            **dict.fromkeys(_OF_EACH),
+        }
         self._due = self.loop.time() + HEAD_SECONDS
         if len(self.connections) > _room():
             others = cast("set[Connection]", self.connections)
@@ -297,17 +301,13 @@ class Connection(HttpToolsProtocol):
             raise _MalformedError("Only HTTP/1.1 and HTTP/1.0 are spoken here.")
         expects = self._check_head(version)
         self._part = _BODY
-        exchange = Exchange(
-            self,
-            self._scope(self.parser.get_method().decode("ascii"), self.url, version, self.headers),
-            self.transport,
+        method = self.parser.get_method().decode("ascii")
+        exchange = Exchange(self, self._scope(method, self.url, version, self.headers))
+        if expects:
             # Whether the body follows an answer that did not wait for it is anybody's guess.
-            keep_alive=version != "1.0"
-            and not expects
-            and LEAVING not in self.app_state
-            and self.parser.should_keep_alive(),
-            expects=expects,
-        )
+            exchange.waiting_for_100_continue = True
+        elif version != "1.0" and LEAVING not in self.app_state:
+            exchange.keep_alive = self.parser.should_keep_alive()
         # A trailer is no header, whatever its name (RFC 9110 section 6.5.1).
         self.headers = _NOWHERE
         is_next = self._is_answered()
@@ -324,21 +324,16 @@ class Connection(HttpToolsProtocol):
         """The request as ASGI has it."""
         raw_path, _, query = target.partition(b"?")
         path = raw_path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "root_path": "",
-            "method": method,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": headers,
-            "state": self.app_state.copy(),
-        }
+        # To copy so large a dict costs a part of what it costs to make one.
+        scope = self._every_scope.copy()
+        scope["http_version"] = version
+        scope["method"] = method
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = raw_path
+        scope["query_string"] = query
+        scope["headers"] = headers
+        scope["state"] = self.app_state.copy()
+        return scope
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -497,8 +492,8 @@ class Connection(HttpToolsProtocol):
         # There is nothing at no path but this refusal.
         scope = self._scope("-", b"", _VERSIONS[0], [])
         scope[REFUSED] = InvalidInput(reason)
-        lingering = cast("asyncio.Transport", _Lingering(self.transport))
-        self.cycle = Exchange(self, scope, lingering, keep_alive=False, expects=False)
+        self.cycle = Exchange(self, scope)
+        self.cycle.transport = cast("asyncio.Transport", _Lingering(self.transport))
         self.cycle.more_body = False
         if is_next:
             self._next = self.cycle

@@ -10,13 +10,12 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from time import perf_counter
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,6 +30,7 @@ from app.wire.http import (
     Head,
     cache_status,
     context_of,
+    header,
     header_credential,
     problem_response,
 )
@@ -78,7 +78,8 @@ class Edge:
     ) -> None:
         self._app = app
         self._prompt = prompt
-        self._rules = rules
+        # The same few proxies come again and again.
+        self._trusts = lru_cache(maxsize=4096)(partial(_is_in, rules.trusted_proxies))
         self._new_id = new_id
         self._ours = [*_CHOSEN.items(), *_ALWAYS]
         if rules.https:
@@ -158,15 +159,15 @@ class Edge:
         address = client[0] if client else None
         if not self._trusts(address):
             return Context(self._new_id(), address)
-        headers = Headers(scope=scope)
-        sent = headers.get("x-request-id", "")
+        sent = header(scope, b"x-request-id") or ""
         is_fit = _REQUEST_ID.fullmatch(sent) and not _SECRETS.search(sent)
         request_id = sent if is_fit else self._new_id()
-        return Context(request_id, self._forwarded(headers, address))
+        return Context(request_id, self._forwarded(scope, address))
 
-    def _forwarded(self, headers: Headers, address: str | None) -> str | None:
+    def _forwarded(self, scope: Scope, address: str | None) -> str | None:
         """The nearest address that is not a trusted proxy's; what is left of it may be invented."""
-        hops = ",".join(headers.getlist("x-forwarded-for")).split(",")
+        named = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        hops = b",".join(named).decode("latin-1").split(",")
         for hop in reversed([hop.strip() for hop in hops]):
             if _parsed(hop) is None:
                 break
@@ -174,12 +175,6 @@ class Edge:
             if not self._trusts(hop):
                 break
         return address
-
-    def _trusts(self, address: str | None) -> bool:
-        if address is None or not self._rules.trusted_proxies:
-            return False
-        parsed = _parsed(address)
-        return parsed is not None and any(parsed in net for net in self._rules.trusted_proxies)
 
     def _note(self, scope: Scope, context: Context, seconds: float) -> None:
         # Invented methods and paths are one series, or strangers could make any number of them.
@@ -245,6 +240,11 @@ class Refusals:
         # An answer that has begun is left unfinished, so that its connection is cut.
         if not context.status:
             await problem_response(refusal, context.request_id)(scope, receive, send)
+
+
+def _is_in(networks: Sequence[IPv4Network | IPv6Network], address: str | None) -> bool:
+    parsed = _parsed(address) if address and networks else None
+    return parsed is not None and any(parsed in network for network in networks)
 
 
 @lru_cache(maxsize=4096)

@@ -72,18 +72,22 @@ def header_credential(scope: Scope) -> str | None:
 
     Raises InvalidInput where there are two different ones.
     """
-    found = set()
+    found: str | None = None
     for name, value in scope["headers"]:
         if name == b"x-access-token":
-            found.add(value.decode("latin-1"))
+            sent = value.decode("latin-1")
         elif name == b"authorization":
             scheme, _, rest = value.decode("latin-1").partition(" ")
-            if scheme.lower() == "bearer":
-                found.add(rest.strip())
-    if len(found) > 1:
-        reason = "carries another credential than Authorization, or there are several"
-        raise InvalidInput.of(Flaw("X-Access-Token", reason, "header"))
-    return next(iter(found), None)
+            if scheme.lower() != "bearer":
+                continue
+            sent = rest.strip()
+        else:
+            continue
+        if found is not None and sent != found:
+            reason = "carries another credential than Authorization, or there are several"
+            raise InvalidInput.of(Flaw("X-Access-Token", reason, "header"))
+        found = sent
+    return found
 
 
 def caller_of(scope: Scope, door: Door) -> Caller:
