@@ -68,6 +68,27 @@ async def test_a_hash_says_which_parameters_made_it(hasher: Argon2Hasher) -> Non
     assert OURS.fullmatch(await hasher.hash(PASSWORD))
 
 
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not _HUGE_PAGES.exists() or "[never]" in _HUGE_PAGES.read_text(),
+    reason="There are no transparent huge pages here.",
+)
+async def test_a_hash_is_computed_in_huge_pages() -> None:
+    hasher = Argon2Hasher(cores=1)
+    before = _kilobytes_in_huge_pages()
+    await hasher.hash(PASSWORD)
+    after = _kilobytes_in_huge_pages()
+    hasher.close()
+    assert after - before >= 16 * 1024
+
+
+def _kilobytes_in_huge_pages() -> int:
+    found = re.search(r"AnonHugePages: +(\d+) kB", Path("/proc/self/smaps_rollup").read_text())
+    return int(found[1]) if found else 0
+
+
 async def test_every_way_to_set_a_password_stores_argon2id(hashing: Gateway) -> None:
     await hashing.sign_up("alice")
     first = await _stored(hashing, "alice")
