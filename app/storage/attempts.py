@@ -2,23 +2,33 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from app.domain.throttling import Attempts
 from app.storage.inserts import insert_or_replace
+from app.storage.statements import Statement
 from app.storage.tables import AttemptsRow, metadata
+from app.storage.types import Text
 
 _ATTEMPTS = metadata.tables[AttemptsRow.__tablename__]
 _COLUMN = _ATTEMPTS.c
-# Made once: making a query costs SQLAlchemy more than running it.
-_OF = select(_ATTEMPTS).where(
-    _COLUMN.subject == bindparam("of"), _COLUMN.place.in_(bindparam("places", expanding=True))
+_CLEAR = Statement(
+    delete(_ATTEMPTS).where(
+        _COLUMN.subject == bindparam("of"),
+        or_(_COLUMN.place == bindparam("at"), _COLUMN.familiar_until <= bindparam("now")),
+    )
 )
-_CLEAR = delete(_ATTEMPTS).where(
-    _COLUMN.subject == bindparam("of"),
-    or_(_COLUMN.place == bindparam("at"), _COLUMN.familiar_until <= bindparam("now")),
-)
+
+
+@cache
+def _at(places: int) -> Statement:
+    """What is counted at so many places."""
+    wanted = [bindparam(f"place{n}", type_=Text) for n in range(places)]
+    return Statement(
+        select(_ATTEMPTS).where(_COLUMN.subject == bindparam("of"), _COLUMN.place.in_(wanted))
+    )
 
 
 class AttemptsTable:
@@ -28,15 +38,15 @@ class AttemptsTable:
         self._connection = connection
 
     def of(self, subject: int, *places: str) -> Sequence[Attempts]:
-        rows = self._connection.execute(_OF, {"of": subject, "places": places})
-        return [Attempts(*row) for row in rows]
+        values = {"of": subject, **{f"place{n}": place for n, place in enumerate(places)}}
+        return [Attempts(*row) for row in _at(len(places)).all(self._connection, values)]
 
     def put(self, attempts: Attempts) -> None:
         row = {column.name: getattr(attempts, column.name) for column in _COLUMN}
         insert_or_replace(self._connection, _ATTEMPTS, row)
 
     def clear(self, subject: int, place: str, now: datetime) -> None:
-        self._connection.execute(_CLEAR, {"of": subject, "at": place, "now": now})
+        _CLEAR.run(self._connection, {"of": subject, "at": place, "now": now})
 
     def forgive(self, subject: int) -> bool:
         found = self._connection.execute(

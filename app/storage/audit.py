@@ -17,12 +17,15 @@ from sqlalchemy import (
 
 from app.domain.audit import Changes, Door, Entry, EntryFilter, Ref, RefKind
 from app.domain.users import Position
+from app.storage.statements import Statement
 from app.storage.tables import AuditRow, metadata
 
 _AUDIT = metadata.tables[AuditRow.__tablename__]
 _COLUMN = _AUDIT.c
 # Inline: nobody asks for the number that a row gets.
-_ADD = insert(_AUDIT).inline()
+_ADD = Statement(
+    insert(_AUDIT).inline(), [column.name for column in _COLUMN if column is not _COLUMN.number]
+)
 
 
 class AuditTable:
@@ -47,7 +50,7 @@ class AuditTable:
             "credential_kind": None if credential is None else credential.kind,
             "credential_id": None if credential is None else credential.id,
         }
-        self._connection.execute(_ADD, values)
+        _ADD.run(self._connection, values)
 
     def page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
         query = select(_AUDIT).where(*_conditions(wanted))

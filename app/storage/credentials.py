@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, Table, bindparam, delete, insert, sel
 from app.domain.credentials import AccessKey, Session
 from app.domain.ports import PublicKey
 from app.domain.users import User
+from app.storage.statements import Statement
 from app.storage.tables import AccessKeyRow, SessionRow, SigningKeyRow, UserRow, metadata
 from app.storage.users import USER_COLUMNS, user_of
 
@@ -29,9 +30,11 @@ def _with_owner(table: Table) -> Select[Any]:
 # Made once: making a query costs SQLAlchemy more than running it.
 _SESSION_WITH_OWNER = _with_owner(_SESSIONS)
 _KEY_WITH_OWNER = _with_owner(_KEYS)
-_ADD_SESSION = insert(_SESSIONS)
-_END_EXPIRED = delete(_SESSIONS).where(
-    _SESSIONS.c.user_id == bindparam("of"), _SESSIONS.c.expires_at <= bindparam("now")
+_ADD_SESSION = Statement(insert(_SESSIONS), _SESSIONS.c.keys())
+_END_EXPIRED = Statement(
+    delete(_SESSIONS).where(
+        _SESSIONS.c.user_id == bindparam("of"), _SESSIONS.c.expires_at <= bindparam("now")
+    )
 )
 
 
@@ -42,7 +45,7 @@ class SessionTable:
         self._connection = connection
 
     def add(self, session: Session) -> None:
-        self._connection.execute(_ADD_SESSION, _values(_SESSIONS, session))
+        _ADD_SESSION.run(self._connection, _values(_SESSIONS, session))
 
     def with_owner(self, session_id: str) -> tuple[Session, User] | None:
         row = self._connection.execute(_SESSION_WITH_OWNER, {"key": session_id}).one_or_none()
@@ -71,7 +74,7 @@ class SessionTable:
         return self._connection.execute(query).rowcount
 
     def end_expired(self, user_id: int, now: datetime) -> None:
-        self._connection.execute(_END_EXPIRED, {"of": user_id, "now": now})
+        _END_EXPIRED.run(self._connection, {"of": user_id, "now": now})
 
     def _set(self, session_id: str, **values: datetime) -> None:
         self._connection.execute(

@@ -1,6 +1,6 @@
 """Inserts that know what to do when the row is there already.
 
-Statements are made once: making one costs SQLAlchemy more than running it.
+Statements are made once: making one costs more than running it.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table
 
+from app.storage.statements import Statement
+
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert `row`; False where another with the same unique values stands there."""
-    return bool(connection.execute(_unless_there(connection.dialect.name, table), row).rowcount)
+    query = _unless_there(connection.dialect.name, table, tuple(row))
+    return bool(query.run(connection, row))
 
 
 def insert_or_replace(
@@ -28,18 +31,19 @@ def insert_or_replace(
     With `only_if`, in the place of one of which that holds; False where it does not.
     """
     engine = connection.dialect.name
-    query = _in_place(engine, table) if only_if is None else _replacing(engine, table, only_if)
-    return bool(connection.execute(query, row).rowcount)
+    if only_if is not None:
+        return bool(connection.execute(_replacing(engine, table, only_if), row).rowcount)
+    return bool(_in_place(engine, table, tuple(row)).run(connection, row))
 
 
 @cache
-def _unless_there(engine: str, table: Table) -> Any:
-    return _insert(engine, table).on_conflict_do_nothing()
+def _unless_there(engine: str, table: Table, columns: tuple[str, ...]) -> Statement:
+    return Statement(_insert(engine, table).on_conflict_do_nothing(), columns)
 
 
 @cache
-def _in_place(engine: str, table: Table) -> Any:
-    return _replacing(engine, table, None)
+def _in_place(engine: str, table: Table, columns: tuple[str, ...]) -> Statement:
+    return Statement(_replacing(engine, table, None), columns)
 
 
 def _replacing(engine: str, table: Table, only_if: ColumnElement[bool] | None) -> Any:

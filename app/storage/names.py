@@ -3,16 +3,28 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, update
 
 from app.domain.times import milliseconds
 from app.storage.inserts import insert_new
 from app.storage.prepared import ByKey
+from app.storage.statements import Statement
 from app.storage.tables import NameClaimRow, metadata
 
 _CLAIMS = metadata.tables[NameClaimRow.__tablename__]
 _COLUMN = _CLAIMS.c
 _HELD_UNTIL = ByKey(_COLUMN.skeleton, _COLUMN.held_until)
+_OF_NOBODY_ELSE = or_(_COLUMN.user_id == bindparam("of"), _COLUMN.held_until <= bindparam("now"))
+_HELD = _COLUMN.held_until.is_not(None)
+
+
+def _give_up(claims: ColumnElement[bool]) -> Statement:
+    return Statement(delete(_CLAIMS).where(_COLUMN.skeleton == bindparam("of_name"), claims))
+
+
+# What does not stand in the way of a claim: held back for others no longer, or not for this one.
+_GIVE_UP = _give_up(_OF_NOBODY_ELSE)
+_GIVE_UP_HELD = _give_up(or_(_OF_NOBODY_ELSE, _HELD))
 
 
 class NameTable:
@@ -22,11 +34,8 @@ class NameTable:
         self._connection = connection
 
     def claim(self, skeleton: str, user_id: int, *, now: datetime, held_too: bool) -> bool:
-        is_held: ColumnElement[bool] = _COLUMN.held_until.is_not(None)
-        if not held_too:
-            is_held = and_(is_held, _COLUMN.held_until <= now)
-        in_the_way = or_(_COLUMN.user_id == user_id, is_held)
-        self._connection.execute(delete(_CLAIMS).where(_COLUMN.skeleton == skeleton, in_the_way))
+        give_up = _GIVE_UP_HELD if held_too else _GIVE_UP
+        give_up.run(self._connection, {"of_name": skeleton, "of": user_id, "now": now})
         claim = {"skeleton": skeleton, "user_id": user_id, "held_until": None}
         return insert_new(self._connection, _CLAIMS, claim)
 

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
 from app.domain.readings import Reading, UnderWay, transactions
-from app.storage import snapshots
+from app.storage import snapshots, voids
 from app.storage.constraints import is_passing, sqlstate
 from app.storage.errors import StoreError
 from app.storage.lookups import Lookups
@@ -213,8 +213,8 @@ class PostgresStore:
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` as if alone, commit, and wait until nobody relies on what was before."""
-        result, voids = await self._write_again(work)
-        if voids:
+        result, is_felt = await self._write_again(work)
+        if is_felt:
             await snapshots.outlast()
         return result
 
@@ -301,11 +301,11 @@ class PostgresStore:
                 connection.begin() as transaction,
             ):
                 assert connection.sync_connection is not None
-                snapshots.begins(connection.sync_connection)
+                voids.begins(connection.sync_connection)
                 result = await connection.run_sync(lambda c: work(SqlTransaction(c)))
                 committing = True
                 await transaction.commit()
-                return result, snapshots.voids(connection.sync_connection)
+                return result, voids.are_made(connection.sync_connection)
         except (DBAPIError, OSError, TimeoutError, PoolTimeoutError) as error:
             if isinstance(error, DBAPIError):
                 meaning = self._meaning(error, last=committing, committing=committing)

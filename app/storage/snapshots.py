@@ -14,14 +14,7 @@ import asyncpg
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.storage.tables import (
-    AccessKeyRow,
-    GuildMemberRow,
-    GuildRow,
-    SessionRow,
-    SigningKeyRow,
-    UserRow,
-)
+from app.storage import voids
 
 # Seconds that the state found by a question may be believed, from when it was asked.
 LEASE = 0.1
@@ -31,11 +24,6 @@ _EARLY = 0.001
 # How long to wait for an answer, and before trying again where there was none.
 PATIENCE = 1.0
 _SNAPSHOT = "SELECT pg_current_snapshot()::text"
-# What the lasting operations read. A new row of the first is in no answer that was given before.
-_CHANGED = {row.__tablename__ for row in (UserRow, SessionRow, AccessKeyRow, SigningKeyRow)}
-_CHANGED_OR_NEW = {row.__tablename__ for row in (GuildRow, GuildMemberRow)}
-READ_BY_LASTING = _CHANGED | _CHANGED_OR_NEW
-_VOIDS = "gatehouse.voids"
 _LOG = logging.getLogger("gatehouse.store")
 
 
@@ -112,23 +100,7 @@ def watch(engine: AsyncEngine) -> None:
     def note(
         connection: Connection, cursor: Any, _statement: str, _values: Any, context: Any, _many: Any
     ) -> None:
-        if context is None or not cursor.rowcount:
+        if context is None or context.compiled is None or not cursor.rowcount:
             return
-        if context.isinsert:
-            voids = context.compiled.statement.table.name in _CHANGED_OR_NEW
-        elif context.isupdate or context.isdelete:
-            voids = context.compiled.statement.table.name in READ_BY_LASTING
-        else:
-            voids = False
-        if voids:
-            connection.info[_VOIDS] = True
-
-
-def begins(connection: Connection) -> None:
-    """Nothing is void yet."""
-    connection.info[_VOIDS] = False
-
-
-def voids(connection: Connection) -> bool:
-    """Whether what was done since voids an answer that somebody may keep."""
-    return bool(connection.info.get(_VOIDS))
+        if voids.are_made_by(context.compiled.statement):
+            voids.note(connection)

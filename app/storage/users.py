@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Row,
     bindparam,
     exists,
     func,
@@ -29,20 +28,24 @@ from app.domain.users import (
 )
 from app.storage import pages
 from app.storage.constraints import broken_constraint
+from app.storage.statements import Statement
 from app.storage.tables import UserRow, metadata
 
 _USERS = metadata.tables[UserRow.__tablename__]
 _COLUMN = _USERS.c
 USER_COLUMNS = tuple(column for column in _COLUMN if column is not _COLUMN.email_key)
-# Made once: making a query costs SQLAlchemy more than running it.
 _BY = {
-    column.name: select(*USER_COLUMNS).where(column == bindparam("key"))
+    column.name: Statement(select(*USER_COLUMNS).where(column == bindparam("key")))
     for column in (_COLUMN.id, _COLUMN.uuid, _COLUMN.username)
 }
-_ADD = insert(_USERS)
+# Inline: nobody asks for the number that a row gets.
+_ADD = Statement(
+    insert(_USERS).inline(),
+    [column.name for column in _COLUMN if column not in {_COLUMN.number, _COLUMN.presence}],
+)
 
 
-def user_of(row: Row[Any]) -> User:
+def user_of(row: Sequence[Any]) -> User:
     """The account in the last columns of `row`, selected as USER_COLUMNS."""
     return User(*row[-len(USER_COLUMNS) :])
 
@@ -75,7 +78,7 @@ class UserTable:
             "version": 1,
         }
         with _refusals(new.username, new.email):
-            self._connection.execute(_ADD, values)
+            _ADD.run(self._connection, values)
         user = self.find(AccountRef(id=new.id))
         assert user is not None
         return user
@@ -110,7 +113,7 @@ class UserTable:
         return pages.page(self._connection, wanted, sort, after, limit, shape)
 
     def _one(self, column: str, key: object) -> User | None:
-        row = self._connection.execute(_BY[column], {"key": key}).one_or_none()
+        row = _BY[column].first(self._connection, {"key": key})
         return None if row is None else user_of(row)
 
 

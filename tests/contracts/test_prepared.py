@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import column, select, table, text
+from sqlalchemy import column, delete, select, table, text
 from sqlalchemy.exc import OperationalError
 
 from app.domain.ports import Transaction
@@ -13,6 +13,7 @@ from app.domain.users import AccountRef, Sort, UserFilter
 from app.storage.engine import sqlite_engine
 from app.storage.postgres import PostgresStore, postgres_engine
 from app.storage.prepared import Prepared
+from app.storage.statements import Statement
 from app.usecases.views import PANEL_USER
 from tests.fakes.ports import START
 
@@ -28,6 +29,14 @@ def test_a_mistake_is_sqlalchemys_error(database: Path) -> None:
     wrong = Prepared(select(column("nothing")).select_from(table("nowhere")))
     with engine.connect() as connection, pytest.raises(OperationalError, match="nowhere"):
         wrong.first(connection)
+    engine.dispose()
+
+
+def test_a_statement_that_fails_is_sqlalchemys_error(database: Path) -> None:
+    engine = sqlite_engine(database)
+    wrong = Statement(delete(table("nowhere")))
+    with engine.connect() as connection, pytest.raises(OperationalError, match="nowhere"):
+        wrong.run(connection, {})
     engine.dispose()
 
 

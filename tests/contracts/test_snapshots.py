@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
@@ -17,10 +18,12 @@ from app.domain.registry import Guild
 from app.domain.users import User
 from app.storage import snapshots
 from app.storage.postgres import PostgresStore, postgres_engine
-from app.storage.snapshots import LEASE, READ_BY_LASTING
+from app.storage.snapshots import LEASE
 from app.storage.unit_of_work import SqlTransaction
+from app.storage.voids import READ_BY_LASTING
 from app.usecases.registry import REST_OPERATIONS
 from tests.contracts.rows import access_key, add_users, new_user, save, session
+from tests.fakes.ports import START
 from tests.fakes.services import as_user, make_services
 
 pytestmark = pytest.mark.anyio
@@ -109,12 +112,15 @@ def _end_other_connections(tx: Transaction) -> None:
     )
 
 
+LATER = START + timedelta(days=400)
 Change = Callable[[Transaction, User], object]
 CHANGES: dict[str, tuple[Change, bool]] = {
     "a new account": (lambda tx, _: tx.users.add(new_user(2)), False),
     "a new session": (lambda tx, user: tx.sessions.add(session("new", user)), False),
     "a changed account": (lambda tx, user: tx.users.save(replace(user, version=2)), True),
     "an ended session": (lambda tx, user: tx.sessions.end(user.id), True),
+    "an expired session": (lambda tx, user: tx.sessions.end_expired(user.id, LATER), True),
+    "sessions that go on": (lambda tx, user: tx.sessions.end_expired(user.id, START), False),
     "sessions that nobody has": (lambda tx, _: tx.sessions.end(99), False),
     "a revoked key": (lambda tx, user: tx.keys.revoke(user.id), True),
     "a new guild": (lambda tx, user: tx.guilds.put(Guild(7, "guild", user.id, None)), True),

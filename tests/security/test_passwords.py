@@ -87,6 +87,36 @@ async def test_nothing_takes_as_long_to_verify_as_what_we_hash(
     assert [len(part) for part in nothing] == [len(part) for part in something]
 
 
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+@pytest.mark.skipif(
+    not _HUGE_PAGES.exists() or "[never]" in _HUGE_PAGES.read_text(),
+    reason="There are no transparent huge pages here.",
+)
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="This system has no transparent huge pages.",
+)
+async def test_huge_pages_are_asked_for_where_a_hash_is_computed() -> None:
+    before = _kilobytes_to_be_huge()
+    hasher = Argon2Hasher(cores=1)
+    await hasher.hash(PASSWORD)
+    after = _kilobytes_to_be_huge()
+    hasher.close()
+    assert after - before >= 16 * 1024
+
+
+def _kilobytes_to_be_huge() -> int:
+    """What is resident of the mappings for which huge pages were asked (proc_pid_smaps(5))."""
+    mappings = Path("/proc/self/smaps").read_text().split("\nVmFlags:")
+    flags = [rest.partition("\n")[0].split() for rest in mappings[1:]]
+    sizes = [re.search(r"Rss: +(\d+) kB", mapping) for mapping in mappings]
+    return sum(
+        int(size[1]) for size, has in zip(sizes, flags, strict=False) if size and "hg" in has
+    )
+
+
 async def test_every_way_to_set_a_password_stores_argon2id(hashing: Gateway) -> None:
     await hashing.sign_up("alice")
     first = await _stored(hashing, "alice")
