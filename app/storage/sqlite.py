@@ -118,7 +118,6 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         # Writers would only wait for each other inside SQLite, by polling.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
-        self._writing = Writer(engine)
         self._notes = Notes(self._write_notes)
         self._reads, self._writes, self._refused = UnderWay(), UnderWay(), 0
 
@@ -146,11 +145,11 @@ class SqliteStore:
 
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot, in a thread."""
-        return await self._run(self._readers, self._look, work)
+        return await self._run(self._readers, "DEFERRED", work)
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` as the only writer, and commit."""
-        return await self._run(self._writer, self._writing.write, work)
+        return await self._run(self._writer, "IMMEDIATE", work)
 
     def version(self) -> object | None:
         """What SQLite itself counts of the commits of all others on this file."""
@@ -164,12 +163,12 @@ class SqliteStore:
         self._notes.add(about, work)
 
     async def _write_notes(self, work: Callable[[Transaction], None]) -> None:
-        await self._run(self._writer, self._writing.write, work, patience=0)
+        await self._run(self._writer, "IMMEDIATE", work, patience=0)
 
     async def _run(
         self,
         threads: ThreadPoolExecutor,
-        transact: Callable[[Callable[[Transaction], T], float], T],
+        mode: str,
         work: Callable[[Transaction], T],
         patience: float = BUSY_TIMEOUT,
     ) -> T:
@@ -179,37 +178,31 @@ class SqliteStore:
         with self._writes if threads is self._writer else self._reads:
             try:
                 return await loop.run_in_executor(
-                    threads, self._transact, transact, work, patience, latest
+                    threads, self._transact, mode, work, patience, latest
                 )
             except Overloaded:
                 self._refused += 1
                 raise
 
     def _transact(
-        self,
-        transact: Callable[[Callable[[Transaction], T], float], T],
-        work: Callable[[Transaction], T],
-        patience: float,
-        latest: float,
+        self, mode: str, work: Callable[[Transaction], T], patience: float, latest: float
     ) -> T:
         left = latest - monotonic()
         if left < 0:
             raise Overloaded
         try:
-            return transact(work, min(patience, left))
+            with self._engine.connect().execution_options(begin=mode) as connection:
+                milliseconds = int(min(patience, left) * 1000)
+                raw = connection.connection.driver_connection
+                assert raw is not None
+                raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
+                with connection.begin():
+                    return work(SqlTransaction(connection))
         except OperationalError as error:
             if not is_passing(error):
                 raise
             _LOG.warning("The store refuses: %s", error.orig)
             raise Overloaded from error
-
-    def _look(self, work: Callable[[Transaction], T], patience: float) -> T:
-        with self._engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute(_busy_timeout(patience))
-            with connection.begin():
-                return work(SqlTransaction(connection))
 
     async def close(self) -> None:
         """Finish what is under way and let go of the file."""
@@ -217,70 +210,7 @@ class SqliteStore:
         self._here.close()
         self._readers.shutdown()
         self._writer.shutdown()
-        self._writing.close()
         self._engine.dispose()
-
-
-def _busy_timeout(seconds: float) -> str:
-    return f"PRAGMA busy_timeout = {int(seconds * 1000)}"
-
-
-class Writer:
-    """The connection that writes, for one thread at a time.
-
-    It is kept, and its transactions are begun and ended past SQLAlchemy: its own way takes it
-    longer than SQLite the rows.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._connection: Connection | None = None
-        self._raw: Any = None
-
-    def write(self, work: Callable[[Transaction], T], patience: float) -> T:
-        """Run `work` as the only writer, and commit; else nothing of it is kept.
-
-        `patience`: seconds to wait for another process. Raises OperationalError.
-        """
-        connection = self._connection or self._connect()
-        self._tell(_busy_timeout(patience))
-        self._tell("BEGIN IMMEDIATE")
-        try:
-            result = work(SqlTransaction(connection))
-            self._tell("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
-        return result
-
-    def _tell(self, statement: str) -> None:
-        try:
-            self._raw.execute(statement)
-        except pysqlite3.OperationalError as error:
-            raise OperationalError(statement, None, error) from error
-
-    def _roll_back(self) -> None:
-        # After some errors SQLite has done so itself (sqlite.org/lang_transaction.html).
-        if self._raw.in_transaction:
-            try:
-                self._tell("ROLLBACK")
-            except OperationalError:
-                # What is begun anew is begun on another connection.
-                self.close()
-
-    def _connect(self) -> Connection:
-        connection = self._connection = self._engine.connect().execution_options(begin=None)
-        self._raw = connection.connection.driver_connection
-        # SQLAlchemy's idea of a transaction lasts as long as the connection.
-        connection.begin()
-        return connection
-
-    def close(self) -> None:
-        """Let go of the connection, and of what is begun and not done."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
 
 
 _DATA_VERSION = "PRAGMA data_version"

@@ -49,6 +49,9 @@ class Statement:
         compiled = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect)
         parameters = compiled.parameters(values)
         cursor: DBAPICursor = connection.connection.cursor()
+        # Whoever listens to what SQLAlchemy runs hears of this, too.
+        tell = connection.dispatch.before_cursor_execute
+        tell(connection, cursor, compiled.text, parameters, None, False)
         try:
             cursor.execute(compiled.text, parameters)
             rows = compiled.rows(cursor) if self._query.is_select else ()

@@ -99,6 +99,7 @@ class OneQuery:
         self._connection = connection
         self._asked = False
         self.dialect = connection.dialect
+        self.dispatch = connection.dispatch
         self._handle_dbapi_exception = connection._handle_dbapi_exception
 
     def __getattr__(self, name: str) -> Any:

@@ -157,6 +157,7 @@ async def test_lasting_operations_read_nothing_that_changes_unnoticed(
         read.update(re.findall(r"(?:FROM|JOIN) (\w+)", statement))
 
     for operation in REST_OPERATIONS.values():
-        if operation.lasting:
+        # The lists of accounts last where the store tells of new ones, and this one does not.
+        if operation.lasting and not operation.lists_accounts:
             await operation.perform(services, caller, operation.input())
     assert {"users", "sessions", "guilds"} <= read <= READ_BY_LASTING
