@@ -269,9 +269,9 @@ async def _send_forgeries(gateway: Gateway, newline: str) -> int:
     text = f"x{newline}{FORGED}".encode()
     names = [b"X-Request-ID", b"X-Forwarded-For", b"User-Agent", b"Forwarded", b"Host"]
     for name in names:
-        await gateway.client.get("/health/live", headers={name: text})
+        await gateway.client.get("/.well-known/jwks.json", headers={name: text})
     zone = b"fe80::1%" + text
-    await gateway.client.get("/health/live", headers={b"X-Forwarded-For": zone})
+    await gateway.client.get("/.well-known/jwks.json", headers={b"X-Forwarded-For": zone})
     for path in (f"/{quote(newline + FORGED)}", f"/users/{quote(newline)}", "/%0A%0D%1B%5B2K"):
         await gateway.rest("GET", path)
     call = {"jsonrpc": "2.0", "method": f"x{newline}{FORGED}", "id": 1, "auth": text.decode()}
