@@ -2,6 +2,8 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Hashable
+from functools import lru_cache
 from hashlib import sha256
 
 from app.domain.errors import Flaw, InvalidInput
@@ -10,6 +12,8 @@ from app.domain.users import PAGE_MAX, SNOWFLAKE_MAX, Position, Sort, SortKey, U
 from app.usecases.views import PanelUser
 
 LIMIT_DEFAULT = 100
+# Whoever goes through a list asks for page after page of the same one.
+_DIGESTS = 64
 
 
 def require_limit(limit: int) -> None:
@@ -39,13 +43,13 @@ def read_cursor(cursor: str, wanted: UserFilter, sort: Sort) -> Position:
     return position_at(cursor, (wanted, sort), int if sort.key is SortKey.ID else str)
 
 
-def cursor_at(position: Position, listing: object) -> str:
+def cursor_at(position: Position, listing: Hashable) -> str:
     """The cursor of the page that begins after `position` of `listing`: its filters and order."""
     text = json.dumps([_digest(listing), position.value, position.number])
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def position_at(cursor: str, listing: object, kind: type[int] | type[str]) -> Position:
+def position_at(cursor: str, listing: Hashable, kind: type[int] | type[str]) -> Position:
     """The position that a cursor of `listing` names; `kind` is that of its values.
 
     Raises InvalidInput for one that is not ours or of another list.
@@ -74,7 +78,8 @@ def _text(value: object) -> str:
     return value
 
 
-def _digest(listing: object) -> str:
+@lru_cache(_DIGESTS)
+def _digest(listing: Hashable) -> str:
     return sha256(repr(listing).encode()).hexdigest()[:16]
 
 
