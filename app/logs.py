@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time_ns
@@ -44,8 +45,10 @@ class _Lines(structlog.WriteLogger):
         if self._bytes is None:
             self.msg(line.decode())
             return
-        self._bytes.write(line + b"\n")
-        self._bytes.flush()
+        # Nobody is refused an answer because nobody reads the log any more.
+        with suppress(OSError):
+            self._bytes.write(line + b"\n")
+            self._bytes.flush()
 
 
 _Logger = structlog.make_filtering_bound_logger(logging.INFO)

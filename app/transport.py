@@ -205,6 +205,8 @@ class Connection(HttpToolsProtocol):
     _every_scope: dict[str, Any]
     # What came in and is to be begun with, once all that was read is parsed.
     _next: Exchange | None = None
+    # What the application is answering.
+    _under_way: Exchange | None = None
 
     _due = math.inf
     _write_due = math.inf
@@ -237,6 +239,13 @@ class Connection(HttpToolsProtocol):
             others = cast("set[Connection]", self.connections)
             waiting = [other for other in others if other.waits_for_client()]
             min(waiting, key=lambda other: other._due).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone; uvicorn tells that of the last request alone."""
+        if self._under_way is not None and not self._under_way.response_complete:
+            self._under_way.disconnected = True
+            self._under_way.message_event.set()
+        super().connection_lost(exc)
 
     # ------------------------------------------------------------------------ what comes in
 
@@ -477,6 +486,7 @@ class Connection(HttpToolsProtocol):
     def _begin(self, exchange: Exchange) -> None:
         """Let the application answer."""
         exchange.begin()
+        self._under_way = exchange
         self._start_asgi_task(exchange, self.app)
 
     def _refuse(self, reason: str) -> None:

@@ -232,8 +232,9 @@ class Exchange:
         if method is None:
             return [method_not_found() for _ in calls]
         self._methods += [name] * len(calls)
-        if (found := find_ready(self._ready, calls[0], self._context)) is not None:
-            return [found]
+        ready = find_ready(self._ready, calls[0], self._context) if len(calls) == 1 else None
+        if ready is not None:
+            return [ready]
         inputs = [_input(method, call.params) for call in calls]
         commands = [it for it in inputs if not isinstance(it, RpcError)]
         # Parameters are of more kinds than it is worth to tell apart.

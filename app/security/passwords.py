@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from secrets import token_bytes
 from typing import TypeVar, TypeVarTuple
 
@@ -57,8 +58,10 @@ def hash_threads(workers: int = 1) -> int:
 def _prepare_thread() -> None:
     # On Linux alone a thread has a priority of its own (setpriority(2)), and memory huge pages.
     if sys.platform == "linux":
-        _yield()
-        _take_huge_pages()
+        # Neither is needed: a service manager may forbid the first, a libc lack the second.
+        for help_along in (_yield, _take_huge_pages):
+            with suppress(Exception):
+                help_along()
 
 
 def _yield() -> None:

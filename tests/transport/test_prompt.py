@@ -1,6 +1,10 @@
 """What is ready goes out where the request is read; nobody can tell by the answer."""
 
 import json
+import re
+import socket
+import struct
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +15,7 @@ from tests.server import Server, serving
 from tests.transport.raw import HOST, LAST, LIVE, RPC, Reply, connect, exchange, replies, sized
 
 PASSWORD = "correct horse battery"
+FAULT = re.compile(r"gatehouse_faults_total\{.*\} [^0]")
 OF_ITS_OWN = {"date", "x-request-id", "connection"}
 
 
@@ -127,3 +132,19 @@ def test_a_page_of_another_origin_reads_what_is_ready(tmp_path: Path) -> None:
         token = sign_in(server, "carol")
         answer, _ = exchange(server, who(token, b"Origin: %b\r\n" % origin.encode()) + LAST)
     assert answer.headers["access-control-allow-origin"] == origin
+
+
+def test_who_goes_in_the_middle_of_two_answers_leaves_no_fault(server: Server) -> None:
+    attempt = {"jsonrpc": "2.0", "method": "users.auth", "params": ["alice", "wrong"], "id": 1}
+    at_once = struct.pack("ii", 1, 0)
+    for _ in range(5):
+        with closing(connect(server)) as connection:
+            connection.sendall(RPC + sized(json.dumps(attempt).encode()) + LIVE)
+            # A password takes longer to verify.
+            time.sleep(0.004)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    # Hashes are computed one after the other: once this one is, those before it have been answered.
+    server.client.post("/rpc", json=attempt)
+    metrics = server.client.get("/metrics", headers={"X-Access-Token": server.admin_key}).text
+    assert not [line for line in metrics.splitlines() if FAULT.match(line)]
+    assert '"fault"' not in server.log.so_far
