@@ -1,12 +1,11 @@
-# Everything happens in .venv, which is built by itself and kept in step with requirements/; a tool
-# that nothing else needs to know has an environment of its own, .venv-NAME.
-# `make` alone prints what there is.
+# All targets use .venv, which is created automatically and follows requirements/. Tools with
+# dependencies of their own have a separate environment, .venv-NAME. `make` alone lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# Two installs into one .venv at once would spoil it.
+# Two concurrent installs would corrupt .venv.
 .NOTPARALLEL:
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -21,74 +20,95 @@ help:  ## print this list
 		| awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .PHONY: install
-install: .venv/.app  ## build .venv with what Gatehouse runs on
+install: .venv/.app  ## create .venv with the runtime dependencies
 
 .PHONY: serve
 serve: .venv/.app  ## start the service
 	@exec $(BIN)/gatehouse serve
 
+# One process more than processors, at most four: many tests wait for a server. The files stay in
+# the order of tests/conftest.py, where the slow ones come first.
+PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
+PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder
+
 .PHONY: test
 test: .venv/.dev  ## run every test
-	@$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	@$(PYTEST)
+
+# Folders whose tests start no process and need no service.
+QUICK := architecture domain http logs operations rest rpc runtime settings
+
+.PHONY: quick
+quick: .venv/.dev  ## run the tests of the domain, the operations and both APIs (a minute)
+	@$(PYTEST) -q -k "not postgresql" $(QUICK:%=tests/%)
 
 .PHONY: clients
-clients: .venv/.dev  ## let generated clients use a server, and show what they do
+clients: .venv/.dev  ## run generated clients against a server, and print their steps
 	@REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/clients
 
 .PHONY: pictures
-pictures: .venv/.dev  ## take the README's pictures anew (needs Chromium and pngquant)
+pictures: .venv/.dev  ## retake the pictures of the README (needs Chromium and pngquant)
 	@$(BIN)/python -m tools.pictures
 
 .PHONY: bench
-bench: .venv/.dev  ## measure what docs/benchmarks.md shows, and write it anew (up to 20 minutes)
+bench: .venv/.dev  ## run the benchmark and rewrite docs/benchmarks.md (15 minutes)
 	@$(BIN)/python -m bench --docs
 
 .PHONY: fuzz
-fuzz: .venv/.dev .venv-fuzz/.done  ## send what nobody thought of, to both doors and the parser (FUZZ_SECONDS)
+fuzz: .venv/.dev .venv-fuzz/.done  ## fuzz both APIs and the parser (FUZZ_SECONDS)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-300} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-500} REQUIRE_SERVICES=1 \
-		$(BIN)/pytest -q -s tests/hostile
+		$(BIN)/pytest -q -s tests/hostile tests/corpora
 	@mkdir -p build/envelopes
 	@.venv-fuzz/bin/python -m tests.hostile.fuzz_envelope build/envelopes tests/hostile/envelopes \
 		-max_total_time=$${FUZZ_SECONDS:-300} -artifact_prefix=build/envelopes/
 
 .PHONY: model
-model: .venv/.dev  ## walk at random through real servers, and compare (MODEL_STEPS, MODEL_SEED)
+model: .venv/.dev  ## compare random sequences of requests on real servers with a model (MODEL_STEPS, MODEL_SEED)
 	@MODEL_STEPS=$${MODEL_STEPS:-2000} REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/model
 
+.PHONY: release
+release: .venv/.dev  ## build the tagged release into dist/, install it and test it
+	@$(BIN)/python -m tools.release
+
+.PHONY: mutants
+mutants: .venv/.dev  ## remove each guard in turn, and list those that no test detects (FILE=app/…)
+	@REQUIRE_SERVICES=1 $(BIN)/python -m tools.mutants $(FILE)
+
 .PHONY: faults
-faults: .venv/.dev  ## kill servers and migrations, and count what is lost (FAULT_KILLS, FAULT_STATEMENTS)
-	@FAULT_KILLS=$${FAULT_KILLS:-100} FAULT_STATEMENTS=$${FAULT_STATEMENTS:-1} REQUIRE_SERVICES=1 \
+faults: .venv/.dev  ## kill servers and migrations, and count the losses (FAULT_KILLS, FAULT_CUTS, FAULT_STATEMENTS)
+	@FAULT_KILLS=$${FAULT_KILLS:-100} FAULT_CUTS=$${FAULT_CUTS:-3000} \
+		FAULT_STATEMENTS=$${FAULT_STATEMENTS:-1} REQUIRE_SERVICES=1 \
 		$(BIN)/pytest -q -s tests/faults
 
 .PHONY: format
-format: .venv/.dev  ## put the code into its one form
+format: .venv/.dev  ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
 # ------------------------------------------------------------------------------ docs
 
 .PHONY: generate
-generate: .venv/.dev  ## write the parts of docs/ that the code itself knows
+generate: .venv/.dev  ## write the generated parts of docs/
 	@$(BIN)/python -m tools.reference
 
 .PHONY: docs
 docs: .venv/.dev .venv-docs/.done  ## build docs/ as a site in site/
-	@said=$$(.venv-docs/bin/zensical build --clean --strict 2>&1) || { echo "$$said"; exit 1; }
+	@output=$$(.venv-docs/bin/zensical build --clean --strict 2>&1) || { echo "$$output"; exit 1; }
 	@$(BIN)/python -m tools.site site
 
 # ---------------------------------------------------------------------------- checks
 
 .PHONY: check
-check: check-lint check-format check-types check-imports check-docs check-docker check-lock  ## look for faults without running the code
+check: check-lint check-format check-types check-imports check-language check-docs check-docker check-lock  ## run all static checks
 
-.PHONY: check-lint check-format check-types check-imports check-docs check-docker check-lock
+.PHONY: check-lint check-format check-types check-imports check-language check-docs check-docker check-lock
 check-lint: .venv/.dev
 	@echo "== lint"
 	@$(BIN)/ruff check .
 
 check-format: .venv/.dev
 	@echo "== format"
-	@$(BIN)/ruff format --check . || { echo "'make format' puts this right." >&2; exit 1; }
+	@$(BIN)/ruff format --check . || { echo "Run 'make format'." >&2; exit 1; }
 
 check-types: .venv/.dev
 	@echo "== types"
@@ -96,7 +116,11 @@ check-types: .venv/.dev
 
 check-imports: .venv/.dev
 	@echo "== imports"
-	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
+	@output=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$output"; exit 1; }
+
+check-language: .venv/.dev
+	@echo "== language"
+	@$(BIN)/python -m tools.language
 
 check-docs: .venv/.dev
 	@echo "== docs"
@@ -105,51 +129,50 @@ check-docs: .venv/.dev
 
 check-docker: .venv/.dev
 	@echo "== docker"
-	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/hadolint Dockerfile .devcontainer/Dockerfile
 
 # ------------------------------------------------------------------------------ lock
 
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --quiet \
 	--custom-compile-command "make lock"
-# The tools that have an environment of their own, each after its group in pyproject.toml.
+# Tools with a separate environment, named after their groups in pyproject.toml.
 TOOLS := docs clients fuzz
 LOCKS := runtime dev $(TOOLS)
-ASKS_runtime := pyproject.toml --group install
-ASKS_dev := pyproject.toml --group dev --constraint requirements/runtime.txt
-$(foreach tool,$(TOOLS),$(eval ASKS_$(tool) := --group $(tool)))
-ASKS_fuzz += --constraint requirements/runtime.txt
+INPUTS_runtime := pyproject.toml --group install
+INPUTS_dev := pyproject.toml --group dev --constraint requirements/runtime.txt
+$(foreach tool,$(TOOLS),$(eval INPUTS_$(tool) := --group $(tool)))
+INPUTS_fuzz += --constraint requirements/runtime.txt
 
-# uv keeps the pins it finds in its output file; `make lock UPGRADE=1` moves them all.
+# uv keeps the pins in its output file; `make lock UPGRADE=1` updates them all.
 .PHONY: lock
-lock: | $(BIN)/uv  ## pin what pyproject.toml asks for in requirements/ (UPGRADE=1: to the newest)
-	@$(foreach name,$(LOCKS),$(COMPILE) $(ASKS_$(name)) $(if $(UPGRADE),--upgrade) \
+lock: | $(BIN)/uv  ## pin the dependencies of pyproject.toml in requirements/ (UPGRADE=1: update them)
+	@$(foreach name,$(LOCKS),$(COMPILE) $(INPUTS_$(name)) $(if $(UPGRADE),--upgrade) \
 		--generate-hashes -o requirements/$(name).txt;)
 	@if command -v npm >/dev/null; then cd tests/clients && npm install --package-lock-only --loglevel=error >/dev/null; \
-		else echo "There is no npm, so tests/clients/package-lock.json stays as it was." >&2; fi
+		else echo "npm is missing: tests/clients/package-lock.json is unchanged." >&2; fi
 
 $(BIN)/uv:
 	@$(MAKE) --no-print-directory .venv/.dev
 
-# Names and versions must be what uv would pin now. Hashes are left to pip, which refuses a wrong
-# one; their list may grow by itself when a release gets another wheel. uv ends with 2 when the
-# index cannot be reached: then the environments, which hold exactly the pins, are held against
-# pyproject.toml.
+# Names and versions must equal what uv pins now. Hashes are not compared: pip verifies them, and their
+# list may grow when a release gets another wheel. uv exits with 2 if the index is unreachable; then
+# the environments, which have exactly the pinned versions, are compared with pyproject.toml.
 check-lock: .venv/.dev $(TOOLS:%=.venv-%/.done)
 	@echo "== lock"
 	@! grep -Hn '"resolved"' tests/clients/package-lock.json || { \
-		echo "A lock names no registry; 'make lock' leaves that out (tests/clients/.npmrc)." >&2; exit 1; }
+		echo "The lock must not name a registry; 'make lock' omits it (tests/clients/.npmrc)." >&2; exit 1; }
 	@now=$$(mktemp -d); trap 'rm -rf "$$now"' EXIT; \
 	bare() { sed -e '/^ *--hash/d' -e 's/ \\$$//' "$$1"; }; \
 	cp requirements/*.txt "$$now"; \
 	status=0; \
-	{ $(foreach name,$(LOCKS),$(COMPILE) $(ASKS_$(name)) -o "$$now/$(name).txt" &&) true; } \
-		>/dev/null 2>"$$now/said" || status=$$?; \
+	{ $(foreach name,$(LOCKS),$(COMPILE) $(INPUTS_$(name)) -o "$$now/$(name).txt" &&) true; } \
+		>/dev/null 2>"$$now/output" || status=$$?; \
 	if [ $$status = 2 ]; then \
-		echo "The package index cannot be reached, so only this is checked: whether the pins satisfy pyproject.toml."; \
-		holds() { $(BIN)/uv pip install --offline --dry-run --python "$$@" 2>&1 \
-			| tee "$$now/said" | grep -q 'no changes'; }; \
-		holds $(BIN)/python -r pyproject.toml --group dev \
-			$(foreach tool,$(TOOLS),&& holds .venv-$(tool)/bin/python --group $(tool)) && exit 0; \
+		echo "The package index is unreachable: only checking that the pins satisfy pyproject.toml."; \
+		is_satisfied() { $(BIN)/uv pip install --offline --dry-run --python "$$@" 2>&1 \
+			| tee "$$now/output" | grep -q 'no changes'; }; \
+		is_satisfied $(BIN)/python -r pyproject.toml --group dev \
+			$(foreach tool,$(TOOLS),&& is_satisfied .venv-$(tool)/bin/python --group $(tool)) && exit 0; \
 	elif [ $$status = 0 ]; then \
 		for name in $(LOCKS); do \
 			diff -u --label "requirements/$$name.txt" <(bare "requirements/$$name.txt") \
@@ -157,24 +180,24 @@ check-lock: .venv/.dev $(TOOLS:%=.venv-%/.done)
 		done; \
 		[ $$status = 0 ] && exit 0; \
 	fi; \
-	cat "$$now/said" >&2; \
-	echo "requirements/ is not what pyproject.toml asks for: run 'make lock' and commit the outcome." >&2; \
+	cat "$$now/output" >&2; \
+	echo "requirements/ does not match pyproject.toml: run 'make lock' and commit the result." >&2; \
 	exit 1
 
 # ----------------------------------------------------------------------------- .venv
 #
-# A stamp is touched when its step is done, so an interrupted step is done again:
-#   .runtime  the packages Gatehouse runs on; this step always begins with an empty .venv
-#   .app      Gatehouse itself, editable, and its command
-#   .dev      the packages for tests and checks, added to the others, so that a service started
-#             from this .venv can go on; into an empty .venv when the last time was interrupted
-#             (.adding is left) or dev.txt has changed (something may have to go)
+# Each step ends by touching its stamp, so an interrupted step is repeated:
+#   .runtime  runtime dependencies; this step always starts with an empty .venv
+#   .app      Gatehouse itself, editable (hatchling is among the runtime dependencies)
+#   .dev      dependencies of tests and checks, added to the others so that a service running from
+#             this .venv is not disturbed; into an empty .venv if the previous run was interrupted
+#             (.adding exists) or dev.txt has changed (packages may have to be removed)
 
 define new_venv
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Gatehouse needs Python 3.11 or newer; '$(PYTHON)' is not that. Name one: make PYTHON=/path/to/python3 …" >&2; exit 1; }; \
+		echo "Gatehouse requires Python 3.11 or newer, but '$(PYTHON)' is older. Use: make PYTHON=/path/to/python3 …" >&2; exit 1; }; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+		echo "'$(PYTHON)' cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
 	echo "Building .venv …"; \
 	$(PYTHON) -m venv --clear .venv; \
 	$(PIP) install --require-hashes -r requirements/runtime.txt; \
@@ -195,7 +218,7 @@ endef
 .venv/.dev: requirements/dev.txt .venv/.runtime | .venv/.app
 	@if [ -e .venv/.dev ] || [ -e .venv/.adding ]; then $(new_venv); $(new_app); fi
 	@touch .venv/.adding
-	@echo "Adding what tests and checks need …"
+	@echo "Installing the dependencies of tests and checks …"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@rm .venv/.adding
 	@touch .venv/.dev
@@ -208,7 +231,7 @@ endef
 
 # --------------------------------------------------------------------------- clients
 #
-# What makes clients of the OpenAPI document and lints it, built when tests/clients/ first needs it.
+# Generators of clients and linters for the OpenAPI document, installed when tests/clients/ needs them.
 
 .PHONY: generators
 generators: .venv-clients/.done tests/clients/node_modules/.done

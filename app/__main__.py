@@ -1,13 +1,15 @@
 """`gatehouse`, and `python -m app`."""
 
-from app.imports import nothing_to_collect
+from app.standard_streams import open_standard_streams
+from app.startup import fast_imports
 
 
 def main() -> None:
-    """See `app.cli.main`."""
-    with nothing_to_collect():
-        # Imported only now: these are nearly all the modules there are.
-        from app.cli import main as run
+    """Run the command line."""
+    open_standard_streams()
+    with fast_imports():
+        # Imports nearly all modules of the process.
+        from app.cli.main import main as run
     run()
 
 

@@ -1,10 +1,10 @@
-"""The application: `create_app()` puts both doors on one set of services."""
+"""The application: `create_app()` serves both APIs with one set of services."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
-from functools import partial
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,25 +14,26 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from app.bootstrap import first_admin, open_house, prepare_store, request_ids
-from app.config import Settings, load_settings
-from app.deliveries import delivering
+from app.container import ensure_first_admin, open_container, prepare_store, request_ids
 from app.domain.errors import NotFound
-from app.rest.door import mount
-from app.rest.openapi import ROUTES, openapi_document
-from app.rest.system import Documents, System
+from app.http import json
+from app.http.metrics import Metrics
+from app.http.middleware import ErrorMiddleware, MiddlewareRules, RequestMiddleware
+from app.http.request import REFUSED, context_of
+from app.http.response_cache import ResponseCache
+from app.http.routing import PathRouter
+from app.logs.setup import LogMetrics
+from app.operations.framework.services import Services
+from app.rest.router import ROUTES, mount
+from app.rest.system import System
 from app.rpc.endpoint import PATH, RpcEndpoint
-from app.rpc.openrpc import openrpc_document
-from app.usecases.services import Services
-from app.wire.crossroads import Crossroads
-from app.wire.edge import Edge, EdgeRules, Refusals
-from app.wire.http import REFUSED, context_of, header
-from app.wire.meters import Meters
-from app.wire.ready import Ready
+from app.server.fast_path import Answer, FastPath
+from app.server.outbox_worker import deliver_outbox
+from app.settings import Settings, load_settings
 
 
-class QuietCors(CORSMiddleware):
-    """Says nothing to a preflight that it refuses, where Starlette answers in plain text."""
+class SilentCorsMiddleware(CORSMiddleware):
+    """Rejects a preflight without a body, where Starlette responds with plain text."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         allowed = super().preflight_response(request_headers)
@@ -41,9 +42,9 @@ class QuietCors(CORSMiddleware):
 
 
 class Application(FastAPI):
-    """FastAPI's application with our layers around its router in the place of its own.
+    """FastAPI's application with our middleware in place of its own.
 
-    Whatever those do, `Edge` and `Refusals` do as well, and a layer costs each request its share.
+    Ours handles errors as well, and each additional layer would cost every request time.
     """
 
     def __init__(self, settings: Settings, lifespan: Lifespan["Application"]) -> None:
@@ -55,54 +56,57 @@ class Application(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
         )
-        self.router.default = _nothing_here
+        self.router.default = _reject_unknown_path
         self._settings = settings
-        self._meters = Meters()
-        self._documents = Documents(
-            openapi=partial(openapi_document, settings.public_url),
-            openrpc=partial(openrpc_document, settings.public_url),
-        )
-        self._crossroads = Crossroads(self.router)
-        self._edge = self._layers()
+        self._metrics = Metrics()
+        self._path_router = PathRouter(self.router)
+        self._middleware = self._build_middleware()
+        self._fast_path: FastPath | None = None
 
     def openapi(self) -> dict[str, Any]:
-        """The document that is made from the rows of the door."""
-        return self._documents.openapi()
+        """Return FastAPI's document with the additions of our contract."""
+        # Documents are optional: many processes end without a request for one.
+        from app.rest.openapi import openapi_document
+
+        return openapi_document(self._settings.public_url)
+
+    def _openrpc(self) -> dict[str, Any]:
+        from app.rpc.openrpc import openrpc_document
+
+        return openrpc_document(self._settings.public_url)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What every request passes."""
-        return self._edge
+        """Return the middleware that was built at the start."""
+        return self._middleware
 
-    def at_once(self, scope: Scope, body: bytes) -> tuple[int, bytes] | None:
-        """See `Edge.at_once`; whoever asks from another origin is answered by the layers."""
-        if self._settings.cors_origins and header(scope, b"origin") is not None:
-            return None
-        return self._edge.at_once(scope, body)
+    def try_fast_path(self, scope: Scope, body: bytes) -> Answer | None:
+        """Return a cached response, or None if the request takes the normal path."""
+        fast_path = self._fast_path
+        return None if fast_path is None else fast_path.try_fast_path(scope, body)
 
-    def _layers(self) -> Edge:
-        """What every request passes, the innermost first."""
+    def is_trusted_proxy(self, client: Sequence[object] | None) -> bool:
+        """Return whether a connection's other end is a trusted proxy."""
+        return self._middleware.is_trusted_proxy(client)
+
+    def _build_middleware(self) -> RequestMiddleware:
+        """Build the middleware, from the innermost layer outwards."""
         settings = self._settings
-        refusals = Refusals(self._crossroads)
-        self._meters.watch(refusals)
-        inner: ASGIApp = refusals
+        errors = ErrorMiddleware(self._path_router)
+        self._metrics.watch(errors)
+        inner: ASGIApp = errors
         if settings.cors_origins:
-            inner = QuietCors(
+            inner = SilentCorsMiddleware(
                 inner,
                 allow_origins=settings.cors_origins,
-                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                allow_headers=[
-                    "Authorization",
-                    "X-Access-Token",
-                    "Content-Type",
-                    "If-Match",
-                    "If-None-Match",
-                    "Prefer",
-                    "Idempotency-Key",
-                ],
+                allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+                # Tracing adds headers with many names (traceparent, baggage, sentry-trace, b3, …).
+                # None of them gives an allowed page more access than any other program has.
+                allow_headers=["*"],
                 expose_headers=[
                     "ETag",
                     "Location",
                     "Link",
+                    "X-Total-Count",
                     "X-Request-ID",
                     "Retry-After",
                     "Idempotent-Replayed",
@@ -110,68 +114,76 @@ class Application(FastAPI):
                 ],
             )
         https = (settings.public_url or "").startswith("https:")
-        rules = EdgeRules(settings.trusted_proxies, https=https)
-        return Edge(
+        rules = MiddlewareRules(
+            settings.trusted_proxies,
+            reads_forwarded=settings.proxy_header == "forwarded",
+            origins=frozenset(filter(None, (settings.public_url, *settings.cors_origins))),
+            https=https,
+        )
+        return RequestMiddleware(
             inner,
             rules=rules,
             new_id=request_ids().__next__,
-            metrics=self._meters.registry,
-            prompt=self._crossroads,
+            metrics=self._metrics.registry,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Like Starlette's; FastAPI's own asks the environment of every request."""
+        """Call the middleware as Starlette does; FastAPI's own checks for telemetry first."""
         scope["app"] = self
-        await self._edge(scope, receive, send)
+        await self._middleware(scope, receive, send)
 
-    def open_doors(self, services: Services) -> None:
-        """Answer from these services."""
-        ready = Ready(services)
-        rpc = RpcEndpoint(ready, self._documents.openrpc)
-        self._meters.watch(*(getattr(services, f.name) for f in fields(services)), ready, rpc)
-        self._crossroads.open(
-            [
-                *System(services, self._meters, self._documents).routes(),
-                Route(PATH, rpc),
-                *mount(services, ready, ROUTES),
-            ]
+    def use_services(self, services: Services) -> None:
+        """Serve both APIs with these services."""
+        rpc = RpcEndpoint(services, self._openrpc)
+        responses = ResponseCache(services.store, services.clock)
+        has_cors = bool(self._settings.cors_origins)
+        self._fast_path = FastPath(self._middleware, responses, ROUTES, rpc, has_cors=has_cors)
+        parts = [getattr(services, f.name) for f in fields(services)]
+        self._metrics.watch(*parts, responses, rpc, LogMetrics())
+        self.state.services = services
+        self.state.system = System(
+            self._metrics,
+            self._settings.metrics_access,
+            openapi=cache(lambda: json.dump(self.openapi())),
+            openrpc=cache(lambda: json.dump(self._openrpc())),
         )
+        self._path_router.open([Route(PATH, rpc), *mount()])
 
-    def kept_meters(self) -> AbstractAsyncContextManager[None]:
-        """See `Meters.kept`."""
-        return self._meters.kept()
+    def keep_metrics(self, services: Services) -> AbstractAsyncContextManager[None]:
+        """Keep the metrics of this worker up to date while the context is open."""
+        return self._metrics.kept(services.background)
 
 
 def create_app(settings: Settings | None = None, services: Services | None = None) -> FastAPI:
-    """The ASGI application.
+    """Create the ASGI application.
 
-    With `services` it stands on those; else it starts as `gatehouse serve` does, from `settings`
-    (by default the environment's): it migrates, makes the first admin, and opens its own services
-    for as long as it runs.
+    It uses `services` if given. Otherwise it starts like `gatehouse serve` with `settings`, by
+    default those of the environment: it migrates the database, creates the first admin, and opens
+    its own services while it runs.
     """
     settings = settings or load_settings()
 
     @asynccontextmanager
     async def lifespan(app: Application) -> AsyncIterator[None]:
         if services is not None:
-            async with app.kept_meters(), delivering(services):
+            async with app.keep_metrics(services), deliver_outbox(services):
                 yield
             return
         await asyncio.to_thread(prepare_store, settings)
-        async with open_house(settings) as house:
-            await first_admin(house, settings, show=False)
-            app.open_doors(house.services)
-            async with app.kept_meters(), delivering(house.services):
+        async with open_container(settings, signs=True) as container:
+            await ensure_first_admin(container, settings, show=False)
+            app.use_services(container.services)
+            async with app.keep_metrics(container.services), deliver_outbox(container.services):
                 yield
 
     app = Application(settings, lifespan)
     if services is not None:
-        app.open_doors(services)
+        app.use_services(services)
     return app
 
 
-async def _nothing_here(scope: Scope, _receive: Receive, _send: Send) -> None:
-    """Refuse what leads nowhere, and what the transport could not take for a request."""
+async def _reject_unknown_path(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Reject an unknown path, and a request that the connection has rejected."""
     refusal = scope.get(REFUSED)
     if refusal is None:
         raise NotFound("There is nothing at this address.")

@@ -1,4 +1,4 @@
-"""The command line: `python -m bench --help`."""
+"""Command line: `python -m bench --help`."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,20 +18,21 @@ from bench import profile, timing, upstream
 from bench.bench import Bench, Plan
 from bench.engines import Engine, Postgresql, Sqlite
 from bench.load import require_wrk
-from bench.machine import described
+from bench.machine import describe_machine
 from bench.parts import PARTS
-from bench.parts.scale import curves
 from bench.processes import ROOT, BenchError
-from bench.report import Report
+from bench.report import Report, read_figures
 from bench.seed import settings_with
+from bench.works import WORKS
 
 _POSTGRESQL = "BENCH_POSTGRESQL_URL"
 _RAW = ROOT / "build" / "bench"
+_PAGE = ROOT / "docs" / "benchmarks.md"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do what the command line says. What cannot be done is a sentence, and exit status 1."""
-    # Whoever ends a run with SIGTERM wants its servers to end, too.
+    """Run what the command line asks for. An error is a sentence and exit status 1."""
+    # On SIGTERM, the context managers end the servers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     for name in [name for name in os.environ if name.startswith("GATEHOUSE_")]:
         del os.environ[name]
@@ -52,73 +54,88 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m bench",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measures Gatehouse against yardsticks of the same run.",
-        epilog=f"parts, all of them where none is named:\n{parts}\n\n"
-        "python -m bench profile WORK shows where the time of one request goes,\n"
-        "python -m bench timing whether the time of a refused login tells anything,\n"
-        "python -m bench upstream what a chat service that misbehaves costs, and whom.",
+        description="Measures Gatehouse against baselines of the same run, by CPU time, and names "
+        "what is worse than in docs/benchmarks.md.",
+        epilog=f"parts (default: all):\n{parts}\n\n"
+        "python -m bench profile WORK   profile of one request\n"
+        "python -m bench timing         times of rejected logins by kind of account\n"
+        "python -m bench upstream       effects of a misbehaving chat service",
     )
     add = parser.add_argument
     add("parts", nargs="*", metavar="PART")
-    add("--engine", choices=("sqlite", "postgresql"), help="one alone (both, where they are there)")
-    add("--rounds", type=int, default=3, help="of yardstick and ours by turns (3)")
-    add("--seconds", type=int, default=3, help="of each measurement (3)")
+    add(
+        "--engine",
+        choices=("sqlite", "postgresql"),
+        help="only this engine (default: all that are available)",
+    )
+    add(
+        "--work",
+        choices=WORKS,
+        action="append",
+        default=[],
+        help="only this work in the part 'requests'; may be repeated",
+    )
+    add("--rounds", type=int, default=3, help="alternating rounds of baseline and Gatehouse (3)")
+    add("--seconds", type=int, default=2, help="duration of a measurement (2)")
     add(
         "--accounts",
         type=int,
         nargs=3,
         default=(10_000, 100_000, 1_000_000),
         metavar=("FEW", "USUAL", "MANY"),
-        help="in the stores (10000 100000 1000000)",
+        help="sizes of the stores (10000 100000 1000000)",
     )
     add(
         "--postgresql",
         default=os.environ.get(_POSTGRESQL, "postgresql://127.0.0.1:5432/postgres"),
         metavar="URL",
-        help=f"the server to make databases on (%(default)s; {_POSTGRESQL})",
+        help=f"server to create databases on (%(default)s; {_POSTGRESQL})",
     )
-    add("--docs", action="store_true", help="write docs/benchmarks.md; for a whole run")
+    add("--docs", action="store_true", help="write docs/benchmarks.md; only for a complete run")
     return parser
 
 
 def _measure(chosen: argparse.Namespace, arguments: Sequence[str]) -> None:
     if unknown := set(chosen.parts) - PARTS.keys():
         raise BenchError(f"There is no part '{unknown.pop()}': see --help.")
-    if chosen.docs and chosen.parts:
-        raise BenchError("The page is written by a whole run: leave the parts out.")
+    if chosen.docs and (chosen.parts or chosen.work):
+        raise BenchError("Only a complete run writes the page: omit parts and works.")
     require_wrk()
     few, usual, many = chosen.accounts
-    plan = Plan(chosen.rounds, chosen.seconds, few, usual, many, *_cores())
+    works = frozenset(chosen.work)
+    plan = Plan(chosen.rounds, chosen.seconds, few, usual, many, *_cores(), works)
     engines, problems = _engines(chosen)
     report = Report(
         plan,
-        described(engines),
+        describe_machine(engines),
         datetime.now(UTC),
         shlex.join(["python", "-m", "bench", *arguments]),
         problems=problems,
     )
     _RAW.mkdir(parents=True, exist_ok=True)
-    # Beside the sources, since a temporary folder may be in memory, where writing costs nothing.
-    with (
-        TemporaryDirectory(prefix="gatehouse_bench_", dir=_RAW) as folder,
-        Bench(plan, Path(folder)) as bench,
-    ):
-        for engine in engines:
-            _run(bench, engine, chosen.parts or list(PARTS), report)
+    measured: list[dict[str, Any]] = []
+    for engine in engines:
+        # Not in the temporary folder, which may be in memory, where writes are free.
+        with (
+            TemporaryDirectory(prefix="gatehouse_bench_", dir=_RAW) as folder,
+            Bench(plan, Path(folder), engine, measured) as bench,
+        ):
+            _run(bench, chosen.parts or list(PARTS), report)
     raw = _RAW / f"{report.made_at:%Y%m%dT%H%M%SZ}.json"
-    raw.write_text(report.raw(bench.measured), encoding="utf-8")
+    raw.write_text(report.raw(measured), encoding="utf-8")
+    print(report.markdown(), report.losses(read_figures(_PAGE.read_text("utf-8"))), sep="\n\n")
     if chosen.docs:
-        report.write_page(ROOT / "docs", curves(bench.measured))
-    print(report.markdown())
+        _PAGE.write_text(report.page(), encoding="utf-8")
 
 
-def _run(bench: Bench, engine: Engine, parts: Sequence[str], report: Report) -> None:
+def _run(bench: Bench, parts: Sequence[str], report: Report) -> None:
+    engine = bench.engine
     figures = report.figures[engine.version()] = []
     for name in parts:
         bench.say(f"{engine.name}: {name}")
         started = perf_counter()
         try:
-            figures.extend(PARTS[name](bench, engine))
+            figures.extend(PARTS[name](bench))
         except BenchError as error:
             report.problems.append(f"{name} on {engine.version()}: {error}")
             bench.say(f"  {error}")
@@ -128,12 +145,12 @@ def _run(bench: Bench, engine: Engine, parts: Sequence[str], report: Report) -> 
 def _cores() -> tuple[int, int]:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise BenchError("Server and load need a core each, and there is only one.")
+        raise BenchError("Server and load need one core each, but there is only one.")
     return cores[0], cores[1]
 
 
 def _engines(chosen: argparse.Namespace) -> tuple[list[Engine], list[str]]:
-    """Those that can be measured, and a sentence for each that cannot."""
+    """Return the available engines, and a sentence for each unavailable one."""
     engines: list[Engine] = []
     problems = []
     for engine in (Sqlite(), Postgresql(chosen.postgresql)):
@@ -144,7 +161,7 @@ def _engines(chosen: argparse.Namespace) -> tuple[list[Engine], list[str]]:
             engine.version()
         except ValidationError as error:
             reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-            problems.append(f"{engine.name} is left out: {reason}.")
+            problems.append(f"{engine.name} is skipped: {reason}.")
         except BenchError as error:
             problems.append(str(error))
         else:

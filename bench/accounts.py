@@ -1,15 +1,16 @@
-"""The accounts that a store is filled with. All of each follows from its place `n` in the order."""
+"""Accounts that a store is filled with, each derived from its position `n`."""
 
 from hashlib import blake2b
 from uuid import UUID
 
 _SYLLABLES = tuple(consonant + vowel for consonant in "bdfgkpstvz" for vowel in "aeiou")
 NAMES = len(_SYLLABLES) ** 4
-# Has no factor in common with NAMES: no two places have one name, and neighbours in the order are
-# none in an index.
+# Coprime to NAMES: every position has its own name, and neighbouring positions are far apart in an
+# index.
 _STEP = 3_141_593
 
-# Stores have the first million or fewer; these places nobody has, and these are left to sign up.
+# Stores have the first million positions at most. Positions from FREE on are unused, those from
+# NEWCOMERS on register during a run.
 FREE = 2_000_000
 NEWCOMERS = 4_000_000
 
@@ -17,7 +18,7 @@ PASSWORD = "correct horse 42"
 
 
 def username(n: int) -> str:
-    """A name of eight letters."""
+    """Return a name of eight letters."""
     rest = n * _STEP % NAMES
     name = ""
     for _ in range(4):
@@ -27,20 +28,20 @@ def username(n: int) -> str:
 
 
 def email(n: int) -> str:
-    """An address, in the form in which it is compared, too."""
+    """Return an e-mail address, which is its own normalized form."""
     return f"{username(n)}@example.com"
 
 
 def snowflake(n: int) -> int:
-    """An id of the first minutes that a snowflake can tell."""
+    """Return a snowflake from the first minutes of the epoch."""
     return (n + 1) << 22
 
 
 def uuid(n: int) -> str:
-    """A UUID that is as scattered as a random one."""
+    """Return a UUID that is distributed like a random one."""
     return str(UUID(bytes=blake2b(n.to_bytes(8), digest_size=16).digest(), version=4))
 
 
 def address(n: int) -> str:
-    """A client's address, of the range that RFC 2544 leaves to benchmarks: 198.18.0.0/15."""
-    return f"198.{18 + (n >> 16 & 1)}.{n >> 8 & 255}.{n & 255}"
+    """Return a client address from a range for private use, 10.0.0.0/8 (RFC 1918)."""
+    return f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"

@@ -1,10 +1,10 @@
-"""What the parts of a run share: stores, servers, yardsticks, and the record of the measured."""
+"""A run: stores, servers, baselines and measurements that the parts share."""
 
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -12,19 +12,30 @@ from time import perf_counter
 from typing import Any
 
 from bench.engines import Engine
-from bench.load import Load, hammer
-from bench.processes import ROOT, Service, free_port, pinned, python, service
-from bench.seed import Dataset, password_hash, seeded
+from bench.load import CONNECTIONS, Load, hammer
+from bench.processes import (
+    ROOT,
+    Service,
+    busy_seconds,
+    cpu_seconds,
+    free_port,
+    pinned,
+    python,
+    service,
+)
+from bench.seed import Dataset, password_hash, seed
 from bench.works import SignUps, Work
 
-# Only these are believed when they say whom a request comes from: the load is on loopback, and
-# a throttle by address, which stays on, would take it for one client.
+# The load comes from loopback and names a client address per request; otherwise the rate limits,
+# which stay on, would count it as one client.
 BEHIND_A_PROXY = {"trusted_proxies": "127.0.0.1"}
+# Enough that writes in turn stay below the rate limit of each account.
+_SESSIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how often, of how many accounts, and on which cores."""
+    """Durations, rounds, sizes and cores of a run."""
 
     rounds: int
     seconds: int
@@ -33,26 +44,34 @@ class Plan:
     large: int
     server_core: int
     load_core: int
+    works: frozenset[str] = frozenset()
+    """The works to measure, all if empty."""
 
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """The numbers of accounts that are compared."""
-        return self.small, self.usual, self.large
+
+@dataclass
+class Use:
+    """CPU time that was used during a block."""
+
+    database: float = 0.0
+    """Seconds of the database's own processes."""
+    others: float = 0.0
+    """Share of a core that programs used which are not part of the run."""
 
 
 @dataclass
 class Bench:
-    """A run: everything it starts ends with what it was entered by, everything it stores is below
-    `folder`."""
+    """A run on one engine; its processes end with the context, its files are below `folder`."""
 
     plan: Plan
     folder: Path
+    engine: Engine
     measured: list[dict[str, Any]] = field(default_factory=list)
     sign_ups: SignUps = field(default_factory=SignUps)
 
     def __post_init__(self) -> None:
-        self._datasets: dict[tuple[str, int], Dataset] = {}
+        self._datasets: dict[int, Dataset] = {}
         self._numbers = count(1)
+        self._running: list[Service] = []
         self._cleaning = ExitStack()
 
     def __enter__(self) -> "Bench":
@@ -62,52 +81,52 @@ class Bench:
         self._cleaning.close()
 
     def say(self, line: str) -> None:
-        """Tell whoever waits how far it is."""
+        """Print progress."""
         print(line, file=sys.stderr, flush=True)
 
-    def record(self, part: str, engine: Engine, work: str, **values: object) -> None:
-        """Keep what was measured, as it was."""
-        self.measured.append({"part": part, "engine": engine.name, "work": work, **values})
+    def record(self, part: str, work: str, **values: object) -> None:
+        """Record raw measurements."""
+        self.measured.append({"part": part, "engine": self.engine.name, "work": work, **values})
 
     @property
     def rounds(self) -> range:
-        """The rounds, to go through."""
+        """The numbers of the rounds."""
         return range(self.plan.rounds)
 
     @cached_property
     def hashed(self) -> str:
-        """The hash of everybody's password."""
+        """The hash of the common password."""
         return password_hash()
 
-    def _dataset(self, engine: Engine, size: int) -> Dataset:
-        """A store of so many accounts, made once in a run."""
-        found = self._datasets.get((engine.name, size))
+    def _dataset(self, size: int) -> Dataset:
+        """Return a store of so many accounts, created once per run."""
+        found = self._datasets.get(size)
         if found is None:
             started = perf_counter()
-            empty = Dataset(engine, self.folder / f"{engine.name.lower()}-{size}", size)
+            empty = Dataset(self.engine, self.folder / f"{self.engine.name.lower()}-{size}", size)
             empty.folder.mkdir()
-            self._cleaning.callback(engine.drop, empty.folder)
-            found = self._datasets[engine.name, size] = seeded(empty, self.hashed)
+            self._cleaning.callback(self.engine.drop, empty.folder)
+            found = self._datasets[size] = seed(empty, self.hashed, _SESSIONS)
             self.say(f"  {size:,} accounts stored in {perf_counter() - started:.0f} s")
         return found
 
     @contextmanager
-    def dataset(self, engine: Engine, size: int) -> Iterator[Dataset]:
-        """A copy of the store of so many accounts, to do with as one likes."""
-        source = self._dataset(engine, size)
+    def dataset(self, size: int | None = None) -> Iterator[Dataset]:
+        """Provide a copy of the store of so many accounts, which may be modified."""
+        source = self._dataset(size or self.plan.usual)
         folder = self.folder / f"{source.folder.name}-{next(self._numbers)}"
         with ExitStack() as cleaning:
-            cleaning.callback(engine.drop, folder)
-            engine.copy(source.folder, folder)
-            # What is left to be written to disk is not to be written while something is measured.
+            cleaning.callback(self.engine.drop, folder)
+            self.engine.copy(source.folder, folder)
+            # Pending writes to disk would disturb the measurement.
             os.sync()
-            yield Dataset(engine, folder, size, source.tokens)
+            yield replace(source, folder=folder)
 
     @contextmanager
     def gatehouse(
         self, data: Dataset, settings: Mapping[str, str] | None = None, *, pin: bool = True
     ) -> Iterator[Service]:
-        """Gatehouse on this store, with its default settings but for these."""
+        """Run Gatehouse on a store, with its default settings except for `settings`."""
         port = free_port()
         values = {**data.settings, **(settings or {}), "port": str(port)}
         command = pinned(self.plan.server_core if pin else None, *python("app", "serve"))
@@ -119,11 +138,11 @@ class Bench:
             env={f"GATEHOUSE_{name.upper()}": value for name, value in values.items()},
             path="/health/ready",
         ) as started:
-            yield started
+            yield from self._counted(started)
 
     @contextmanager
     def yardstick(self, name: str) -> Iterator[Service]:
-        """An application of `yardsticks/` under uvicorn, on the server's core."""
+        """Run an application of `yardsticks/` under uvicorn on the core of the server."""
         port = free_port()
         options = f"--loop uvloop --http httptools --lifespan off --no-access-log --port {port}"
         serve = python("uvicorn", f"bench.yardsticks.{name}:app", *options.split())
@@ -135,7 +154,34 @@ class Bench:
             env={},
             path="/",
         ) as started:
+            yield from self._counted(started)
+
+    def _counted(self, started: Service) -> Iterator[Service]:
+        self._running.append(started)
+        try:
             yield started
+        finally:
+            self._running.remove(started)
+
+    @contextmanager
+    def watch(self) -> Iterator[Use]:
+        """Measure what the database and other programs use during the block."""
+        use = Use()
+        database, own = self._database_seconds(), self._own_seconds()
+        busy, started = busy_seconds(), perf_counter()
+        yield use
+        busy, elapsed = busy_seconds() - busy, perf_counter() - started
+        own = self._own_seconds() - own
+        ended = self._database_seconds()
+        use.database = sum(ended[pid] - database.get(pid, 0.0) for pid in ended)
+        use.others = max(0.0, busy - own - use.database) / elapsed
+
+    def _database_seconds(self) -> dict[int, float]:
+        return {pid: cpu_seconds(pid) for pid in self.engine.processes(self.folder)}
+
+    def _own_seconds(self) -> float:
+        """Return the CPU time of this process and of all that it started."""
+        return sum(os.times()[:4]) + sum(server.cpu_seconds() for server in self._running)
 
     def hammer(
         self,
@@ -143,17 +189,20 @@ class Bench:
         work: Work,
         seconds: int | None = None,
         *,
+        connections: int = CONNECTIONS,
         pause_ms: int = 0,
         alone: bool = True,
     ) -> Load:
-        """Load the server from the other core; where `alone`, until it has done all of it."""
-        load = hammer(
-            target,
-            work,
-            core=self.plan.load_core,
-            seconds=seconds or self.plan.seconds,
-            pause_ms=pause_ms,
-        )
+        """Load the server from the other core; if `alone`, wait until it is idle again."""
+        with self.watch() as use:
+            load = hammer(
+                target,
+                work,
+                core=self.plan.load_core,
+                seconds=seconds or self.plan.seconds,
+                connections=connections,
+                pause_ms=pause_ms,
+            )
         if alone:
             target.settle()
-        return load
+        return replace(load, database=use.database / load.count * 1e6, others=use.others)

@@ -1,4 +1,4 @@
-"""The engines that a store can be on: filled in bulk, copied, dropped."""
+"""Database engines: stores are filled in bulk, copied and dropped."""
 
 import csv
 import shutil
@@ -10,41 +10,44 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pysqlite3
 
-from app.config import DATABASE_NAME
-from bench.processes import BenchError, require
+from app.settings import DATABASE_NAME
+from bench.processes import BenchError, is_running, require
 
 Rows = Iterable[Sequence[Any]]
 
 
 class Engine(Protocol):
-    """A kind of store. Each store belongs to a data folder, by whose name it is found."""
+    """A database engine. Each store belongs to a data folder, whose name identifies it."""
 
     name: str
 
     def version(self) -> str:
-        """Name and version, for people. Raises BenchError where it is out of reach."""
+        """Return name and version. Raises BenchError if the engine is unavailable."""
 
     def url(self, folder: Path) -> str:
-        """What DATABASE_URL is for the store of this folder."""
+        """Return the DATABASE_URL of the store of a folder."""
 
     def create(self, folder: Path) -> None:
-        """Make room for a new store."""
+        """Create an empty database if the engine needs one."""
 
     def fill(self, folder: Path, table: str, columns: Sequence[str], rows: Rows) -> None:
         """Insert many rows into a table of a migrated store."""
 
     def settle(self, folder: Path) -> None:
-        """Do what the engine would do by itself some time after so many rows were inserted."""
+        """Run the maintenance that the engine does by itself some time after many inserts."""
 
     def copy(self, source: Path, target: Path) -> None:
-        """Make `target` a copy of the folder `source`, its store included."""
+        """Copy the folder `source` and its store to `target`."""
 
     def drop(self, folder: Path) -> None:
         """Remove the folder and its store."""
 
+    def processes(self, stores: Path) -> Sequence[int]:
+        """Return the local processes of the engine that work for the stores below a folder."""
+
 
 class Sqlite:
-    """A file in the folder."""
+    """SQLite, with the database in the folder."""
 
     name = "SQLite"
 
@@ -55,10 +58,10 @@ class Sqlite:
         return f"sqlite:///{folder / DATABASE_NAME}"
 
     def create(self, folder: Path) -> None:
-        """There is nothing to do."""
+        """Do nothing."""
 
     def fill(self, folder: Path, table: str, columns: Sequence[str], rows: Rows) -> None:
-        # Nothing is lost with a store that a crash leaves half filled.
+        # A crash may leave the store incomplete, which costs nothing here.
         connection = pysqlite3.connect(folder / DATABASE_NAME)
         try:
             connection.execute("PRAGMA synchronous = OFF")
@@ -71,7 +74,7 @@ class Sqlite:
             connection.close()
 
     def settle(self, folder: Path) -> None:
-        """There is nothing to do."""
+        """Do nothing."""
 
     def copy(self, source: Path, target: Path) -> None:
         shutil.copytree(source, target)
@@ -79,9 +82,12 @@ class Sqlite:
     def drop(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
+    def processes(self, stores: Path) -> Sequence[int]:  # noqa: ARG002
+        return ()
+
 
 class Postgresql:
-    """A database of its own on a server that is there already, worked with by psql."""
+    """PostgreSQL, with a database per store on a running server, accessed by psql."""
 
     name = "PostgreSQL"
 
@@ -108,7 +114,7 @@ class Postgresql:
                 ["\\N" if value is None else value for value in row] for row in rows
             )
         if process.returncode != 0:
-            raise BenchError(f"PostgreSQL did not take the rows of {table}.")
+            raise BenchError(f"PostgreSQL rejected the rows of {table}.")
 
     def settle(self, folder: Path) -> None:
         self._ask("VACUUM ANALYZE", self.url(folder))
@@ -120,6 +126,14 @@ class Postgresql:
     def drop(self, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         self._ask(f"DROP DATABASE IF EXISTS {_database(folder)} WITH (FORCE)")
+
+    def processes(self, stores: Path) -> Sequence[int]:
+        # Processes without a database write the log and the tables of all of them.
+        rows = self._ask(
+            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "  # noqa: S608
+            f"(datname IS NULL OR starts_with(datname, '{_identifier(stores.name)}'))"
+        )
+        return [pid for pid in map(int, rows.split()) if is_running(pid, "postgres")]
 
     def _ask(self, statement: str, url: str | None = None) -> str:
         done = subprocess.run(
@@ -138,6 +152,9 @@ def _psql(url: str) -> list[str]:
 
 
 def _database(folder: Path) -> str:
-    """A run's folder has a name of its own, so its databases have, too."""
-    parts = "_".join(folder.parts[-2:])
-    return "".join(c if c.isalnum() else "_" for c in parts.lower())
+    """Return a database name that is unique like the folder of the run."""
+    return _identifier("_".join(folder.parts[-2:]))
+
+
+def _identifier(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.lower())

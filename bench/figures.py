@@ -1,29 +1,36 @@
-"""Figures: what was measured, what was wanted, and whether that is reached."""
+"""Results, and whether they meet their targets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+# Share of a core that other programs may use during a measurement.
+BUSY = 0.05
+# A figure that is worse than the previous one by more than this share is reported.
+_LOSS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A bound that a figure has to keep."""
+class Target:
+    """A bound that a result must meet, or without one, only which side is better."""
 
-    bound: float
+    bound: float | None
     side: Literal["≥", "≤", "<"]
     unit: str = "×"
 
     def __str__(self) -> str:
-        return f"{self.side} {self.bound:g} {self.unit}"
+        return "" if self.bound is None else f"{self.side} {self.bound:g} {self.unit}"
 
     def show(self, value: float) -> str:
-        """A value of this kind, for people."""
-        number = f"{value:.2f}" if self.unit == "×" else f"{value:,.0f}"
+        """Format a value."""
+        number = f"{value:,.0f}" if value >= 100 or self.unit == "requests" else f"{value:.3g}"
         return f"{number} {self.unit}"
 
-    def is_kept_by(self, value: float) -> bool:
-        """Whether the value is good enough."""
+    def is_met_by(self, value: float) -> bool:
+        """Return whether the value meets the target."""
+        if self.bound is None:
+            return True
         match self.side:
             case "≥":
                 return value >= self.bound
@@ -32,36 +39,46 @@ class Wanted:
             case "<":
                 return value < self.bound
 
+    def is_lost(self, before: float, now: float) -> bool:
+        """Return whether a value is more than a tenth worse than an earlier one."""
+        return now < before * (1 - _LOSS) if self.side == "≥" else now > before * (1 + _LOSS)
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A line of the table. Without a value it says in `ours` why there is none."""
+    """A row of the table."""
 
     work: str
     ours: str
     yardstick: str
-    value: float | None
-    wanted: Wanted
-    aside: str = ""
-    """What else is to be known of the value."""
+    value: float
+    target: Target
+    others: Sequence[float] = ()
+    """Shares of a core that other programs used, by round."""
 
     @property
-    def falls_short(self) -> bool:
-        """Whether it was measured, and is not what is wanted."""
-        return self.value is not None and not self.wanted.is_kept_by(self.value)
+    def is_busy(self) -> bool:
+        """Return whether other programs used too much of the machine in most rounds."""
+        return bool(self.others) and median(self.others) > BUSY
+
+    @property
+    def is_missed(self) -> bool:
+        """Return whether the value misses the target."""
+        return not self.is_busy and not self.target.is_met_by(self.value)
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        return self.target.show(self.value)
 
     def cells(self) -> list[str]:
-        """The line's cells."""
-        if self.value is None:
-            value, verdict = "", "not measured"
-        else:
-            value = self.wanted.show(self.value)
-            if self.aside:
-                value += f" ({self.aside})"
-            verdict = "**falls short**" if self.falls_short else "ok"
-        return [self.work, self.ours, self.yardstick, value, str(self.wanted), verdict]
+        """Return the cells of the row."""
+        verdict = "**missed**" if self.is_missed else "ok" if str(self.target) else ""
+        if self.is_busy:
+            verdict = f"busy: other programs used {median(self.others):.0%} of a core"
+        return [self.work, self.ours, self.yardstick, self.shown, str(self.target), verdict]
 
 
 def ratio(ours: Iterable[float], theirs: Iterable[float]) -> float:
-    """The median of the rounds' ratios: both of a round met the same machine."""
+    """Return the median of the ratios by round, since both sides of a round ran under one load."""
     return median(a / b for a, b in zip(ours, theirs, strict=True))

@@ -1,8 +1,8 @@
 -- Repeats prepared requests in turn and looks at every answer.
--- Arguments: the file of requests (each: its length, a newline, its bytes), a piece of text that a
--- right answer holds, and the milliseconds that a connection pauses before each request.
+-- Arguments: the file of requests (each: its length, a newline, its bytes), a text and the statuses
+-- of a correct response, and the milliseconds that a connection pauses before each request.
 
-local requests, last, wanted = {}, 0, nil
+local requests, last, wanted, statuses = {}, 0, nil, {}
 wrong, example = 0, ""
 local threads = {}
 
@@ -22,7 +22,10 @@ function init(args)
    file:close()
    -- Not always from the first on: who asked a moment ago may meet a throttle.
    last = os.time() * 7919 % #requests
-   local pause = tonumber(args[3])
+   for code in args[3]:gmatch("%d+") do
+      statuses[tonumber(code)] = true
+   end
+   local pause = tonumber(args[4])
    if pause > 0 then
       delay = function() return pause end
    end
@@ -34,7 +37,7 @@ function request()
 end
 
 function response(status, headers, body)
-   if status ~= 200 or not body:find(wanted, 1, true) or body:find('"error"', 1, true) then
+   if not statuses[status] or not body:find(wanted, 1, true) or body:find('"error"', 1, true) then
       wrong = wrong + 1
       example = status .. " " .. body:sub(1, 300):gsub("%s+", " ")
    end

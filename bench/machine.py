@@ -1,4 +1,4 @@
-"""What a run was made on and with, without anybody's name."""
+"""Description of the machine and the software of a run."""
 
 import os
 import platform
@@ -13,8 +13,8 @@ from bench.engines import Engine
 _PACKAGES = ("gatehouse", "uvicorn", "uvloop", "httptools", "fastapi", "sqlalchemy", "argon2-cffi")
 
 
-def described(engines: Iterable[Engine]) -> dict[str, str]:
-    """What is worth knowing, by name."""
+def describe_machine(engines: Iterable[Engine]) -> dict[str, str]:
+    """Return the properties by name."""
     return {
         "cores": f"{len(os.sched_getaffinity(0))} × {_processor()}",
         "memory": f"{_memory_gib():.0f} GiB",
@@ -37,7 +37,7 @@ def _memory_gib() -> float:
 
 
 def _wrk_version() -> str:
-    # It ends with a failure after printing this.
-    said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"\d+\.\d+\.\d+", said)
+    # It exits with a failure after printing the version.
+    output = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\d+\.\d+\.\d+", output)
     return "" if found is None else found[0]

@@ -1,6 +1,6 @@
-"""A chat service that misbehaves as it is told: `python -m bench.misbehaving PORT`, on loopback.
+"""A chat service that misbehaves on command: `python -m bench.misbehaving PORT`, on loopback.
 
-`GET /mood/NAME` has it treat every request from there on by that mood.
+`GET /mood/NUMBER` selects the behaviour for all requests that follow.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ async def _failing(writer: StreamWriter) -> None:
 
 
 GOOD = "answers"
-# What it does, and what whoever asks for his guilds is to see: status and slug.
+# Behaviours, and the status and error slug that a client of the gateway must see.
 MOODS: dict[str, tuple[Mood, int, str | None]] = {
     GOOD: (_whole(json.dumps([GUILD]).encode()), 200, None),
     "accepts and says nothing": (_silence, 504, "upstream-timeout"),
@@ -97,7 +97,7 @@ MOODS: dict[str, tuple[Mood, int, str | None]] = {
 
 
 class Service:
-    """The service, in the mood that it was told last."""
+    """The service with its current behaviour."""
 
     def __init__(self) -> None:
         self._mood = MOODS[GOOD][0]
@@ -121,7 +121,7 @@ class Service:
 
 
 async def main(port: int) -> None:
-    """Serve until it is ended."""
+    """Serve until the process ends."""
     async with await asyncio.start_server(Service(), "127.0.0.1", port) as server:
         await server.serve_forever()
 

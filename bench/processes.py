@@ -1,4 +1,4 @@
-"""Processes of a run: started on a core, asked by their numbers, ended by them in every case."""
+"""Processes of a run: started on a core, measured and ended by their ids."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -19,43 +19,38 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class BenchError(RuntimeError):
-    """A figure cannot be had, or would mean nothing; the sentence says why."""
+    """A result is impossible or meaningless; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A server that answers on loopback."""
+    """A server on loopback."""
 
     pid: int
     port: int
 
     def tree(self) -> list[int]:
-        """The process and all that it started."""
+        """Return the ids of the process and its descendants."""
         found = [self.pid]
         for pid in found:
             found += map(int, _proc(pid, f"task/{pid}/children").split())
         return found
 
     def cpu_seconds(self) -> float:
-        """What it has used of the processors so far, in user and in kernel mode."""
-        ticks = 0
-        for pid in self.tree():
-            # The name, second and in parentheses, may hold spaces.
-            fields = _proc(pid, "stat").rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / _TICKS
+        """Return the CPU time so far, in user and kernel mode."""
+        return sum(map(cpu_seconds, self.tree()))
 
     def memory(self, what: str = "VmRSS") -> int:
-        """Resident bytes of its largest process, now (VmRSS) or at the most (VmHWM)."""
+        """Return the resident bytes of the largest process, now (VmRSS) or at peak (VmHWM)."""
         return max(_status(pid, what) for pid in self.tree())
 
-    def forget_peak(self) -> None:
-        """Count VmHWM from here on (proc_pid_clear_refs(5))."""
+    def reset_peak(self) -> None:
+        """Reset VmHWM (proc_pid_clear_refs(5))."""
         for pid in self.tree():
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def settle(self) -> None:
-        """Wait until it does nothing any more: what was asked and given up may still be done."""
+        """Wait until the server is idle: it may still handle requests that wrk gave up."""
         before, latest = self.cpu_seconds(), monotonic() + STOP_SECONDS
         while monotonic() < latest:
             sleep(0.1)
@@ -63,6 +58,33 @@ class Service:
             if now - before <= 1.5 / _TICKS:
                 return
             before = now
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process so far, in user and kernel mode."""
+    # The name, second and in parentheses, may contain spaces.
+    fields = _proc(pid, "stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def is_running(pid: int, name: str) -> bool:
+    """Return whether a process of this id and name is running on this machine."""
+    path = Path(f"/proc/{pid}/comm")
+    return path.exists() and path.read_text().strip() == name
+
+
+def busy_seconds() -> float:
+    """Return the CPU time of all programs, ended children included, since some point in time.
+
+    The kernel's own time is left out: much of it is due to the load, such as passing on packets.
+    """
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        # A program may end meanwhile.
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / _TICKS
 
 
 def _proc(pid: int, name: str) -> str:
@@ -75,34 +97,32 @@ def _status(pid: int, what: str) -> int:
 
 
 def pinned(core: int | None, *command: str) -> list[str]:
-    """The command, held on one core."""
+    """Return the command, pinned to one core."""
     return list(command) if core is None else ["taskset", "-c", str(core), *command]
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module as this process is run."""
+    """Return the command that runs a module with this interpreter."""
     return [sys.executable, "-m", module, *arguments]
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens at."""
+    """Return a free port on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
 
 def require(tool: str, package: str) -> None:
-    """Raise BenchError, saying how to get it, where a tool is missing."""
+    """Raise BenchError if a tool is missing, with the package to install."""
     if shutil.which(tool) is None:
-        raise BenchError(
-            f"There is no {tool} here. On Debian and Ubuntu: apt-get install {package}"
-        )
+        raise BenchError(f"{tool} is missing. On Debian and Ubuntu: apt-get install {package}")
 
 
 @contextmanager
 def service(
     command: Sequence[str], port: int, log: Path, *, cwd: Path, env: Mapping[str, str], path: str
 ) -> Iterator[Service]:
-    """A server from its first answer at `path` until it is stopped; its output goes to `log`."""
+    """Run a server, from its first response at `path` on; its output goes to `log`."""
     with (
         log.open("ab") as output,
         subprocess.Popen(
@@ -115,7 +135,7 @@ def service(
         ) as process,
     ):
         try:
-            _await_answer(process, port, path, log)
+            _await_response(process, port, path, log)
             yield Service(process.pid, port)
         finally:
             process.terminate()
@@ -126,11 +146,11 @@ def service(
 
 
 def _environment() -> dict[str, str]:
-    """Ours, but that a server keeps what Python has compiled for it, as an installed one does."""
+    """Return our environment, in which Python may cache bytecode like in an installation."""
     return {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def _await_answer(process: "subprocess.Popen[bytes]", port: int, path: str, log: Path) -> None:
+def _await_response(process: "subprocess.Popen[bytes]", port: int, path: str, log: Path) -> None:
     latest = monotonic() + START_SECONDS
     while process.poll() is None and monotonic() < latest:
         connection = HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
@@ -142,5 +162,5 @@ def _await_answer(process: "subprocess.Popen[bytes]", port: int, path: str, log:
             sleep(0.002)
         finally:
             connection.close()
-    said = log.read_text(errors="replace")[-2000:]
-    raise BenchError(f"'{' '.join(process.args)}' does not answer:\n{said}")  # type: ignore[arg-type]
+    output = log.read_text(errors="replace")[-2000:]
+    raise BenchError(f"'{' '.join(process.args)}' does not respond:\n{output}")  # type: ignore[arg-type]

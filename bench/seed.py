@@ -1,29 +1,28 @@
-"""Stores full of accounts, in the real schema: rows in bulk, all with one password's hash."""
+"""Stores with many accounts in the real schema, inserted in bulk with a common password hash."""
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.bootstrap import first_admin, open_house, prepare_store
-from app.config import Settings
+from app.container import ensure_first_admin, open_container, prepare_store
 from app.domain.credentials import Origin
 from app.domain.names import Username, email_key
+from app.operations.catalog import OPERATIONS
+from app.operations.framework.context import Caller
+from app.operations.login import Authenticate
 from app.security.passwords import Argon2Hasher
-from app.usecases.call import Caller
-from app.usecases.login import Authenticate
-from app.usecases.registry import OPERATIONS
+from app.settings import Settings
 from bench import accounts
 from bench.accounts import PASSWORD
 from bench.engines import Engine
 
 ADMIN_KEY = "BENCHKEY-aaaa-bbbb-cccc-dddddddd"
-TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A store in its data folder, and tokens of its first accounts."""
+    """A store in its data folder, with tokens of its first accounts."""
 
     engine: Engine
     folder: Path
@@ -32,7 +31,7 @@ class Dataset:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a server on this store is started with."""
+        """The settings of a server on this store."""
         return {
             "data_dir": str(self.folder),
             "database_url": self.engine.url(self.folder),
@@ -41,12 +40,12 @@ class Dataset:
 
 
 def settings_with(**values: str) -> Settings:
-    """The settings with these values. Raises ValidationError for one that cannot be used."""
+    """Return settings with these values. Raises ValidationError for an invalid one."""
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
 
 def password_hash() -> str:
-    """PASSWORD, hashed as Gatehouse does."""
+    """Hash PASSWORD as Gatehouse does."""
 
     async def hashed() -> str:
         hasher = Argon2Hasher()
@@ -58,8 +57,8 @@ def password_hash() -> str:
     return asyncio.run(hashed())
 
 
-def seeded(empty: Dataset, hashed: str) -> Dataset:
-    """Fill a new store with its accounts and the first admin, and log the first accounts in."""
+def seed(empty: Dataset, hashed: str, sessions: int = 64) -> Dataset:
+    """Fill a new store with its accounts and the first admin, and log some accounts in."""
     engine, folder = empty.engine, empty.folder
     engine.create(folder)
     settings = settings_with(**empty.settings)
@@ -67,7 +66,7 @@ def seeded(empty: Dataset, hashed: str) -> Dataset:
     engine.fill(folder, "users", _USER_COLUMNS, _users(empty.size, hashed))
     engine.fill(folder, "name_claims", ("skeleton", "user_id"), _claims(empty.size))
     engine.settle(folder)
-    tokens = tuple(asyncio.run(_log_in(settings, min(TOKENS, empty.size))))
+    tokens = tuple(asyncio.run(_log_in(settings, min(sessions, empty.size))))
     return Dataset(engine, folder, empty.size, tokens)
 
 
@@ -98,14 +97,14 @@ def _claims(size: int) -> Iterator[tuple[str, int]]:
 
 
 async def _log_in(settings: Settings, count: int) -> list[str]:
-    """Tokens by real logins, each from an address of its own."""
+    """Return tokens from real logins, each from its own address."""
     tokens = []
     auth = OPERATIONS["users.auth"]
-    async with open_house(settings) as house:
-        await first_admin(house, settings, show=False)
+    async with open_container(settings, signs=True) as container:
+        await ensure_first_admin(container, settings, show=False)
         for n in range(count):
             caller = Caller(origin=Origin(accounts.address(n)))
             command = Authenticate(accounts.username(n), PASSWORD)
-            issued = await auth.perform(house.services, caller, command)
+            issued = await auth.perform(container.services, caller, command)
             tokens.append(issued.view["token"])
     return tokens

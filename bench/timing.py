@@ -1,8 +1,7 @@
-"""Whether the time of a refused login tells anything: of what kind the account is, or whether there
-is one.
+"""Times of rejected logins: they must not reveal whether an account exists, or its kind.
 
-`python -m bench timing` asks a real server by turns, on one connection, one login at a time, and
-prints each kind's median and its ratio to that of a wrong password for an ordinary account.
+`python -m bench timing` sends logins to a real server, one at a time on one connection, and prints
+the median for each kind of account and its ratio to a wrong password of an ordinary account.
 """
 
 import argparse
@@ -21,16 +20,16 @@ from time import perf_counter
 import pysqlite3
 from passlib.context import CryptContext
 
-from app.config import DATABASE_NAME
+from app.settings import DATABASE_NAME
 from bench.accounts import FREE, PASSWORD, username
 from bench.engines import Sqlite
 from bench.processes import BenchError, Service, free_port, python, service
-from bench.seed import Dataset, password_hash, seeded
+from bench.seed import Dataset, password_hash, seed
 
 WRONG = "wrong horse 42"
-# Of each kind of account this many, so that none is asked more often than another.
+# Accounts of each kind; every account gets the same number of logins.
 _EACH = 8
-# As other programs make them: bcrypt's ten rounds are PHP's, the rest the library's own defaults.
+# As other programs create them: ten rounds of bcrypt as in PHP, otherwise the library's defaults.
 _IMPORTED = {
     "bcrypt": CryptContext(["bcrypt"], bcrypt__rounds=10),
     "pbkdf2": CryptContext(["pbkdf2_sha256"]),
@@ -40,7 +39,7 @@ _IMPORTED = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Logins that are to look like all others, and what sets their accounts apart."""
+    """A kind of login that must be indistinguishable, and the changes to its accounts."""
 
     title: str
     change: dict[str, object] | None = None
@@ -49,7 +48,7 @@ class Kind:
 
 
 def kinds() -> list[Kind]:
-    """The first is what the others are held against."""
+    """Return the kinds; the first is the baseline."""
     broken = "$argon2id$v=19$m=19456,t=2,p=1$"
     imported = [
         Kind(f"imported {scheme}", {"password_hash": context.hash(PASSWORD)})
@@ -71,26 +70,28 @@ def kinds() -> list[Kind]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Read the command line and do it."""
+    """Measure all kinds of logins."""
     parser = argparse.ArgumentParser("python -m bench timing", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200, help="of all kinds by turns (200)")
+    parser.add_argument(
+        "--rounds", type=int, default=200, help="number of rounds over all kinds (200)"
+    )
     chosen = parser.parse_args(arguments)
     with TemporaryDirectory(prefix="gatehouse-timing-") as folder:
-        asked = kinds()
-        data = seeded(Dataset(Sqlite(), Path(folder), _EACH * len(asked)), password_hash())
-        _set_apart(data, asked)
+        all_kinds = kinds()
+        data = seed(Dataset(Sqlite(), Path(folder), _EACH * len(all_kinds)), password_hash())
+        _change_accounts(data, all_kinds)
         with _server(data) as server:
             for title, ask in WAYS.items():
-                _report(title, asked, _measure(server, asked, ask, chosen.rounds))
+                _report(title, all_kinds, _measure(server, all_kinds, ask, chosen.rounds))
 
 
 def _accounts(kind: int) -> range:
     return range(kind * _EACH, (kind + 1) * _EACH)
 
 
-def _set_apart(data: Dataset, asked: Sequence[Kind]) -> None:
+def _change_accounts(data: Dataset, kinds: Sequence[Kind]) -> None:
     with closing(pysqlite3.connect(data.folder / DATABASE_NAME)) as connection, connection:
-        for number, kind in enumerate(asked):
+        for number, kind in enumerate(kinds):
             for column, value in (kind.change or {}).items():
                 connection.executemany(
                     f"UPDATE users SET {column} = ? WHERE username = ?",  # noqa: S608
@@ -100,7 +101,7 @@ def _set_apart(data: Dataset, asked: Sequence[Kind]) -> None:
 
 def _server(data: Dataset) -> AbstractContextManager[Service]:
     port = free_port()
-    # Refused logins are what is measured, not the refusal to look at them.
+    # Without rate limits, which would reject logins before they are checked.
     settings = {**data.settings, "port": str(port), "rate_limits": "off"}
     return service(
         python("app", "serve"),
@@ -143,14 +144,14 @@ WAYS: dict[str, Ask] = {
 
 
 def _measure(
-    server: Service, asked: Sequence[Kind], ask: Ask, rounds: int
+    server: Service, kinds: Sequence[Kind], ask: Ask, rounds: int
 ) -> dict[str, list[float]]:
-    took: dict[str, list[float]] = {kind.title: [] for kind in asked}
-    order = list(enumerate(asked))
+    took: dict[str, list[float]] = {kind.title: [] for kind in kinds}
+    order = list(enumerate(kinds))
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     with closing(connection):
         for turn in range(rounds):
-            # In another order each time: what was asked just before must not count.
+            # In random order, so that the previous login has no systematic effect.
             random.shuffle(order)
             for number, kind in order:
                 n = _accounts(number)[turn % _EACH]
@@ -159,13 +160,13 @@ def _measure(
                 answer = ask(connection, name, kind.password)
                 took[kind.title].append(perf_counter() - started)
                 if "invalid password" not in answer:
-                    raise BenchError(f"{kind.title}: the answer is {answer[:300]}")
+                    raise BenchError(f"{kind.title}: the response is {answer[:300]}")
     return took
 
 
-def _report(title: str, asked: Sequence[Kind], took: dict[str, list[float]]) -> None:
-    usual = median(took[asked[0].title])
+def _report(title: str, kinds: Sequence[Kind], took: dict[str, list[float]]) -> None:
+    usual = median(took[kinds[0].title])
     print(f"\n{title}, refused\n\n| login | median | ratio |\n|---|---|---|")
-    for kind in asked:
+    for kind in kinds:
         middle = median(took[kind.title])
         print(f"| {kind.title} | {middle * 1e3:.1f} ms | {middle / usual:.3f} |")

@@ -1,7 +1,7 @@
-"""What a chat service that misbehaves costs, and whom.
+"""Effects of a misbehaving chat service.
 
-`python -m bench upstream` starts one, and a gateway that asks it for guilds. It prints what a
-caller sees of each thing that it does, and how long others wait for `GET /users/@self` meanwhile.
+`python -m bench upstream` starts one, and a gateway that requests guilds from it. It prints the
+response for each behaviour, and how long other clients wait for `GET /users/@self` meanwhile.
 """
 
 import argparse
@@ -17,22 +17,22 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from time import perf_counter
 
-from app.wire import json
+from app.http import json
 from bench.engines import Sqlite
 from bench.misbehaving import GOOD, MOODS
 from bench.processes import ROOT, BenchError, Service, free_port, python, service
-from bench.seed import Dataset, password_hash, seeded
+from bench.seed import Dataset, password_hash, seed
 
 _ACCOUNTS = 500
-_ASKING = 16
-# Between two questions of each: more would measure how the clients take the processor away.
+_CLIENTS = 16
+# Seconds between two requests of a client: more requests would measure how the clients use the CPU.
 _PAUSE = 0.1
-_NOBODY = "is not asked"
+_UNUSED = "is not used"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a caller saw: status, the error's slug, and milliseconds."""
+    """A response: status, error slug, and milliseconds."""
 
     status: int
     slug: str | None
@@ -40,32 +40,32 @@ class Seen:
 
 
 class Pair:
-    """A gateway and the chat service that it asks."""
+    """A gateway and its chat service."""
 
     def __init__(self, gateway: int, chat: int, tokens: Sequence[str]) -> None:
-        """Their ports, and a token for each of many accounts."""
+        """`gateway` and `chat` are ports, `tokens` those of many accounts."""
         self.gateway, self._chat, self._tokens = gateway, chat, tokens
-        self._asked = count()
+        self._requests = count()
 
-    def be(self, mood: str) -> None:
-        """Have the service misbehave so, after an answer that makes good what was before."""
-        self.tell(GOOD)
+    def switch(self, mood: str) -> None:
+        """Select a behaviour after the gateway has recovered from the previous one."""
+        self.set_mood(GOOD)
         latest = perf_counter() + 60
         while self.guilds().status != 200:
             if perf_counter() > latest:
-                raise BenchError("The gateway does not ask again.")
-        self.tell(mood)
+                raise BenchError("The gateway does not retry.")
+        self.set_mood(mood)
 
-    def tell(self, mood: str) -> None:
-        """Have the service misbehave so."""
+    def set_mood(self, mood: str) -> None:
+        """Select a behaviour."""
         _get(self._chat, f"/mood/{list(MOODS).index(mood)}")
 
     def guilds(self) -> Seen:
-        """What somebody sees who was not asked for lately."""
+        """Request the guilds of an account that has not requested them for a while."""
         return _get(self.gateway, "/users/@self/guilds", self._next_token())
 
-    def myself(self, seconds: float) -> list[float]:
-        """The milliseconds of each `GET /users/@self`, one after the other."""
+    def measure_self(self, seconds: float) -> list[float]:
+        """Return the milliseconds of each of many sequential `GET /users/@self`."""
         headers, took = {"X-Access-Token": self._tokens[0]}, []
         until = perf_counter() + seconds
         with closing(HTTPConnection("127.0.0.1", self.gateway, timeout=60)) as connection:
@@ -75,11 +75,11 @@ class Pair:
                 response.read()
                 took.append((perf_counter() - started) * 1e3)
                 if response.status != 200:
-                    raise BenchError(f"GET /users/@self answered with {response.status}")
+                    raise BenchError(f"GET /users/@self returned {response.status}.")
         return took
 
     def _next_token(self) -> str:
-        return self._tokens[1 + next(self._asked) % (len(self._tokens) - 1)]
+        return self._tokens[1 + next(self._requests) % (len(self._tokens) - 1)]
 
 
 def _get(port: int, path: str, token: str | None = None) -> Seen:
@@ -96,7 +96,7 @@ def _get(port: int, path: str, token: str | None = None) -> Seen:
 
 @contextmanager
 def misbehaving() -> Iterator[int]:
-    """The port of a chat service that misbehaves, a process of its own."""
+    """Run a misbehaving chat service in its own process, and return its port."""
     port = free_port()
     with (
         TemporaryDirectory(prefix="gatehouse-chat-") as folder,
@@ -114,9 +114,9 @@ def misbehaving() -> Iterator[int]:
 
 @contextmanager
 def pair() -> Iterator[Pair]:
-    """Both, on a store of their own."""
+    """Run a gateway with a store of its own, and its chat service."""
     with TemporaryDirectory(prefix="gatehouse-upstream-") as folder, misbehaving() as chat:
-        data = seeded(Dataset(Sqlite(), Path(folder), _ACCOUNTS), password_hash())
+        data = seed(Dataset(Sqlite(), Path(folder), _ACCOUNTS), password_hash())
         with _gateway(data, chat) as gateway:
             yield Pair(gateway.port, chat, data.tokens)
 
@@ -142,26 +142,26 @@ def _gateway(data: Dataset, chat: int) -> Iterator[Service]:
 
 
 def failures(both: Pair) -> Iterator[tuple[str, Seen]]:
-    """What a caller sees of each mood."""
+    """Yield the response to a client for each behaviour."""
     for mood in MOODS:
-        both.be(mood)
+        both.switch(mood)
         yield mood, both.guilds()
 
 
 def waits(both: Pair, mood: str, seconds: float) -> tuple[float, float]:
-    """Median and 99th percentile of `GET /users/@self` while many ask for guilds, in ms."""
+    """Return median and 99th percentile of `GET /users/@self` during requests for guilds, in ms."""
     over = Event()
 
     def ask() -> None:
         while not over.wait(_PAUSE):
             both.guilds()
 
-    both.be(GOOD if mood == _NOBODY else mood)
-    many = 0 if mood == _NOBODY else _ASKING
-    with ThreadPoolExecutor(_ASKING) as threads:
-        asking = [threads.submit(ask) for _ in range(many)]
+    both.switch(GOOD if mood == _UNUSED else mood)
+    clients = 0 if mood == _UNUSED else _CLIENTS
+    with ThreadPoolExecutor(_CLIENTS) as threads:
+        asking = [threads.submit(ask) for _ in range(clients)]
         try:
-            took = both.myself(seconds)
+            took = both.measure_self(seconds)
         finally:
             over.set()
     for one in asking:
@@ -171,16 +171,16 @@ def waits(both: Pair, mood: str, seconds: float) -> tuple[float, float]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Read the command line and do it."""
+    """Measure all behaviours."""
     parser = argparse.ArgumentParser("python -m bench upstream", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5, help="of each measurement (5)")
+    parser.add_argument("--seconds", type=float, default=5, help="duration of a measurement (5)")
     chosen = parser.parse_args(arguments)
     with pair() as both:
-        print("| what the chat service does | what the caller sees | in |\n|---|---|---|")
+        print("| chat service | response | time |\n|---|---|---|")
         for mood, seen in failures(both):
             print(f"| {mood} | {seen.status} {seen.slug or ''} | {seen.ms:.0f} ms |", flush=True)
-        print(f"\n`GET /users/@self` while {_ASKING} clients ask for guilds again and again:\n")
-        print("| the chat service | median | 99th percentile |\n|---|---|---|")
-        for mood in (_NOBODY, *MOODS):
+        print(f"\n`GET /users/@self` while {_CLIENTS} clients request guilds continuously:\n")
+        print("| chat service | median | 99th percentile |\n|---|---|---|")
+        for mood in (_UNUSED, *MOODS):
             middle, high = waits(both, mood, chosen.seconds)
             print(f"| {mood} | {middle:.2f} ms | {high:.2f} ms |", flush=True)

@@ -1,32 +1,32 @@
-"""What is asked: the requests of each work, prepared, so that asking costs the load next to
-nothing."""
+"""Prepared requests of each kind of work, which cost wrk next to nothing."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
 from app.domain.users import Position, Sort, UserFilter
-from app.usecases.paging import cursor_at
+from app.operations.framework.pagination import make_cursor
 from bench import accounts
 from bench.accounts import FREE, NEWCOMERS, PASSWORD
 from bench.seed import ADMIN_KEY, Dataset
 
 BATCH = 100
-_NAMES = 2048
-# With as many addresses, each sends a batch now and then.
-_BATCHES = 6000
+# More than a server handles in a measurement, so that none is sent twice.
+_FRESH = 20_000
+# Enough addresses that each sends a batch only now and then.
+_BATCHES = 4096
 _LOGINS = 2048
 _PAGE = 100
 _PAGES = 4096
-# A prime: steps of it meet every account once.
+# A prime: steps of it visit every account once.
 _STRIDE = 7919
 _VISITS = count()
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it travels."""
+    """One request."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Request:
     body: bytes = b""
 
     def raw(self) -> bytes:
-        """HTTP/1.1."""
+        """Return the request in HTTP/1.1."""
         lines = [f"{self.method} {self.path} HTTP/1.1", "Host: 127.0.0.1"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.method == "POST":
@@ -44,19 +44,20 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Requests to repeat in turn, and a piece of text that a right answer to each holds."""
+    """Requests to repeat in turn; the statuses and a text that every correct response has."""
 
     title: str
     requests: Sequence[Request]
     answer: str
+    statuses: Sequence[int] = (200,)
 
 
-_JSON = ("Content-Type", "application/json")
+JSON = ("Content-Type", "application/json")
 
 
 def _rpc(calls: object, *headers: tuple[str, str]) -> Request:
     body = json.dumps(calls, separators=(",", ":")).encode()
-    return Request("POST", "/rpc", (_JSON, *headers), body)
+    return Request("POST", "/rpc", (JSON, *headers), body)
 
 
 def _call(method: str, params: dict[str, str], id: int = 1, **more: str) -> dict[str, object]:
@@ -82,43 +83,82 @@ def rpc_self(data: Dataset) -> Work:
     return Work("`users.self`", requests, '"result":')
 
 
-def _names(data: Dataset) -> Iterator[str]:
-    """Names that somebody has and names that are free, by turns."""
-    for n in range(_NAMES):
-        yield accounts.username(n * _STRIDE % data.size)
-        yield accounts.username(FREE + n)
+def presence(data: Dataset) -> Work:
+    """`users.presence` of many sessions in turn; each request changes it."""
+    requests = [
+        _rpc(_call("users.presence", {"presence": presence}, auth=token))
+        for presence in ("ONLINE", "IDLE")
+        for token in data.tokens
+    ]
+    return Work("`users.presence`, a write", requests, '"result":')
+
+
+def _name(data: Dataset, visit: int) -> str:
+    """Return a taken name for even visits, else a free one; a different one for each visit."""
+    return accounts.username(FREE + visit if visit % 2 else visit // 2 * _STRIDE % data.size)
 
 
 def check(data: Dataset) -> Work:
-    """`users.check` of many names in turn, from many addresses: no throttle is met."""
+    """`users.check` of names and addresses that the server has not seen before."""
     requests = [
-        _rpc(_call("users.check", {"username": name}), _from(n))
-        for n, name in enumerate(_names(data))
+        _rpc(_call("users.check", {"username": _name(data, visit)}), _from(visit))
+        for visit in islice(_VISITS, _FRESH)
     ]
     return Work("`users.check`", requests, '"result":')
 
 
+def exists(data: Dataset) -> Work:
+    """`GET /users/{name}` of names and addresses that the server has not seen before."""
+    requests = [
+        Request("GET", f"/users/{_name(data, visit)}", (_from(visit),))
+        for visit in islice(_VISITS, _FRESH)
+    ]
+    return Work("`GET /users/{name}`", requests, "", (204, 404))
+
+
 def batch(data: Dataset) -> Work:
-    """Batches of `users.check`, of other names each, from many addresses: no throttle is met."""
+    """Batches of `users.check`, from enough addresses to stay below the rate limits."""
     requests = []
-    names = [*_names(data)]
-    for n in range(_BATCHES):
-        some = [names[(n * BATCH + i) % len(names)] for i in range(BATCH)]
-        calls = [_call("users.check", {"username": name}, i) for i, name in enumerate(some)]
-        requests.append(_rpc(calls, _from(2 * _NAMES + n)))
+    for visit in islice(_VISITS, _BATCHES):
+        names = (_name(data, visit * BATCH + i) for i in range(BATCH))
+        calls = [_call("users.check", {"username": name}, i) for i, name in enumerate(names)]
+        requests.append(_rpc(calls, _from(visit)))
     return Work(f"batch of {BATCH} `users.check`", requests, '"result":')
 
 
+def forged(data: Dataset) -> Work:
+    """`GET /users/@self` with tokens whose signatures are wrong, each a different one."""
+    token = data.tokens[0]
+    requests = [
+        Request("GET", "/users/@self", (("Authorization", f"Bearer {token[:-12]}{n:010}AA"),))
+        for n in islice(_VISITS, _FRESH)
+    ]
+    return Work("401: `GET /users/@self`, forged token", requests, '"unauthenticated"', (401,))
+
+
+def unknown(_: Dataset) -> Work:
+    """Paths that do not exist."""
+    return Work(
+        "404: unknown path", [Request("GET", f"/users/a/{n}") for n in range(100)], "", (404,)
+    )
+
+
+def limited(_: Dataset) -> Work:
+    """Checks of free names from one address, which is over its limit after the first ones."""
+    requests = [Request("GET", f"/users/{accounts.username(FREE + n)}") for n in range(1000)]
+    return Work("429: `GET /users/{name}`", requests, "", (429, 404))
+
+
 def first_page(_: Dataset) -> Work:
-    """The first page of the list, on and on, as a panel asks that is open."""
+    """The first page of the list again and again, as an open panel requests it."""
     return Work("`GET /users?limit=100`, the first page again", [_page("")], '"username":')
 
 
 def pages(data: Dataset) -> Work:
-    """Pages from all over the list, another each time; more of them than anybody keeps ready."""
+    """Different pages from the whole list, more than the cache holds."""
     places = (n * _STRIDE % max(1, data.size - _PAGE) for n in range(_PAGES))
-    everybody = UserFilter(), Sort()
-    cursors = (cursor_at(Position(place, place), everybody) for place in places)
+    all_users = UserFilter(), Sort()
+    cursors = (make_cursor(Position(place, place), all_users) for place in places)
     requests = [_page(f"&cursor={cursor}") for cursor in cursors]
     return Work("`GET /users?limit=100`, another page each time", requests, '"username":')
 
@@ -128,7 +168,7 @@ def _page(more: str) -> Request:
 
 
 def log_in(data: Dataset) -> Work:
-    """`users.auth` of other accounts each time, each from its own address: no throttle is met."""
+    """`users.auth` of different accounts, each from its own address to stay below the limits."""
     requests = []
     for visit in islice(_VISITS, _LOGINS):
         name = accounts.username(visit * _STRIDE % data.size)
@@ -138,15 +178,31 @@ def log_in(data: Dataset) -> Work:
 
 
 class SignUps:
-    """`users.create`: a name can be taken once, so each work has others."""
+    """`users.create` with new names in each work."""
 
     def __init__(self) -> None:
         self._places = iter(range(NEWCOMERS, accounts.NAMES))
 
     def __call__(self, count: int) -> Work:
-        """A work of `count` requests."""
+        """Return a work of `count` requests."""
         requests = []
         for n in islice(self._places, count):
             params = {"username": accounts.username(n), "password": PASSWORD}
             requests.append(_rpc(_call("users.create", params), _from(n)))
         return Work("`users.create`", requests, '"username":')
+
+
+WORKS: dict[str, Callable[[Dataset], Work]] = {
+    "self": who_am_i,
+    "rpc": rpc_self,
+    "check": check,
+    "exists": exists,
+    "list": first_page,
+    "pages": pages,
+    "presence": presence,
+    "batch": batch,
+    "401": forged,
+    "404": unknown,
+    "429": limited,
+}
+"""By the name on the command line."""

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, MetaData, inspect
 
-from app.storage.engine import sqlite_engine
-from app.storage.postgres import PostgresServer, postgres_engine
-from app.storage.sqlite import SqliteFile
+from app.storage.postgresql.store import PostgresServer, postgres_engine
+from app.storage.sqlite.engine import sqlite_engine
+from app.storage.sqlite.store import SqliteFile
 from tests.postgres import new_database
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def new_store(engine: str, folder: Path) -> Iterator[Database]:
 
 
 def url_of(database: Database) -> str:
-    """What GATEHOUSE_DATABASE_URL calls it."""
+    """Its value for GATEHOUSE_DATABASE_URL."""
     return f"sqlite:///{database.path}" if isinstance(database, SqliteFile) else database.url
 
 
@@ -61,7 +61,7 @@ def within(database: Database, run: Callable[[Connection], T]) -> T:
             engine.dispose()
 
     async def run_there() -> T:
-        server = postgres_engine(database.url, pooled=False)
+        server = postgres_engine(database.url, for_requests=False)
         of_one_moment = server.execution_options(isolation_level="REPEATABLE READ")
         async with of_one_moment.begin() as connection:
             return await connection.run_sync(run)
@@ -85,7 +85,7 @@ def definitions(database: Database) -> set[Any]:
 
 
 def names(database: Database) -> set[str]:
-    """What the schema's parts are called."""
+    """The names of the schema's parts."""
     return {name for name, *_ in definitions(database)}
 
 

@@ -1,4 +1,4 @@
-"""What a test needs of the machine, and what becomes of it without."""
+"""Programs and services that a test needs; without them it is skipped or fails."""
 
 import os
 from typing import NoReturn

@@ -43,9 +43,16 @@ class OwnRedis:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def socket(self) -> Path:
+        """The path of its Unix socket."""
+        return self.folder / "redis.sock"
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = [
+            "--unixsocket",
+            str(self.socket),
             "--port",
             str(self.port),
             "--bind",
@@ -78,11 +85,15 @@ class OwnRedis:
 
     def flush(self) -> None:
         """Let it forget everything."""
+        self.command("FLUSHALL")
+        self.command("SCRIPT FLUSH")
+
+    def command(self, line: str) -> None:
+        """Run a command that is answered by OK."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(b"FLUSHALL\r\nSCRIPT FLUSH\r\n")
-            said = b""
-            while said.count(b"+OK\r\n") < 2:
-                said += connection.recv(64)
+            connection.sendall(f"{line}\r\n".encode())
+            said = connection.recv(64)
+            assert said == b"+OK\r\n", said
 
     def pause(self) -> None:
         """Let it take connections and answer nothing."""

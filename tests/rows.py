@@ -1,14 +1,14 @@
-"""What a database holds, to be compared."""
+"""The rows of a database, for comparison."""
 
 from pathlib import Path
 from typing import Any
 
-from app.storage.engine import sqlite_engine
+from app.storage.sqlite.engine import sqlite_engine
 from app.storage.tables import metadata
 
 
 def rows(database: Path) -> dict[str, list[Any]]:
-    """Everything that is stored, but for the keys that each house signs with."""
+    """Return everything that is stored, except for each server's signing keys."""
     engine = sqlite_engine(database)
     with engine.connect() as connection:
         found = {

@@ -1,10 +1,10 @@
-"""Write `app/domain/common_passwords.txt`, the passwords nobody may set.
+"""Write `app/domain/common_passwords.txt`, the passwords that are refused.
 
     python tools/common_passwords.py common-passwords.txt.gz LICENSE
 
-The first file is `django/contrib/auth/common-passwords.txt.gz`, the second the licence, both as
-Django ships them (the present list: Django 5.2.19; Royce Williams made it, from 20,000 common
-passwords). Kept is what only a list can refuse, lower-cased, unique and sorted.
+The first file is `django/contrib/auth/common-passwords.txt.gz`, the second its licence, both from
+Django (the current list: Django 5.2.19, compiled by Royce Williams from 20,000 common passwords).
+The output has the passwords that no other rule refuses, in lower case, unique and sorted.
 """
 
 import gzip
@@ -12,24 +12,24 @@ import sys
 from pathlib import Path
 
 TARGET = Path(__file__).parents[1] / "app" / "domain" / "common_passwords.txt"
-# Shorter ones are refused for their length.
+# Shorter passwords are refused by their length.
 PASSWORD_MIN = 8
-# The examples of the published interface, in lower case, have to stay possible.
+# Examples of the published interface in lower case, which must remain valid.
 EXAMPLES = {"********", "rawpassword1"}
 
 
-def kept(password: str) -> bool:
-    """Whether the list has to name this password.
+def is_listed(password: str) -> bool:
+    """Return whether a password belongs into the list.
 
-    A line that starts with `#` would read as a comment, and what is not ASCII in the source is
-    text in a broken encoding, which nobody types.
+    A line that starts with `#` would be a comment. Entries that are not ASCII have a broken
+    encoding in the source, so no user types them.
     """
     is_entry = password.isascii() and not password.startswith("#")
     return is_entry and len(password) >= PASSWORD_MIN and password not in EXAMPLES
 
 
 def header(licence: str) -> list[str]:
-    """Where the list is from, and the licence it may be passed on under."""
+    """Return the origin of the list and its licence as comments."""
     lines = (
         "Common passwords of 8 characters or more, lower-cased, unique and sorted.",
         "From Django 5.2, django/contrib/auth/common-passwords.txt.gz (BSD-3-Clause, below);",
@@ -42,7 +42,7 @@ def header(licence: str) -> list[str]:
 
 def main(source: str, licence: str) -> None:
     passwords = gzip.decompress(Path(source).read_bytes()).decode().lower().splitlines()
-    rows = sorted(set(filter(kept, passwords)))
+    rows = sorted(set(filter(is_listed, passwords)))
     text = "\n".join((*header(Path(licence).read_text(encoding="utf-8")), *rows, ""))
     TARGET.write_text(text, encoding="utf-8")
 

@@ -1,6 +1,6 @@
-"""Takes the README's pictures: `make pictures`. Needs Chromium and pngquant.
+"""Take the pictures of the README: `make pictures`. Needs Chromium and pngquant.
 
-A new server's pages: the operations of the one, a call on the other.
+They show the two documentation pages of a new server: the operations, and a call.
 """
 
 import asyncio
@@ -13,20 +13,20 @@ from tempfile import TemporaryDirectory
 from playwright.async_api import Page, ViewportSize, async_playwright
 
 from tests.browser.visitor import SWITCHES, installed_browser
-from tests.server import serving
+from tests.server_process import serving
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 SIZE: ViewportSize = {"width": 1280, "height": 800}
 
 
 async def docs(page: Page) -> None:
-    """The operations by group."""
+    """Show the operations by group."""
     await page.goto("/docs")
     await page.locator(".opblock").last.wait_for()
 
 
 async def rpc_docs(page: Page) -> None:
-    """A call with the token of a login."""
+    """Show a call with the token of a login."""
     await page.goto("/rpc/docs#users.self")
     login, me = page.locator('[id="users.auth"]'), page.locator('[id="users.self"]')
     await login.get_by_role("button", name="Call", exact=True).click()
@@ -40,7 +40,7 @@ PICTURES = {FOLDER / "docs.png": docs, FOLDER / "rpc-docs.png": rpc_docs}
 
 
 async def take(origin: str, browser_path: str) -> None:
-    """Take each picture, all at one size."""
+    """Take all pictures in the same size."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=browser_path, args=SWITCHES)
         for picture, prepare in PICTURES.items():
@@ -51,12 +51,12 @@ async def take(origin: str, browser_path: str) -> None:
 
 
 def main() -> None:
-    """Start a server, and look at it."""
+    """Start a server and take its pictures."""
     path = installed_browser()
     if path is None or which("pngquant") is None:
-        sys.exit("Pictures take two tools. On Debian and Ubuntu: apt-get install chromium pngquant")
+        sys.exit("Two tools are required. On Debian and Ubuntu: apt-get install chromium pngquant")
     with TemporaryDirectory() as folder, serving(Path(folder)) as server:
-        # The account that the page's own examples speak of.
+        # The account of the examples on the page.
         user = {"username": "user", "password": "********"}
         server.client.post("/users/@self", json=user).raise_for_status()
         asyncio.run(take(server.greeting["url"], path))

@@ -1,9 +1,9 @@
-"""Write the parts of `docs/` that the code itself knows.
+"""Generate parts of `docs/` from the code.
 
     python -m tools.reference           write them
-    python -m tools.reference --check   fail where a page does not hold what would be written
+    python -m tools.reference --check   fail if a page is out of date
 
-A part stands in one page, between `<!-- generated: NAME -->` and `<!-- end -->`.
+Each part is on one page, between `<!-- generated: NAME -->` and `<!-- end -->`.
 """
 
 import re
@@ -14,18 +14,17 @@ from typing import Any
 
 import typer
 
-from app.cli import app
-from app.config import PREFIX, Settings
-from app.domain import throttling
+from app.cli.main import app
+from app.domain import rate_limits
 from app.domain.errors import CATALOGUE, DomainError
-from app.rest.door import Route
-from app.rest.openapi import ROUTES
-from app.rest.system import PAGES
-from app.rpc.errors import PROBLEM_CODES
+from app.environment import PREFIX
+from app.operations.catalog import OPERATIONS
+from app.operations.framework.operation import Operation
+from app.rest.openapi import ALSO
+from app.rest.operation_route import OperationRoute
+from app.rest.router import PAGES, ROUTES
 from app.rpc.openrpc import NEEDS, openrpc_document
-from app.usecases.operation import Operation
-from app.usecases.registry import OPERATIONS
-from app.wire.problem import STATUS
+from app.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -35,13 +34,13 @@ METHODS: dict[str, Any] = {method["name"]: method for method in openrpc_document
 
 
 def table(head: tuple[str, ...], rows: Table) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ("---",) * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def sections(head: tuple[str, ...], rows: Table) -> str:
-    """A table for each kind of credential, which is the first cell of a row."""
+    """Return a table for each kind of credential, which is the first cell of a row."""
     by_credential: dict[str, list[tuple[str, ...]]] = {}
     for credential, *cells in rows:
         by_credential.setdefault(credential, []).append(tuple(cells))
@@ -56,18 +55,18 @@ def _heading(credential: str) -> str:
 
 
 def settings() -> str:
-    """Every setting, with its default and description."""
+    """Return every setting, with default and description."""
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.default in {None, ()} else f"`{field.default}`"
         rows.append((f"`{PREFIX}{name.upper()}`", default, field.description or ""))
-    return table(("setting", "default", "what it does"), rows)
+    return table(("setting", "default", "description"), rows)
 
 
 def commands() -> str:
-    """Every command of the operator's, with its arguments."""
+    """Return every command, with arguments and description."""
     rows = ((f"`{usage}`", text) for usage, text in _commands(typer.main.get_command(app)))
-    return table(("command", "what it does"), rows)
+    return table(("command", "description"), rows)
 
 
 def _commands(command: Any, name: str = "gatehouse") -> Iterator[tuple[str, str]]:
@@ -85,8 +84,8 @@ def _argument(param: Any) -> str:
 
 
 def methods() -> str:
-    """Every method of the chat's door."""
-    return sections(("method", "parameters", "what it does"), map(_method, METHODS.values()))
+    """Return every JSON-RPC method."""
+    return sections(("method", "parameters", "description"), map(_method, METHODS.values()))
 
 
 def _method(method: Any) -> tuple[str, str, str, str]:
@@ -95,17 +94,17 @@ def _method(method: Any) -> tuple[str, str, str, str]:
 
 
 def routes() -> str:
-    """Every route of the REST door."""
+    """Return every route of the REST API."""
     rows = (
         _route(route, operation)
         for route in ROUTES
-        for operation in (route.operation, route.also)
+        for operation in (route.operation, ALSO.get(route.operation.name))
         if operation is not None
     )
-    return sections(("route", "what it does", "at `/rpc`"), rows)
+    return sections(("route", "description", "JSON-RPC method"), rows)
 
 
-def _route(route: Route, operation: Operation) -> tuple[str, str, str, str]:
+def _route(route: OperationRoute, operation: Operation) -> tuple[str, str, str, str]:
     by_name = operation.name == "users.check"
     path = route.path.replace("{uuid}", "{username}") if by_name else route.path
     method = f"`{operation.name}`" if operation.name in METHODS else ""
@@ -113,66 +112,77 @@ def _route(route: Route, operation: Operation) -> tuple[str, str, str, str]:
 
 
 def pages() -> str:
-    """The routes that are not about accounts."""
+    """Return the routes that are not operations."""
     rows = (
-        (f"`GET {page.path}`", page.summary, page.description) for page in PAGES if page.documented
+        (f"`GET {page.path}`", page.summary or "", page.description)
+        for page in PAGES
+        if page.include_in_schema
     )
-    return table(("route", "what it shows", ""), rows)
+    return table(("route", "description", "notes"), rows)
 
 
 def errors() -> str:
-    """The whole catalogue: at a glance, then entry by entry."""
-    rows = ((f"[`{e.slug}`](#{e.slug})", *_numbers(e), e.title) for e in CATALOGUE)
+    """Return the error catalogue: an overview, then each entry."""
+    rows = (
+        (f"[`{e.slug}`](#{e.slug})", str(e.status), str(e.rpc_code), e.title) for e in CATALOGUE
+    )
     overview = table(("code", "HTTP status", "`/rpc?errors=problem`", "title"), rows)
     return "\n".join([overview, *map(_error, CATALOGUE)])
 
 
 def _error(error: type[DomainError]) -> str:
     when, what_to_do = error.explanation()
-    status, code = _numbers(error)
     named = ", ".join(f"`{name}`" for name, row in OPERATIONS.items() if error in row.errors)
-    answered = f"\nOperations that refuse with it: {named}.\n" if named else ""
+    returned_by = f"\nReturned by: {named}.\n" if named else ""
     return f"""### `{error.slug}`
 
-**{error.title}.** HTTP {status}, JSON-RPC {code}.
+**{error.title}.** HTTP {error.status}, JSON-RPC {error.rpc_code}.
 
 {when}
 
 {what_to_do}
-{answered}"""
-
-
-def _numbers(error: type[DomainError]) -> tuple[str, str]:
-    return str(STATUS[error.kind]), str(PROBLEM_CODES[error])
+{returned_by}"""
 
 
 def limits() -> str:
-    """What an address may do, by limit."""
+    """Return the rate limits of an address."""
     rows = (
         (what, f"{limit.calls} in {_duration(limit.seconds)}")
         for what, limit in (
-            ("`users.auth`, `POST /users/auth`", throttling.LOGINS),
-            ("`users.create`, `POST /users/@self`", throttling.REGISTRATIONS),
+            ("failed `users.auth`, `POST /users/auth`", rate_limits.LOGINS),
+            ("`users.create`, `POST /users/@self`", rate_limits.REGISTRATIONS),
             (
-                "`users.check`, `GET` and `HEAD /users/{username}`, and changing one's username",
-                throttling.CHECKS,
+                "`users.check`, `GET` and `HEAD /users/{username}`, and username changes",
+                rate_limits.CHECKS,
             ),
-            ("different access keys that are refused", throttling.WRONG_KEYS),
+            ("distinct refused access keys", rate_limits.WRONG_KEYS),
         )
     )
-    return table(("what is counted", "for one address"), rows)
+    return table(("counted calls", "limit for an address"), rows)
+
+
+def changes() -> str:
+    """Return the rate limits of an account."""
+    rows = (
+        (what, f"a burst of {limit.calls}, then {limit.calls * 60 // limit.seconds} a minute")
+        for what, limit in (
+            ("changes, with any credential", rate_limits.CHANGES),
+            ("logins and password changes, with the right password", rate_limits.PASSWORD_USES),
+        )
+    )
+    return table(("counted calls", "limit for an account"), rows)
 
 
 def locks() -> str:
-    """How long a wrong password keeps others waiting, by how many there were in a row."""
-    rows = [(f"1 to {throttling.FREE_FAILURES - 1}", "nothing")]
-    failures, wait = throttling.FREE_FAILURES, throttling.FIRST_WAIT
-    while wait < throttling.LONGEST_WAIT:
+    """Return the duration of a lock by the number of consecutive wrong passwords."""
+    rows = [(f"1 to {rate_limits.FAILURES_BEFORE_LOCK - 1}", "none")]
+    failures, wait = rate_limits.FAILURES_BEFORE_LOCK, rate_limits.LOCK_MIN
+    while wait < rate_limits.LOCK_MAX:
         rows.append((str(failures), _duration(int(wait.total_seconds()))))
         failures, wait = failures + 1, 2 * wait
-    longest = _duration(int(throttling.LONGEST_WAIT.total_seconds()))
+    longest = _duration(int(rate_limits.LOCK_MAX.total_seconds()))
     return table(
-        ("wrong passwords in a row", "then wait"), [*rows, (f"{failures} and more", longest)]
+        ("consecutive wrong passwords", "lock"), [*rows, (f"{failures} and more", longest)]
     )
 
 
@@ -186,7 +196,7 @@ def _duration(seconds: int) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (settings, commands, methods, routes, pages, errors, limits, locks)
+    for part in (settings, commands, methods, routes, pages, errors, limits, changes, locks)
 }
 
 
@@ -201,10 +211,10 @@ def main(*, is_check: bool) -> int:
             if not is_check:
                 page.write_text(filled, "utf-8")
     if sorted(found) != sorted(PARTS):
-        print(f"Each of {', '.join(PARTS)} must stand in one page of docs/.", file=sys.stderr)
+        print(f"Each of {', '.join(PARTS)} must be on exactly one page of docs/.", file=sys.stderr)
         return 1
     if is_check and stale:
-        print(f"Stale: {', '.join(stale)}. 'make generate' puts this right.", file=sys.stderr)
+        print(f"Out of date: {', '.join(stale)}. Run 'make generate'.", file=sys.stderr)
         return 1
     return 0
 

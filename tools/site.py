@@ -1,9 +1,8 @@
-"""Look through a built site: no link may lead nowhere, and nothing may be fetched from elsewhere.
+"""Check a built site for broken links and external resources.
 
     python -m tools.site FOLDER
 
-The generator checks the links of the Markdown; this checks what came of them, pictures, raw HTML
-and the theme's own links among them.
+The generator checks only links in Markdown; this also checks pictures, raw HTML and the theme.
 """
 
 import re
@@ -13,12 +12,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# What a style sheet fetches.
+# URLs that a style sheet fetches.
 FETCHED = re.compile(r"""(?:url\(|@import)\s*["']?([^"')\s]+)""")
 
 
 class Page(HTMLParser):
-    """What one page points at, and where in it others may point."""
+    """Links, resources and anchors of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -44,43 +43,43 @@ class Site:
         self.pages = {path: Page(path) for path in sorted(self._folder.rglob("*.html"))}
         self._sheets = sorted(self._folder.rglob("*.css"))
 
-    def flaws(self) -> Iterator[str]:
-        """What is wrong, one sentence each."""
+    def find_problems(self) -> Iterator[str]:
+        """Yield a sentence for each problem."""
         for page in self.pages.values():
             for url in page.links:
                 if not urlsplit(url).scheme:
-                    yield from self._flaw(page.path, url)
+                    yield from self._check_url(page.path, url)
             for url in page.fetched:
-                yield from self._flaw(page.path, url)
+                yield from self._check_url(page.path, url)
         for sheet in self._sheets:
             for url in FETCHED.findall(sheet.read_text("utf-8")):
-                yield from self._flaw(sheet, url)
+                yield from self._check_url(sheet, url)
 
-    def _flaw(self, source: Path, url: str) -> Iterator[str]:
+    def _check_url(self, source: Path, url: str) -> Iterator[str]:
         parts, where = urlsplit(url), source.relative_to(self._folder)
         if parts.scheme == "data":
             return
-        # The page that is answered at any address can only count from the top.
+        # The page for unknown addresses is served at any path: links are relative to the root.
         base, path = source.parent, unquote(parts.path)
         if source.name == "404.html":
             base, path = self._folder, path.lstrip("/")
         target = (base / path).resolve() if path else source
         if parts.scheme or parts.netloc or path.startswith("/"):
-            yield f"{where}: {url} is not of this site"
+            yield f"{where}: {url} is external"
         elif not target.is_file() or not target.is_relative_to(self._folder):
-            yield f"{where}: {url} leads nowhere"
+            yield f"{where}: {url} does not exist"
         elif target in self.pages and unquote(parts.fragment) not in self.pages[target].anchors:
-            yield f"{where}: {url} leads to no place in that page"
+            yield f"{where}: {url} has an unknown fragment"
 
 
 def main(folder: str) -> int:
     site = Site(Path(folder))
-    flaws = sorted(set(site.flaws()))
+    problems = sorted(set(site.find_problems()))
     links = sum(len(page.links) + len(page.fetched) for page in site.pages.values())
-    print(f"{folder}/index.html: {len(site.pages)} pages, {links} links, {len(flaws)} flaws")
-    for flaw in flaws:
-        print(flaw, file=sys.stderr)
-    return 1 if flaws or not site.pages else 0
+    print(f"{folder}/index.html: {len(site.pages)} pages, {links} links, {len(problems)} problems")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems or not site.pages else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# A copy that later changes of the tables do not touch: times are milliseconds since 1970.
+# Copies, independent of later changes to the tables. Times are milliseconds since 1970.
 _TIME = sa.BigInteger
 # Compared and sorted by code points on every engine.
 _TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
@@ -104,7 +104,7 @@ def _create_trigram_index() -> None:
             CREATE INDEX users_text ON users USING gin
                 (username gin_trgm_ops, email_key gin_trgm_ops);
         EXCEPTION WHEN undefined_file OR insufficient_privilege OR feature_not_supported THEN
-            RAISE WARNING 'pg_trgm cannot be had: searching for a part of a name reads every row';
+            RAISE WARNING 'pg_trgm is unavailable: searching for a part of a name reads every row';
         END $$
         """
     )

@@ -1,4 +1,4 @@
-"""Presence stands with the account: every worker and every replica sees the same.
+"""Store the presence with the account, so that every worker and replica sees the same.
 
 Revision: 0002, follows 0001.
 """

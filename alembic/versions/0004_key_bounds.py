@@ -11,7 +11,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    # A key that was made before has no limits.
+    # Existing keys have no limits.
     op.add_column(
         "access_keys", sa.Column("scope", sa.String, nullable=False, server_default="admin")
     )
@@ -19,7 +19,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The schema before cannot hold a key to its limits: it would open everything from everywhere.
+    # The previous schema has no limits, so these keys would become unlimited.
     op.execute("DELETE FROM access_keys WHERE scope <> 'admin' OR networks IS NOT NULL")
     op.drop_column("access_keys", "networks")
     op.drop_column("access_keys", "scope")

@@ -1,4 +1,4 @@
-"""The audit trail: a table that is only added to.
+"""The audit log: an append-only table.
 
 Revision: 0005, follows 0004.
 """

@@ -1,4 +1,4 @@
-"""A request that its caller repeats is done once, and answered as it was at first.
+"""Idempotency records: a repeated request is performed once and gets the first response.
 
 Revision: 0007, follows 0006.
 """

@@ -1,4 +1,4 @@
-"""The outbox, and which servers of a panel's were stopped with their owners.
+"""The outbox, and the panel's servers that were stopped with their owners.
 
 Revision: 0008, follows 0007.
 """

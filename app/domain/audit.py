@@ -1,7 +1,7 @@
-"""The audit trail: who did what to whom, when, from where, through which door, with what.
+"""The audit log: actor, action, target, time, address and API of each change.
 
-It is only ever added to. No secret gets into it: a credential is named by its public id; of what
-changed, it keeps the values of a few members that are public or flags, of the others the names.
+It is append-only and contains no secret: a credential is identified by its public id. Values of
+changed members are kept only where they are public or flags; of all other members, only the names.
 """
 
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from app.domain.times import milliseconds
+from app.domain.timestamps import to_milliseconds
 from app.domain.users import Position
 
 DONE = "done"
-# A refusal of the same kind is put on record so often, however often it happens.
-REFUSALS_EVERY = timedelta(minutes=1)
+# At most one entry per interval for refusals of the same kind.
+REFUSAL_INTERVAL = timedelta(minutes=1)
 
 Value = str | bool | None
-# What a member was and is, or None where the trail does not keep it.
+# The values before and after, or None if the trail keeps only the name.
 Change = tuple[Value, Value] | None
 Changes = Mapping[str, Change]
 
 
 class Door(StrEnum):
-    """Where a request comes in."""
+    """The interface that a request came through."""
 
     RPC = "rpc"
     REST = "rest"
@@ -31,7 +31,7 @@ class Door(StrEnum):
 
 
 class RefKind(StrEnum):
-    """What an entry speaks of."""
+    """The kind of object that an entry refers to."""
 
     USER = "user"
     SERVER = "server"
@@ -44,8 +44,8 @@ class RefKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """One of them: an account or server by its uuid, a guild by its snowflake, a session or key by
-    its public id, a signing key by its thumbprint, a message of the outbox by its number."""
+    """A reference to an object: an account or server by uuid, a guild by snowflake, a session or
+    key by public id, a signing key by thumbprint, an outbox message by number."""
 
     kind: RefKind
     id: str
@@ -53,10 +53,11 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the trail; the store gives it its number.
+    """An entry of the audit trail; the store assigns its number.
 
-    `actor` is an account's uuid, `operator`, or None for anyone; `action` the operation's name;
-    `outcome` is `done`, or the slug of the refusal; `credential` is the session or key that acted.
+    `actor` is an account's uuid, `operator`, or None for an anonymous caller. `action` is the
+    operation's name. `outcome` is `done`, or the slug of the error. `credential` is the session or
+    key that was used.
     """
 
     at: datetime
@@ -73,16 +74,15 @@ class Entry:
 
     @property
     def position(self) -> Position:
-        """Where it stands in the trail."""
-        return Position(milliseconds(self.at), self.number)
+        """The position of the entry in the trail."""
+        return Position(to_milliseconds(self.at), self.number)
 
 
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
-    """Which entries are wanted; every condition that is given must hold.
+    """Conditions on entries; all that are set must hold.
 
-    `target` holds ids, of which any will do; `since` is the first moment wanted, `until` the first
-    that no longer is.
+    `target` contains ids, any of which may match; `since` is inclusive, `until` exclusive.
     """
 
     actor: str | None = None

@@ -1,25 +1,30 @@
-"""Sessions, tokens and access keys: their shapes, lives and ends."""
+"""Sessions, tokens and access keys: format, lifetime and expiry."""
 
-import re
-import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Self
+from unicodedata import category
 
 from app.domain.audit import Door
-from app.domain.bounds import Bounds, Networks, Scope
-from app.domain.errors import Flaw, InvalidInput
-from app.domain.times import parse_time
+from app.domain.emoji import remove_emoji
+from app.domain.errors import FieldError, InvalidInput
+from app.domain.key_limits import KeyLimits, Networks, Scope
+from app.domain.text import ASCII, Pattern, nfc
+from app.domain.timestamps import parse_time
 
 SESSION_MAX = timedelta(days=90)
-SEEN_EVERY = timedelta(minutes=1)
+LAST_SEEN_INTERVAL = timedelta(minutes=1)
 AGENT_MAX = 256
 KEY_NAME_MAX = 64
+# Per account. A new session replaces the oldest one; keys have to be revoked by their owner.
+SESSIONS_MAX, KEYS_MAX = 100, 100
+# Before normalization and trimming.
+_KEY_NAME_RAW_MAX = 8 * KEY_NAME_MAX
 
-_ACCESS_KEY = re.compile(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}", re.ASCII)
-# What the panel document prints in the form of a key: known to everybody, in any case.
+_ACCESS_KEY = Pattern(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}", 32, ASCII)
+# The keys that the panel document prints, known to everyone; compared without case.
 _PUBLISHED = {
     "abcdefgh-1234-5678-0000-abcdefgh",
     "demo1111-2222-3333-4444-55556666",
@@ -29,8 +34,7 @@ _PUBLISHED = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from, as far as is known; what comes through no door of the wire is the
-    operator's."""
+    """The origin of a request, as far as it is known; without an API it is the command line."""
 
     address: str | None = None
     agent: str | None = None
@@ -40,7 +44,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login. It lives until `expires_at`, which each refresh moves on, up to 90 days in all."""
+    """A login session. It ends at `expires_at`, which a refresh extends up to 90 days after
+    creation."""
 
     id: str
     user_id: int
@@ -51,10 +56,10 @@ class Session:
     agent: str | None
 
     @classmethod
-    def open(
+    def create(
         cls, *, session_id: str, user_id: int, now: datetime, ttl: timedelta, origin: Origin
     ) -> Self:
-        """A session that begins now."""
+        """Create a session that starts now."""
         return cls(
             id=session_id,
             user_id=user_id,
@@ -66,18 +71,18 @@ class Session:
         )
 
     def refreshed(self, now: datetime, ttl: timedelta) -> "Session":
-        """The session with its end moved on; never nearer, never past 90 days in all."""
+        """Return the session with a later expiry, at most 90 days after its creation."""
         end = min(now + ttl, self.created_at + SESSION_MAX)
         return replace(self, expires_at=max(end, self.expires_at))
 
-    def is_live(self, now: datetime) -> bool:
-        """Whether the session still lets anybody in."""
+    def is_active(self, now: datetime) -> bool:
+        """Return True until the session has expired."""
         return now < self.expires_at
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A long-lived credential of one account; `id` is its public part, the secret is hashed."""
+    """A long-lived credential of an account: a public `id` and the hash of its secret."""
 
     id: str
     user_id: int
@@ -90,22 +95,22 @@ class AccessKey:
     networks: Networks | None = None
 
     @property
-    def bounds(self) -> Bounds:
-        """What it is limited to."""
-        return Bounds(self.scope, self.expires_at, self.networks)
+    def limits(self) -> KeyLimits:
+        """The limits of the key."""
+        return KeyLimits(self.scope, self.expires_at, self.networks)
 
-    def is_live(self, now: datetime) -> bool:
-        """Whether the key still lets anybody in."""
+    def is_active(self, now: datetime) -> bool:
+        """Return True until the key has expired."""
         return self.expires_at is None or now < self.expires_at
 
-    def is_used_from(self, address: str | None) -> bool:
-        """Whether the key lets anybody in from there."""
-        return self.networks is None or self.networks.holds(address)
+    def can_be_used_from(self, address: str | None) -> bool:
+        """Return True if the key may be used from the address."""
+        return self.networks is None or self.networks.contains(address)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """What a verified token says; `sid` names its session, `sub` the account's snowflake."""
+    """The claims of a verified token: `sid` is its session, `sub` the account's snowflake."""
 
     user_id: int
     session_id: str
@@ -115,18 +120,18 @@ class TokenClaims:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyText:
-    """An access key as it travels: `XXXXXXXX-xxxx-xxxx-xxxx-xxxxxxxx`.
+class RawAccessKey:
+    """An access key as it is sent: `XXXXXXXX-xxxx-xxxx-xxxx-xxxxxxxx`.
 
-    The first group is the public id; the rest is secret. A fast hash is enough for a secret of
-    more than 118 random bits.
+    The first group is the public id, the rest is secret. A fast hash is enough for a secret of more
+    than 118 random bits.
     """
 
     text: str
 
     @classmethod
     def parse(cls, raw: str) -> Self | None:
-        """Read a well-formed key, or None."""
+        """Parse a well-formed key, or return None."""
         return cls(raw) if _ACCESS_KEY.fullmatch(raw) else None
 
     @property
@@ -136,42 +141,47 @@ class KeyText:
 
     @property
     def is_published(self) -> bool:
-        """Whether it is one of the examples that the panel document prints."""
+        """True for the example keys that the panel document prints."""
         return self.text.lower() in _PUBLISHED
 
     @property
     def secret_hash(self) -> bytes:
-        """What is stored of the secret."""
+        """The SHA-256 hash of the secret part, which is stored."""
         return sha256(self.text[9:].encode("ascii")).digest()
 
-    def opens(self, key: AccessKey) -> bool:
-        """Whether this is that key's text, compared in constant time."""
+    def matches(self, key: AccessKey) -> bool:
+        """Compare with the stored key, in constant time."""
         return compare_digest(self.secret_hash, key.secret_hash)
 
 
-Presented = TokenClaims | KeyText
-"""A credential whose form, and for a token whose signature and time, has been checked."""
+ParsedCredential = TokenClaims | RawAccessKey
+"""A well-formed credential; the signature and expiry of a token have been verified."""
 
 
-def key_name(raw: str) -> str:
-    """A key's name: 1 to 64 code points, none of them a control character; else InvalidInput."""
-    name = unicodedata.normalize("NFC", raw).strip()
-    if not 1 <= len(name) <= KEY_NAME_MAX or _printable(name) != name:
-        rule = f"must have 1 to {KEY_NAME_MAX} printable characters"
-        raise InvalidInput.of(Flaw("name", rule))
-    return name
+def parse_key_name(raw: str) -> str:
+    """Return a key's name: 1 to 64 code points, no control characters. Raises InvalidInput."""
+    if len(raw) <= _KEY_NAME_RAW_MAX:
+        name = nfc(raw, _KEY_NAME_RAW_MAX).strip()
+        plain = remove_emoji(name)
+        if 1 <= len(name) <= KEY_NAME_MAX and _printable(plain) == plain:
+            return name
+    rule = f"must have 1 to {KEY_NAME_MAX} printable characters"
+    raise InvalidInput.for_fields(FieldError("name", rule))
 
 
-def key_expiry(raw: str | None, now: datetime) -> datetime | None:
-    """When a new key ends: an RFC 3339 time in the future, or None for never."""
+def parse_key_expiry(raw: str | None, now: datetime) -> datetime | None:
+    """Return the expiry of a new key: an RFC 3339 time in the future, None for never.
+
+    Raises InvalidInput.
+    """
     if raw is None:
         return None
     expires = parse_time(raw)
     if expires is None or expires <= now:
         rule = "must be an RFC 3339 time in the future, such as 2030-01-31T12:00:00Z"
-        raise InvalidInput.of(Flaw("expires_at", rule))
+        raise InvalidInput.for_fields(FieldError("expires_at", rule))
     return expires
 
 
 def _printable(text: str) -> str:
-    return "".join(c for c in text if unicodedata.category(c)[0] != "C")
+    return "".join(c for c in text if category(c)[0] != "C")

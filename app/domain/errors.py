@@ -1,139 +1,152 @@
-"""The error catalogue: every refusal Gatehouse can answer with, once.
+"""The error catalogue: each error of Gatehouse, once.
 
-A class is one entry: its `slug` is the stable name clients match on and is never recycled, its
-`kind` says what sort of refusal it is, its `title` is the same for every occurrence, and the
-sentence of one occurrence is `detail`. The docstring says when it comes and, in a second paragraph,
-what to do then; it is what the error's page shows. How a kind or a slug looks on a door is the
-door's matter.
+A class is a complete entry: routes, API documents and error pages are derived from it. The
+docstring says when the error occurs and, in a second paragraph, what to do; both appear on its
+page. Domain rules raise errors and never read their status or code, which are for the APIs.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import Enum, auto
+from enum import StrEnum
 from inspect import getdoc
 from math import ceil
-from typing import ClassVar, Self
-
-
-class Kind(Enum):
-    """The sorts of refusal; a door gives each its own status or code."""
-
-    INVALID = auto()
-    UNAUTHENTICATED = auto()
-    FORBIDDEN = auto()
-    NOT_FOUND = auto()
-    NOT_ALLOWED = auto()
-    CONFLICT = auto()
-    PRECONDITION = auto()
-    TOO_LARGE = auto()
-    UNSUPPORTED = auto()
-    TOO_MANY = auto()
-    FAULT = auto()
-    OVERLOADED = auto()
-    UPSTREAM = auto()
-    UPSTREAM_SLOW = auto()
+from typing import Any, ClassVar, Self
 
 
 class DomainError(Exception):
-    """A refusal from the catalogue. Raise a subclass; the text never repeats a secret."""
+    """Base class of the catalogue. Raise a subclass; the text never contains a secret.
+
+    `slug` is the stable name that clients match on, `title` is the same for every occurrence, and
+    `detail` describes one occurrence. `status` is the HTTP status, `rpc_code` the JSON-RPC code
+    with `?errors=problem`. Slugs and codes are never reused: a removed error leaves a gap.
+    """
 
     slug: ClassVar[str]
-    kind: ClassVar[Kind]
     title: ClassVar[str]
+    status: ClassVar[int]
+    rpc_code: ClassVar[int]
+    example_args: ClassVar[tuple[Any, ...]] = ()
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
 
     @classmethod
+    def example(cls) -> Self:
+        """Return an instance as the documents show it."""
+        return cls(*cls.example_args)
+
+    @classmethod
     def explanation(cls) -> tuple[str, str]:
-        """When it comes, and what to do then."""
+        """Return when the error occurs, and what to do then."""
         when, what_to_do = (" ".join(part.split()) for part in (getdoc(cls) or "").split("\n\n"))
         return when, what_to_do
 
 
-# What a refusal names at most, so that a hostile input is not answered with something larger.
-FLAWS_MAX = 10
-FLAW_NAME_MAX = 64
+# Limits on what an error repeats, so that the response to a hostile input stays small.
+FIELD_ERRORS_MAX = 10
+FIELD_NAME_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
-    """One thing wrong with an input: the member and why; a door may say in which place it came."""
+class FieldError:
+    """An invalid member of an input, and the reason; an API may set the location it came in."""
 
     name: str
     detail: str
-    place: str = "body"
+    location: str = "body"
 
     def __str__(self) -> str:
         return f"{self.name}: {self.detail}" if self.name else self.detail
 
 
 class InvalidInput(DomainError):
-    """A body, query or header is not of the form the operation takes.
+    """A body, query or header does not have the form that the operation takes.
 
-    Mend what the detail names, member by member; the same request sent again fails again.
+    Correct the members that the detail names; the same request fails again.
     """
 
-    slug, kind, title = "invalid-input", Kind.INVALID, "The request is not well formed"
+    slug, title = "invalid-input", "The request is not well formed"
+    status, rpc_code = 400, -32001
+    example_args = ("username: is required", (FieldError("username", "is required"),))
 
-    def __init__(self, detail: str, flaws: Iterable[Flaw] = ()) -> None:
+    def __init__(self, detail: str, field_errors: Iterable[FieldError] = ()) -> None:
         super().__init__(detail)
-        self.flaws = tuple(flaws)
+        self.field_errors = tuple(field_errors)
 
     @classmethod
-    def of(cls, *flaws: Flaw) -> Self:
-        """The refusal that names the first few of `flaws`."""
-        named = [replace(flaw, name=flaw.name[:FLAW_NAME_MAX]) for flaw in flaws[:FLAWS_MAX]]
+    def for_fields(cls, *field_errors: FieldError) -> Self:
+        """Return an error that names the first few of `field_errors`."""
+        named = [
+            replace(field_error, name=field_error.name[:FIELD_NAME_MAX])
+            for field_error in field_errors[:FIELD_ERRORS_MAX]
+        ]
         return cls("; ".join(map(str, named)), named)
 
 
 class InvalidUsername(DomainError):
-    """The username breaks a rule of names, or is reserved.
+    """The username breaks a rule for names, or is reserved.
 
-    Choose another name; the detail says which rule this one breaks.
+    Choose another name; the detail says which rule was broken.
     """
 
-    slug, kind, title = "invalid-username", Kind.INVALID, "The username is invalid"
+    slug, title = "invalid-username", "The username is invalid"
+    status, rpc_code = 400, -32002
+    example_args = ("The username admin is reserved",)
 
 
 class InvalidEmail(DomainError):
-    """The e-mail address is not one.
+    """The e-mail address is invalid.
 
-    Mend the address; the detail says what is wrong with it.
+    Correct the address; the detail says what is wrong.
     """
 
-    slug, kind, title = "invalid-email", Kind.INVALID, "The e-mail address is invalid"
+    slug, title = "invalid-email", "The e-mail address is invalid"
+    status, rpc_code = 400, -32003
+    example_args = ("The e-mail address is invalid: it must have an @-sign.",)
 
 
 class InvalidPresence(DomainError):
-    """The presence is none of the five.
+    """The presence is not one of the five values.
 
     Send ONLINE, IDLE, DND, INVISIBLE or OFFLINE, in capitals.
     """
 
-    slug, kind, title = "invalid-presence", Kind.INVALID, "The presence is invalid"
+    slug, title = "invalid-presence", "The presence is invalid"
+    status, rpc_code = 400, -32004
+    example_args = ("A presence must be one of ONLINE, IDLE, DND, INVISIBLE, OFFLINE",)
 
 
 class WeakPassword(DomainError):
     """The password breaks the password policy.
 
-    Choose another password; the detail says which rule this one breaks.
+    Choose another password; the detail says which rule was broken.
     """
 
-    slug, kind, title = "weak-password", Kind.INVALID, "The password is too weak"
+    slug, title = "weak-password", "The password is too weak"
+    status, rpc_code = 400, -32005
+    example_args = ("This password is too common",)
 
 
 class UsernameTaken(DomainError):
     """Another account has this name or one that looks like it, or the name is held back.
 
-    Choose another name; whether one is free can be asked beforehand, with users.check.
+    Choose another name; users.check tells in advance if a name is available.
     """
 
-    slug, kind, title = "username-taken", Kind.INVALID, "The username is already taken"
+    slug, title = "username-taken", "The username is already taken"
+    status, rpc_code = 400, -32006
+    example_args = ("user",)
 
-    def __init__(self, username: str) -> None:
-        super().__init__(f"User with username {username} already exists")
+    def __init__(
+        self, username: str, *, is_similar: bool = False, similar_to: str | None = None
+    ) -> None:
+        """`is_similar`: no account has this name, but one has a name that looks like it;
+        `similar_to` is that name, where it may be shown."""
+        detail = f"User with username {username} already exists"
+        if is_similar:
+            detail = f"The username {username} is too similar to an existing one"
+        super().__init__(detail if similar_to is None else f"{detail}: {similar_to}")
 
 
 class EmailTaken(DomainError):
@@ -142,66 +155,119 @@ class EmailTaken(DomainError):
     Use another address, or remove it from the account that has it.
     """
 
-    slug, kind, title = "email-taken", Kind.INVALID, "The e-mail address is already taken"
+    slug, title = "email-taken", "The e-mail address is already taken"
+    status, rpc_code = 400, -32007
+    example_args = ("new@example.com",)
 
     def __init__(self, email: str) -> None:
         super().__init__(f"User with email {email} already exists")
 
 
 class InvalidCredentials(DomainError):
-    """The name or the password is wrong; which of them is not said.
+    """The username or the password is wrong; the error does not tell which.
 
-    Ask for both again. Who has forgotten the password gets a new one from an admin.
+    Ask the user for both again. An admin can set a new password for a user who forgot theirs.
     """
 
-    slug, kind = "invalid-credentials", Kind.UNAUTHENTICATED
+    slug = "invalid-credentials"
     title = "The username or password is incorrect"
+    status, rpc_code = 401, -32008
 
     def __init__(self) -> None:
         super().__init__("invalid password")
 
 
-class Unauthenticated(DomainError):
-    """No valid credential came along; expired, revoked, forged and absent look alike.
+class CredentialFault(StrEnum):
+    """Reasons for a request not to be authenticated, as sentences for its client.
 
-    Log in again, or send another access key; what was refused once stays refused.
+    Revoked, forged and unknown credentials share one, so it does not reveal which of them it was.
     """
 
-    slug, kind, title = "unauthenticated", Kind.UNAUTHENTICATED, "A valid credential is required"
+    MISSING = (
+        "No token or access key was sent. Send it as 'Authorization: Bearer TOKEN', as "
+        "'X-Access-Token: TOKEN', or at /rpc as the member 'auth'."
+    )
+    NO_BEARER = (
+        "The header Authorization must have the scheme Bearer. Send "
+        "'Authorization: Bearer TOKEN', where TOKEN is the token or access key."
+    )
+    BEARER_IN_VALUE = (
+        "The word Bearer is not part of a token or access key. Write it only once and only in the "
+        "header Authorization; send X-Access-Token and the member 'auth' without it."
+    )
+    EXPIRED = "The token has expired. Sign in again."
+    INVALID = "The token or access key is not valid. Sign in again, or send another access key."
+
+
+class Unauthenticated(DomainError):
+    """No valid credential was sent: it is missing, written incorrectly, expired or invalid.
+
+    Send the credential as the detail says, or sign in again. Revoked, forged and unknown
+    credentials get the same detail; repeating the request does not help.
+    """
+
+    slug, title = "unauthenticated", "A valid credential is required"
+    status, rpc_code = 401, -32009
+
+    def __init__(self, fault: CredentialFault = CredentialFault.MISSING) -> None:
+        self.fault = fault
+        super().__init__(fault.value)
+
+    @property
+    def has_credential(self) -> bool:
+        """Return whether a credential was sent where one is read."""
+        return self.fault not in {CredentialFault.MISSING, CredentialFault.NO_BEARER}
+
+
+class WrongPassword(DomainError):
+    """The current password of a signed-in user is wrong; their credential stays valid.
+
+    Ask the user for the current password again; nothing was changed. Each wrong one counts like a
+    failed login.
+    """
+
+    slug, title = "wrong-password", "The current password is wrong"
+    status, rpc_code = 403, -32025
 
     def __init__(self) -> None:
-        super().__init__("A valid token or access key is required.")
+        super().__init__("The current password is wrong; nothing was changed.")
 
 
 class AccountDisabled(DomainError):
     """The password was right, but the account is disabled.
 
-    Ask an admin to enable it again; until then no credential of it works.
+    Ask an admin to enable the account; until then none of its credentials work.
     """
 
-    slug, kind, title = "account-disabled", Kind.FORBIDDEN, "The account is disabled"
+    slug, title = "account-disabled", "The account is disabled"
+    status, rpc_code = 403, -32010
 
     def __init__(self) -> None:
         super().__init__("This account is disabled.")
 
 
 class Forbidden(DomainError):
-    """The credential is valid but does not reach this far.
+    """The credential is valid but does not permit this request.
 
-    The detail says what it takes: an admin, a token where an access key was sent, or a key with
-    a wider scope.
+    The detail says what is required: admin privileges, a token instead of an access key, a key with
+    a wider scope, or a page of a configured origin.
     """
 
-    slug, kind, title = "forbidden", Kind.FORBIDDEN, "Not allowed with this credential"
+    slug, title = "forbidden", "Not allowed with this credential"
+    status, rpc_code = 403, -32011
+    example_args = (
+        "Admin privileges are required; access keys with the scope 'self' do not carry them.",
+    )
 
 
 class RegistrationClosed(DomainError):
-    """Only admins create accounts here.
+    """Only admins can create accounts on this server.
 
     Ask an admin for an account.
     """
 
-    slug, kind, title = "registration-closed", Kind.FORBIDDEN, "Registration is closed"
+    slug, title = "registration-closed", "Registration is closed"
+    status, rpc_code = 403, -32012
 
     def __init__(self) -> None:
         super().__init__("Registration is closed; ask an admin for an account.")
@@ -210,35 +276,41 @@ class RegistrationClosed(DomainError):
 class UserNotFound(DomainError):
     """No account has this uuid, snowflake or username.
 
-    Find it in the list of users; to the existence check of a username, this is the answer 'no'.
+    Look the account up in the list of users. For the existence check of a username, this is the
+    answer 'no'.
     """
 
-    slug, kind, title = "user-not-found", Kind.NOT_FOUND, "No such user"
+    slug, title = "user-not-found", "No such user"
+    status, rpc_code = 404, -32013
 
     def __init__(self) -> None:
         super().__init__("There is no such user.")
 
 
 class NotFound(DomainError):
-    """There is nothing here: no such route, session, key, guild or server.
+    """There is no such route, session, key, guild or server.
 
-    Compare the address with the documentation: no slash at its end, and ids written in full.
+    Compare the URL with the documentation: no trailing slash, and complete ids.
     """
 
-    slug, kind, title = "not-found", Kind.NOT_FOUND, "Not found"
+    slug, title = "not-found", "Not found"
+    status, rpc_code = 404, -32014
+    example_args = ("There is no such access key.",)
 
 
 class MethodNotAllowed(DomainError):
-    """The route exists but does not take this HTTP method.
+    """The route exists but does not support this HTTP method.
 
-    Use one of the methods that the detail and the header Allow name.
+    Use one of the methods that the detail and the header Allow list.
     """
 
-    slug, kind, title = "method-not-allowed", Kind.NOT_ALLOWED, "Method not allowed"
+    slug, title = "method-not-allowed", "Method not allowed"
+    status, rpc_code = 405, -32015
+    example_args = (("GET", "PUT"),)
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allowed = tuple(sorted(allowed))
-        super().__init__(f"This route takes {', '.join(self.allowed)}.")
+        super().__init__(f"This route supports {', '.join(self.allowed)}.")
 
 
 class LastAdmin(DomainError):
@@ -247,69 +319,85 @@ class LastAdmin(DomainError):
     Make another account an admin first.
     """
 
-    slug, kind, title = "last-admin", Kind.CONFLICT, "The last admin must stay"
+    slug, title = "last-admin", "The last admin must stay"
+    status, rpc_code = 409, -32016
 
     def __init__(self) -> None:
         super().__init__("The last active admin can be neither disabled nor demoted.")
 
 
 class RequestInFlight(DomainError):
-    """Another request with the same Idempotency-Key was being done at the same time.
+    """Another request with the same Idempotency-Key is in progress.
 
-    Send it again as it is: by now it is answered as the other one was.
+    Repeat the request unchanged; it returns the response of the other one when that is complete.
     """
 
-    slug, kind = "request-in-flight", Kind.CONFLICT
+    slug = "request-in-flight"
     title = "A request with this Idempotency-Key is in flight"
+    status, rpc_code = 409, -32022
 
     def __init__(self) -> None:
-        super().__init__("Another request with this Idempotency-Key is being done; try again.")
+        super().__init__("Another request with this Idempotency-Key is in progress; try again.")
 
 
 class PreconditionFailed(DomainError):
-    """The account is no longer in the state that If-Match names.
+    """The account does not match If-Match or If-None-Match.
 
-    Read the account again, decide again, and send the change with its new entity tag.
+    Read the account again, decide again, and send the change with the new entity tag.
     """
 
-    slug, kind, title = "precondition-failed", Kind.PRECONDITION, "The account has changed"
+    slug, title = "precondition-failed", "The account has changed"
+    status, rpc_code = 412, -32017
 
-    def __init__(self) -> None:
-        super().__init__("The account has changed since; read it again and retry.")
+    def __init__(self, detail: str = "The account has changed; read it again and retry.") -> None:
+        super().__init__(detail)
 
 
 class PayloadTooLarge(DomainError):
     """The body is larger than any request needs.
 
-    Send less at once: a batch can be cut in pieces.
+    Send less at once; for example, split a batch.
     """
 
-    slug, kind, title = "payload-too-large", Kind.TOO_LARGE, "The body is too large"
+    slug, title = "payload-too-large", "The body is too large"
+    status, rpc_code = 413, -32018
+    example_args = (1024 * 1024,)
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"A body may have at most {limit} bytes.")
 
 
 class UnsupportedMediaType(DomainError):
-    """The body has a content type this route does not read.
+    """The body has a content type that this route does not accept, or a content coding such as
+    gzip.
 
-    Say what the body is in the header Content-Type; the detail names what is read.
+    Set the header Content-Type to a type that the detail names, and send no content coding.
     """
 
-    slug, kind, title = "unsupported-media-type", Kind.UNSUPPORTED, "Unsupported content type"
+    slug, title = "unsupported-media-type", "Unsupported content type"
+    status, rpc_code = 415, -32019
+    example_args = (("application/json",),)
 
-    def __init__(self, accepted: Iterable[str]) -> None:
-        super().__init__(f"Send the body as {' or '.join(accepted)}.")
+    def __init__(self, accepted: Iterable[str] = (), *, is_coded: bool = False) -> None:
+        self.is_coded = is_coded
+        super().__init__(
+            "Send the body without a content coding."
+            if is_coded
+            else f"Send the body as {' or '.join(accepted)}."
+        )
 
 
 class RateLimited(DomainError):
-    """Too much came from this address lately, or too many wrong passwords for this account.
+    """Too many requests came from this address, too many wrong passwords for this account, or too
+    many changes by it.
 
-    Wait for as many seconds as the detail and the header Retry-After say. Whoever has a valid token
-    goes on as ever, and an admin can lift the lock of an account.
+    Wait for the number of seconds in the detail and in the header Retry-After. Valid tokens keep
+    working, and an admin can unlock an account.
     """
 
-    slug, kind, title = "rate-limited", Kind.TOO_MANY, "Too many attempts"
+    slug, title = "rate-limited", "Too many attempts"
+    status, rpc_code = 429, -32021
+    example_args = (30,)
 
     def __init__(self, seconds: float) -> None:
         self.retry_after = max(1, ceil(seconds))
@@ -317,25 +405,28 @@ class RateLimited(DomainError):
 
 
 class Internal(DomainError):
-    """A fault of ours; nothing is told of it but a reference.
+    """An internal error; the response contains only a reference id.
 
-    Give the reference to whoever runs the gateway: it stands in the log beside the cause.
+    Give the reference to the operator of the gateway, who finds the cause under it in the log.
     """
 
-    slug, kind, title = "internal", Kind.FAULT, "Internal error"
+    slug, title = "internal", "Internal error"
+    status, rpc_code = 500, -32603
+    example_args = ("9f0c2b8e6d3a4c51",)
 
     def __init__(self, reference: str) -> None:
         super().__init__(reference)
 
 
 class Overloaded(DomainError):
-    """The work cannot be taken on now, or it is not known whether it was done.
+    """The request cannot be processed now, or its outcome is unknown.
 
-    Wait for as many seconds as the header Retry-After says, then send it again; where the detail
-    says that nobody knows, ask first what holds.
+    Wait for the number of seconds in the header Retry-After, then repeat the request; if the detail
+    says that the outcome is unknown, check the current state first.
     """
 
-    slug, kind, title = "overloaded", Kind.OVERLOADED, "Temporarily overloaded"
+    slug, title = "overloaded", "Temporarily overloaded"
+    status, rpc_code = 503, -32020
 
     def __init__(
         self,
@@ -350,53 +441,33 @@ class Overloaded(DomainError):
 
 
 class UpstreamFailed(DomainError):
-    """Another service that keeps the guilds or servers is down, or answers nothing of use.
+    """A service that manages the guilds or servers is down, or its response is unusable.
 
-    Try again later; everything else goes on. Whoever runs the gateway finds the reason in its log.
+    Try again later; everything else keeps working. The operator of the gateway finds the reason in
+    its log.
     """
 
-    slug, kind, title = "upstream-failed", Kind.UPSTREAM, "Another service failed"
+    slug, title = "upstream-failed", "Another service failed"
+    status, rpc_code = 502, -32023
+    example_args = ("chat service",)
 
-    def __init__(self, who: str) -> None:
-        super().__init__(f"The {who} gives no answer that can be used; try again later.")
+    def __init__(self, service: str) -> None:
+        super().__init__(f"The {service} returned no usable response; try again later.")
 
 
 class UpstreamTimeout(DomainError):
-    """Another service that keeps the guilds or servers did not answer in time.
+    """A service that manages the guilds or servers did not answer in time.
 
-    Try again later; everything else goes on. Whoever runs the gateway finds the reason in its log.
+    Try again later; everything else keeps working. The operator of the gateway finds the reason in
+    its log.
     """
 
-    slug, kind, title = "upstream-timeout", Kind.UPSTREAM_SLOW, "Another service is too slow"
+    slug, title = "upstream-timeout", "Another service is too slow"
+    status, rpc_code = 504, -32024
+    example_args = ("panel",)
 
-    def __init__(self, who: str) -> None:
-        super().__init__(f"The {who} did not answer in time; try again later.")
+    def __init__(self, service: str) -> None:
+        super().__init__(f"The {service} did not answer in time; try again later.")
 
 
-CATALOGUE: tuple[type[DomainError], ...] = (
-    InvalidInput,
-    InvalidUsername,
-    InvalidEmail,
-    InvalidPresence,
-    WeakPassword,
-    UsernameTaken,
-    EmailTaken,
-    InvalidCredentials,
-    Unauthenticated,
-    AccountDisabled,
-    Forbidden,
-    RegistrationClosed,
-    UserNotFound,
-    NotFound,
-    MethodNotAllowed,
-    LastAdmin,
-    RequestInFlight,
-    PreconditionFailed,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    RateLimited,
-    Internal,
-    Overloaded,
-    UpstreamFailed,
-    UpstreamTimeout,
-)
+CATALOGUE: tuple[type[DomainError], ...] = tuple(DomainError.__subclasses__())

@@ -1,8 +1,8 @@
-"""The outbox: what must happen outside, kept with the change that asks for it until it happened.
+"""The outbox: messages for external services, stored with the change that causes them.
 
-At least once, in order, and in the end. Messages of one kind about one account are a line: a later
-one is not delivered while an earlier one waits, or while any of the line is under way. A dead one
-holds nobody up.
+Messages are delivered at least once, and in order within a queue: the messages of one kind about
+one account. A message is not delivered while an earlier one of its queue waits, or any of them is
+in progress. A dead message blocks no others.
 """
 
 from collections.abc import Mapping
@@ -11,23 +11,28 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-# A delivery may take so long by the monotonic clock of whoever delivers, and is nobody else's for
-# longer than that: of two at once, the first has long given up.
+from app.domain.backoff import backoff
+
+# The timeout of a delivery by the monotonic clock of its process, and the lease of the message,
+# which is longer: before another process takes the message over, the first has timed out.
 DELIVERY_MAX = timedelta(seconds=30)
 LEASE = timedelta(seconds=45)
-# Pauses double from the first to the longest.
-PAUSE_MIN = timedelta(seconds=1)
-PAUSE_MAX = timedelta(minutes=5)
-# A message that could not be delivered for so long is dead.
-TRIED_FOR = timedelta(days=7)
-# How long a delivered one can still be looked up.
-KEPT_FOR = timedelta(days=30)
+# A lease that ends later than any granted now was granted before the clock was set back, and is
+# invalid. Clock corrections smaller than this invalidate none.
+LEASE_MARGIN = timedelta(minutes=1)
+# The delay doubles from the first to the longest.
+RETRY_DELAY_MIN = timedelta(seconds=1)
+RETRY_DELAY_MAX = timedelta(minutes=5)
+# A message that could not be delivered in this time is dead.
+GIVE_UP_AFTER = timedelta(days=7)
+# The time for which a delivered message can be looked up.
+DONE_KEPT_FOR = timedelta(days=30)
 
 Json = Mapping[str, Any]
 
 
 class State(StrEnum):
-    """What became of a message so far."""
+    """The state of a message."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -36,7 +41,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is to be told or done: its kind, the account it is about, by snowflake, and JSON."""
+    """A message: its kind, the snowflake of the account it is about, and JSON data."""
 
     kind: str
     subject: int
@@ -45,10 +50,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message in the outbox; the store gives it its number, which stays the same at every try.
+    """A message in the outbox; the store assigns its number, which stays the same for every
+    attempt.
 
-    `attempts` counts those that began since it was last put there; `due_at` is when the next one
-    may; `outcome` is what came of it in the end, `error` why the last attempt failed.
+    `attempts` counts the attempts since the message was queued; `due_at` is the earliest time of
+    the next one. `outcome` is the result of the delivery, `error` the reason why the last attempt
+    failed.
     """
 
     message: Message
@@ -63,45 +70,42 @@ class Delivery:
     number: int = 0
 
     @classmethod
-    def of(cls, message: Message, now: datetime) -> Self:
-        """The message, to be delivered from now on."""
-        return cls(message, created_at=now, due_at=now, deadline=now + TRIED_FOR)
+    def from_message(cls, message: Message, now: datetime) -> Self:
+        """Create a delivery that is due now."""
+        return cls(message, created_at=now, due_at=now, deadline=now + GIVE_UP_AFTER)
 
-    def done(self, outcome: Json | None, now: datetime) -> Self:
-        """Delivered."""
+    def delivered(self, outcome: Json | None, now: datetime) -> Self:
+        """Return the delivery as done."""
         return replace(self, state=State.DONE, ended_at=now, outcome=outcome, error=None)
 
-    def failed(self, error: str, now: datetime, chance: float) -> Self:
-        """To be tried again after a pause, or dead where that would be too late.
+    def failed(self, error: str, now: datetime, jitter: float) -> Self:
+        """Return the delivery with a later attempt, or as dead if that would be after the deadline.
 
-        `chance` is a number from 0 to below 1, so that not all come again at once.
+        `jitter` is a number from 0 to below 1, which spreads the retries.
         """
-        due_at = now + pause(self.attempts, chance)
+        due_at = now + retry_delay(self.attempts, jitter)
         if due_at > self.deadline:
             return replace(self, state=State.DEAD, ended_at=now, error=error)
         return replace(self, due_at=due_at, error=error)
 
-    def untried(self) -> Self:
-        """As it was before the attempt that was broken off."""
+    def without_attempt(self) -> Self:
+        """Return the delivery as it was before an attempt that was interrupted."""
         return replace(self, attempts=self.attempts - 1)
 
-    def again(self, now: datetime) -> Self:
-        """To be delivered from now on, whatever became of it before."""
-        fresh = type(self).of(self.message, now)
+    def requeued(self, now: datetime) -> Self:
+        """Return the delivery as due now, whatever its state."""
+        fresh = type(self).from_message(self.message, now)
         return replace(fresh, created_at=self.created_at, number=self.number)
 
 
-def pause(attempts: int, chance: float) -> timedelta:
-    """How long to wait after so many attempts: at least half of what is due to them."""
-    # Beyond so many the longest is reached anyway.
-    doublings = min(max(attempts, 1) - 1, 30)
-    due: timedelta = min(PAUSE_MIN * 2**doublings, PAUSE_MAX)
-    return due * (0.5 + chance / 2)
+def retry_delay(attempts: int, jitter: float) -> timedelta:
+    """Return the delay after so many attempts: at least half of the exponential back-off."""
+    return backoff(attempts, RETRY_DELAY_MIN, RETRY_DELAY_MAX, jitter)
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxFilter:
-    """Which messages are wanted; every condition that is given must hold."""
+    """Conditions on messages; all that are set must hold."""
 
     subject: int | None = None
     state: State | None = None
@@ -109,7 +113,7 @@ class OutboxFilter:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many messages of a kind wait or are dead, and since when the oldest of them."""
+    """The number of waiting or dead messages of a kind, and the time of the oldest."""
 
     kind: str
     state: State

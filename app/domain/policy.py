@@ -1,19 +1,19 @@
-"""Who may do what: pure functions of the one who acts and of what he wants. All of them."""
+"""Permissions: every rule about who may do what, as pure functions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 from app.domain.audit import Ref, RefKind
-from app.domain.bounds import UNBOUNDED, Bounds
 from app.domain.credentials import AccessKey, Session
 from app.domain.errors import Forbidden
+from app.domain.key_limits import UNLIMITED, KeyLimits
 from app.domain.users import OPERATOR, User
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who acts, and with what: a session (by token), an access key, or the operator himself."""
+    """The acting user, with the session (of a token) or access key; the operator has neither."""
 
     user: User
     session: Session | None = None
@@ -21,75 +21,84 @@ class Principal:
 
     @property
     def session_id(self) -> str | None:
-        """The session that acts, where one does."""
+        """The id of the session, if the caller has one."""
         return None if self.session is None else self.session.id
 
     @property
-    def acts_with(self) -> str:
-        """The id of the session or key that acts; '' for the operator."""
+    def credential_id(self) -> str:
+        """The id of the session or key; '' for the operator."""
         return "" if self.credential is None else self.credential.id
 
     @property
     def credential(self) -> Ref | None:
-        """The session or key that acts, by its public id; None for the operator."""
+        """The session or key by its public id; None for the operator."""
         if self.session is not None:
             return Ref(RefKind.SESSION, self.session.id)
         return None if self.key is None else Ref(RefKind.KEY, self.key.id)
 
     @property
-    def trail_name(self) -> str:
-        """How the audit trail names who acts: by the account's uuid, or as the operator."""
+    def audit_name(self) -> str:
+        """The actor in the audit trail: the account's uuid, or the operator's name."""
         return self.user.username if self.user is OPERATOR else self.user.uuid
 
     @property
-    def bounds(self) -> Bounds:
-        """What the key that acts is limited to; nothing else has limits of its own."""
-        return UNBOUNDED if self.key is None else self.key.bounds
+    def limits(self) -> KeyLimits:
+        """The limits of the access key; other credentials have none."""
+        return UNLIMITED if self.key is None else self.key.limits
 
 
-THE_OPERATOR = Principal(OPERATOR)
+OPERATOR_PRINCIPAL = Principal(OPERATOR)
 
 
 def is_holder(actor: Principal) -> bool:
-    """Anybody with a valid credential, acting on his own account."""
+    """Return True for every user with a valid credential, and False for the operator."""
     return actor.user is not OPERATOR
 
 
-def holds_token(actor: Principal) -> bool:
-    """Whoever acts within a session; an access key has none to refresh or to end."""
+def has_token(actor: Principal) -> bool:
+    """Return True for a session; an access key has none to refresh or to end."""
     return actor.session is not None
 
 
 def is_admin(actor: Principal) -> bool:
-    """Active admins, and the operator; with a key, where its scope reaches so far."""
-    return actor.user.is_active_admin and actor.bounds.scope.administers
+    """Return True for active admins and the operator, unless the key's scope excludes it."""
+    return actor.user.is_active_admin and actor.limits.scope.can_administer
 
 
-READ_ONLY = "This changes something; a key with the scope 'read' changes nothing."
+READ_ONLY = "Access keys with the scope 'read' cannot change anything."
 
 
 class Access(Enum):
-    """How far an operation reaches; each but ANYONE names the function that decides."""
+    """The permission that an operation requires; each but ANYONE has a predicate."""
 
     ANYONE = (None, "")
-    HOLDER = (is_holder, "This takes an account of one's own.")
-    TOKEN = (holds_token, "This takes a token; an access key has no session.")
-    ADMIN = (is_admin, "This takes an admin, and of his keys one whose scope is not 'self'.")
+    HOLDER = (is_holder, "A user account is required; the operator has none.")
+    TOKEN = (has_token, "A token is required; access keys have no session.")
+    ADMIN = (
+        is_admin,
+        "Admin privileges are required; access keys with the scope 'self' do not carry them.",
+    )
 
     def __init__(self, allows: Callable[[Principal], bool] | None, refusal: str) -> None:
         self.allows = allows
         self.refusal = refusal
 
     def require(self, actor: Principal, *, changes: bool) -> None:
-        """Raise Forbidden where `actor` may not, or may only read and this `changes` something."""
+        """Raise Forbidden if `actor` lacks the permission, or may only read and this `changes`
+        something."""
         if self.allows is None:
             return
         if not self.allows(actor):
             raise Forbidden(self.refusal)
-        if changes and not actor.bounds.scope.changes:
+        if changes and not actor.limits.scope.can_write:
             raise Forbidden(READ_ONLY)
 
 
-def may_take_held_names(actor: Principal) -> bool:
-    """Admins take and give out names that are held back from others."""
+def can_list_members(actor: Principal, *, belongs: Callable[[], bool]) -> bool:
+    """Return True for admins, and for those who belong to the guild."""
+    return is_admin(actor) or belongs()
+
+
+def can_take_held_names(actor: Principal) -> bool:
+    """Return True for admins, who can use and assign names that are held back."""
     return is_admin(actor)

@@ -1,268 +1,309 @@
-"""What the house needs of the outside, small and by capability.
+"""Ports: the interfaces that the domain needs from outside, one per capability.
 
-Everything inside a transaction is a plain function: a transaction waits for nothing but its
-store. Absence is `None` or `False`; a refusal is an error of the catalogue.
+Everything inside a transaction is a plain function: a transaction waits for nothing but its store.
+A missing object is `None` or `False`; a refusal is an error of the catalogue.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from app.domain.audit import Entry, EntryFilter
-from app.domain.credentials import SESSION_MAX, AccessKey, Session, TokenClaims
+from app.domain.credentials import AccessKey, Session, TokenClaims
+from app.domain.guilds_and_servers import Guild, PanelServer, Server
 from app.domain.idempotency import IdempotencyRecord
+from app.domain.json_rows import RowShape
 from app.domain.outbox import Delivery, Depth, Json, OutboxFilter
-from app.domain.registry import Guild, PanelServer, Server
-from app.domain.shapes import Shape
-from app.domain.throttling import Attempts, Limit
-from app.domain.users import AccountRef, NewUser, Position, Sort, User, UserFilter
+from app.domain.rate_limits import Limit, LoginAttempts
+from app.domain.signing_keys import PublicKey
+from app.domain.users import AccountRef, Position, Sort, User, UserFilter
 
 T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """The time, in UTC, to the millisecond."""
+    """The current time, in UTC and milliseconds."""
 
     def now(self) -> datetime: ...
 
 
 class Ids(Protocol):
-    """New identifiers, never the same twice."""
+    """New identifiers, each unique."""
 
-    def snowflake(self) -> int:
-        """A 63-bit id whose order is the order of time."""
+    def new_snowflake(self) -> int:
+        """Return a 63-bit id; ids are ordered by time."""
 
-    def uuid(self) -> str:
-        """A random RFC 9562 UUID."""
+    def new_uuid(self) -> str:
+        """Return a random RFC 9562 UUID."""
 
 
 class Randomness(Protocol):
     """Secrets from a cryptographically secure source."""
 
-    def access_key(self) -> str:
-        """The text of a new access key."""
+    def new_access_key(self) -> str:
+        """Return the text of a new access key."""
 
-    def password(self) -> str:
-        """A password for somebody who did not choose one."""
+    def new_password(self) -> str:
+        """Return a generated password."""
 
     def fraction(self) -> float:
-        """A number from 0 to below 1."""
+        """Return a number from 0 to below 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a password was right, and its new hash where the old one is out of date."""
+class PasswordCheck:
+    """The result of a password verification, and a new hash if the old one is outdated."""
 
-    right: bool
-    rehashed: str | None = None
+    is_correct: bool
+    new_hash: str | None = None
 
 
 class PasswordHasher(Protocol):
-    """Slow hashes, computed off the event loop."""
+    """Slow password hashes, computed off the event loop."""
 
     async def hash(self, password: str) -> str: ...
 
-    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
-        """Compare; without a password or a usable hash: wrong, after the same time."""
+    async def verify(self, password: str | None, hashed: str | None) -> PasswordCheck:
+        """Compare; without a password or a usable hash the result is wrong, after the same time."""
 
 
 class BreachedPasswords(Protocol):
     """Passwords that are known from breaches, beyond the shipped list of common ones."""
 
-    async def knows(self, password: str) -> bool:
-        """Whether it is among them; False, too, where that cannot be told soon. Raises nothing."""
+    async def contains(self, password: str) -> bool:
+        """Return True if the password is known; False, too, if that cannot be found out soon.
+        Never raises."""
 
 
 class Tokens(Protocol):
     """Signed tokens (ES256 JWT, RFC 7519)."""
 
-    def issue(self, claims: TokenClaims) -> str: ...
+    def issue(self, claims: TokenClaims) -> str:
+        """Sign a token. Raises Overloaded while no key may sign."""
 
-    async def read(self, token: str) -> TokenClaims | None:
-        """The claims of a token of ours that has not expired; None for anything else."""
+    def can_issue(self) -> bool:
+        """Return True if there is a key that may sign."""
+
+    async def verify(self, token: str) -> TokenClaims | None:
+        """Return the claims of a token of ours, which may have expired; None for anything else."""
 
 
-class Throttle(Protocol):
-    """Counts calls by address, without ever waiting long; what fails is no reason to let pass.
+class RateLimiter(Protocol):
+    """Counters of calls by address or account, with bounded latency.
 
-    `seldom_waits`: it counts without waiting for anything, but for rare cases.
+    If the shared counters are unavailable, local ones are used; calls are never unlimited.
     """
 
-    seldom_waits: bool
-
     async def count(self, limit: Limit, address: str) -> float:
-        """Count one call; 0, or where it is one too many the seconds to wait.
+        """Count a call; return 0, or the seconds to wait if it is over the limit.
 
-        One too many is not counted itself, so that whoever waits gets in.
+        A call over the limit is not counted, so a client that waits is admitted.
         """
 
-    async def count_each(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
-        """Count so many calls, one after the other: how many of them fit in, and as of `count`
-        the seconds for the others to wait."""
+    async def count_many(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
+        """Count several calls; return how many are within the limit, and the seconds to wait for
+        the others."""
+
+    async def refund(self, limit: Limit, address: str) -> None:
+        """Remove a call from the count that turned out not to count."""
 
     def peek(self, limit: Limit, address: str) -> float:
-        """The seconds to wait as far as is known here and now, without counting."""
+        """Return the seconds to wait as far as they are known locally, without counting."""
 
 
 class Users(Protocol):
-    """Accounts. Names and addresses are unique by constraint; a race has one winner."""
+    """Accounts. Names and addresses are unique by constraint; one of two concurrent writers
+    wins."""
 
     def find(self, ref: AccountRef) -> User | None: ...
 
-    def by_username(self, username: str) -> User | None: ...
+    def find_many(self, refs: Collection[AccountRef]) -> Mapping[AccountRef, User]:
+        """Return those accounts that exist, by one query."""
 
-    def add(self, new: NewUser) -> User:
-        """Raise EmailTaken, or UsernameTaken for an equal name."""
+    def get_by_username(self, username: str) -> User | None: ...
+
+    def get_by_email_key(self, email_key: str) -> User | None: ...
+
+    def add(self, user: User) -> User:
+        """Store a new account, and return it with its number.
+
+        Raises EmailTaken, or UsernameTaken for an equal name.
+        """
 
     def save(self, user: User) -> None:
-        """Store a changed account. Raises as `add` does."""
+        """Store a changed account. Raises the errors of `add`."""
 
     def newest_id(self) -> int:
-        """The highest snowflake of an account, 0 where there is none."""
+        """Return the highest snowflake of an account, 0 if there is none."""
 
     def has_other_active_admin(self, user_id: int) -> bool:
-        """Whether another active admin exists; stays true until the transaction ends."""
+        """Return True if another active admin exists; this stays so until the transaction ends."""
 
-    def page(
-        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: Shape
+    def list_page(
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: RowShape
     ) -> Sequence[str]:
-        """Up to `limit` accounts that follow `after` in the order of `sort`.
+        """Return up to `limit` accounts that follow `after` in the order of `sort`.
 
-        Each is a member of a JSON object: its uuid, and the account in its shape.
+        Each is a member of a JSON object: the uuid, and the account in the given shape.
         """
+
+    def count(self, wanted: UserFilter) -> int:
+        """Return the number of accounts; it may have to read every one."""
 
 
 class Names(Protocol):
-    """Claims on names, by TS 39 skeleton: the present name of each account, and names held back."""
+    """Claims on names, by TS 39 skeleton: the current name of each account, and held names."""
 
-    def claim(self, skeleton: str, user_id: int, *, now: datetime, held_too: bool) -> bool:
-        """Give the name to the account; False where another has it or it is held back.
+    def claim(self, skeleton: str, user_id: int, *, now: datetime, include_held: bool) -> bool:
+        """Claim the name for the account; return False if another account has it or it is held
+        back.
 
-        An account's own claims never stand in its way; `held_too` takes what is held back, too.
+        An account's own claims do not conflict; `include_held` ignores that a name is held back.
         """
 
-    def release(self, user_id: int, held_until: datetime) -> None:
-        """Hold the account's present name back from others until then."""
+    def find_current_owner(self, skeleton: str) -> int | None:
+        """Return the id of the account whose current name this is."""
 
-    def taken(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
-        """Those of these names that a new account could not have."""
+    def hold_current(self, user_id: int, held_until: datetime) -> None:
+        """Hold the account's current name back from others until that time."""
+
+    def release_oldest_held(self, user_id: int, max_count: int) -> None:
+        """Release the account's held names except the `max_count` that are held longest."""
+
+    def list_renames(self, user_id: int) -> Sequence[datetime]:
+        """Return the recent renames by the account, as `save_renames` stored them."""
+
+    def save_renames(self, user_id: int, times: Sequence[datetime]) -> None: ...
+
+    def find_taken(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
+        """Return those of the names that a new account could not have."""
 
 
 class Sessions(Protocol):
-    """Sessions; one that ended is gone."""
+    """Sessions; ended sessions are deleted."""
 
     def add(self, session: Session) -> None: ...
 
-    def with_owner(self, session_id: str) -> tuple[Session, User] | None: ...
+    def get_with_owner(self, session_id: str) -> tuple[Session, User] | None: ...
 
-    def of(self, user_id: int) -> Sequence[Session]:
-        """All of an account, the oldest first."""
+    def list_for_user(self, user_id: int) -> Sequence[Session]:
+        """Return the sessions of an account, the oldest first."""
 
-    def refresh(self, session: Session) -> None:
-        """Store a moved end."""
+    def save_expiry(self, session: Session) -> None:
+        """Store a changed expiry."""
 
-    def seen(self, session_id: str, at: datetime) -> None: ...
+    def set_last_seen(self, session_id: str, at: datetime) -> None: ...
 
-    def end(self, user_id: int, *, only: str | None = None, keep: str | None = None) -> int:
-        """End an account's sessions: the one, or all but the kept one. Returns how many."""
+    def end_for_user(
+        self, user_id: int, *, only: str | None = None, keep: str | None = None
+    ) -> int:
+        """End a session of an account, or all but `keep`. Returns how many."""
 
     def end_expired(self, user_id: int, now: datetime) -> None: ...
 
+    def end_oldest(self, user_id: int, *, max_count: int, keep: str) -> Sequence[str]:
+        """End the oldest sessions, so that `max_count` are left, including `keep`. Returns their
+        ids."""
+
 
 class Keys(Protocol):
-    """Access keys; one that was revoked is gone."""
+    """Access keys; revoked keys are deleted."""
 
     def add(self, key: AccessKey) -> None: ...
 
-    def with_owner(self, key_id: str) -> tuple[AccessKey, User] | None: ...
+    def get_with_owner(self, key_id: str) -> tuple[AccessKey, User] | None: ...
 
-    def of(self, user_id: int) -> Sequence[AccessKey]:
-        """All of an account, the oldest first."""
+    def list_for_user(self, user_id: int) -> Sequence[AccessKey]:
+        """Return the keys of an account, the oldest first."""
 
-    def used(self, key_id: str, at: datetime) -> None: ...
+    def count_for_user(self, user_id: int) -> int:
+        """Return the number of keys of an account, including expired ones."""
 
-    def revoke(self, user_id: int, *, only: str | None = None) -> int:
-        """Revoke an account's keys: the one, or all. Returns how many."""
+    def set_last_used(self, key_id: str, at: datetime) -> None: ...
+
+    def revoke_for_user(self, user_id: int, *, only: str | None = None) -> int:
+        """Revoke a key of an account, or all. Returns how many."""
 
 
 class PasswordAttempts(Protocol):
-    """Attempts at passwords, counted by account and place."""
+    """Failed password attempts, by account and place."""
 
-    def of(self, subject: int, *places: str) -> Sequence[Attempts]:
-        """What is counted of the account at these places, where anything is."""
+    def list_for_subject(self, subject: int, *places: str) -> Sequence[LoginAttempts]:
+        """Return the records of the account at these places."""
 
-    def put(self, attempts: Attempts) -> None:
-        """Store what is counted at one place."""
+    def save(self, attempts: LoginAttempts) -> None:
+        """Store the record of a place."""
 
     def clear(self, subject: int, place: str, now: datetime) -> None:
-        """Forget what is counted there, and all places that are familiar no longer."""
+        """Delete the record of the place, and those of places that are no longer familiar."""
 
-    def forgive(self, subject: int) -> bool:
-        """Count from zero at every place; familiar ones stay so. Whether anything was counted."""
+    def delete_oldest(self, subject: int, *, max_count: int, keep: str) -> None:
+        """Delete the records of the places that became familiar first, so that `max_count` are
+        left, including `keep`."""
+
+    def reset(self, subject: int) -> bool:
+        """Reset all failures of the account; familiar places stay familiar. Returns False if
+        there were none."""
 
 
 class IdempotencyRecords(Protocol):
-    """What was answered to requests that may come again, by caller and key."""
+    """Responses to requests that may be repeated, by caller and key."""
 
     def find(self, caller: str, key: bytes) -> IdempotencyRecord | None: ...
 
     def claim(self, record: IdempotencyRecord) -> bool:
-        """Store it; False where one of the same caller and key is kept. Of two transactions at
-        once, one waits here until the other has ended."""
+        """Store the record; return False if one of the same caller and key exists.
+
+        Of two concurrent transactions, one waits here until the other has ended.
+        """
 
     def complete(self, record: IdempotencyRecord) -> None:
-        """Store its answer, after it was claimed."""
-
-    def sweep(self, caller: str, now: datetime) -> None:
-        """Delete some of those that are kept no longer, and what the caller has too many of."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """The public half of a signing key: its RFC 7638 thumbprint and its JWK as JSON text."""
-
-    kid: str
-    jwk: str
-    created_at: datetime
-    retired_at: datetime | None
-
-    def is_trusted(self, now: datetime) -> bool:
-        """Whether a token signed with it may still be valid: until the last session has ended."""
-        return self.retired_at is None or now < self.retired_at + SESSION_MAX
+        """Store the response in a claimed record."""
 
 
 class SigningKeys(Protocol):
-    """The public halves of all signing keys; tokens of a retired one stay valid until they end."""
+    """The public halves of all signing keys; tokens of a retired key stay valid until they
+    expire."""
 
     def publish(self, key: PublicKey) -> None: ...
 
     def find(self, kid: str) -> PublicKey | None: ...
 
-    def all(self) -> Sequence[PublicKey]: ...
+    def list_all(self) -> Sequence[PublicKey]: ...
 
     def retire(self, kid: str, at: datetime) -> None: ...
 
+    def renew(self, key: PublicKey) -> None:
+        """Store when a key signs and when its lease was renewed."""
+
 
 class Guilds(Protocol):
-    """Guilds and who belongs to them."""
+    """Guilds and their members."""
 
     def find(self, guild_id: int) -> Guild | None: ...
 
-    def put(self, guild: Guild) -> bool:
-        """Create or replace; True where it is new."""
+    def upsert(self, guild: Guild) -> bool:
+        """Create or replace a guild; return True if it is new."""
 
     def delete(self, guild_id: int) -> bool: ...
 
-    def all(self) -> Sequence[Guild]: ...
+    def list_all(self) -> Sequence[Guild]: ...
 
-    def of(self, user_id: int) -> Sequence[Guild]:
-        """Those that the account owns or is a member of, the oldest first."""
+    def list_for_user(self, user_id: int) -> Sequence[Guild]:
+        """Return the guilds that the account owns or is a member of, the oldest first."""
 
     def add_member(self, guild_id: int, user_id: int) -> bool:
-        """True where the membership is new."""
+        """Return True if the membership is new."""
 
     def remove_member(self, guild_id: int, user_id: int) -> bool: ...
+
+    def belongs_to(self, guild: Guild, user_id: int) -> bool:
+        """Return True for the owner and for members."""
+
+    def list_members(self, guild: Guild, after: int, limit: int) -> Sequence[User]:
+        """Return up to `limit` active accounts that belong to the guild and have snowflakes above
+        `after`, in the order of snowflakes."""
 
 
 class Servers(Protocol):
@@ -270,170 +311,181 @@ class Servers(Protocol):
 
     def find(self, uuid: str) -> Server | None: ...
 
-    def put(self, uuid: str, *, owner_id: int, name: str, enabled: bool) -> bool:
-        """Create or replace; True where it is new."""
+    def upsert(self, uuid: str, *, owner_id: int, name: str, enabled: bool) -> bool:
+        """Create or replace a server; return True if it is new."""
 
     def delete(self, uuid: str) -> bool: ...
 
-    def all(self) -> Sequence[Server]: ...
+    def list_all(self) -> Sequence[Server]: ...
 
-    def uuids_of(self, user_id: int) -> Sequence[str]:
-        """The servers of an account, the oldest first."""
+    def list_uuids_for_user(self, user_id: int) -> Sequence[str]:
+        """Return the servers of an account, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
-    """What another service said.
+class Cached(Generic[T]):
+    """A response of another service, possibly stale (RFC 5861 section 4, stale-if-error).
 
-    `overdue` is None for what may be shown as it is; else the service could not be asked again, and
-    it is for how many seconds that it should have been (RFC 5861 section 4, stale-if-error).
+    `stale_seconds` is None while the value is fresh; otherwise the service could not be reached,
+    and it is the time in seconds since the value should have been refreshed.
     """
 
     value: T
-    overdue: int | None = None
+    stale_seconds: int | None = None
 
 
 class GuildSource(Protocol):
-    """The chat service, where it keeps the guilds in our stead. Never asked in a transaction."""
+    """The chat service, if it manages the guilds. Never called in a transaction."""
 
-    async def guilds_of(self, user_id: int) -> Told[Sequence[Guild]]:
-        """Those that the account with this snowflake owns or is a member of, in the given order.
+    async def list_guilds(self, user_id: int) -> Cached[Sequence[Guild]]:
+        """Return the guilds that the account with this snowflake owns or is a member of, in its
+        order.
 
-        An account that it does not know has none. Raises UpstreamFailed, UpstreamTimeout,
-        Overloaded.
+        An unknown account has none. Raises UpstreamFailed, UpstreamTimeout, Overloaded.
         """
 
 
 class Panel(Protocol):
-    """The panel, where it keeps the servers in our stead. Never asked in a transaction.
+    """The panel, if it manages the servers. Never called in a transaction.
 
-    It knows an account by the account's uuid. Everything raises UpstreamFailed, UpstreamTimeout and
-    Overloaded: of what was to be done, any part may have been done then, and it can be done again.
+    It identifies an account by uuid. Every method raises UpstreamFailed, UpstreamTimeout and
+    Overloaded: the call may then have been carried out in part, and can be repeated.
     """
 
-    async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
-        """The servers of an account, to be shown: a few seconds old, or older and `overdue`.
+    async def list_servers(self, owner: str) -> Cached[Sequence[PanelServer]]:
+        """Return the servers of an account for display: up to a few seconds old, or stale.
 
-        An account that it does not know has none.
+        An unknown account has none.
         """
 
-    async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
-        """The same as it is at this moment, at most SERVERS_MAX; to decide by."""
+    async def fetch_servers(self, owner: str) -> Sequence[PanelServer]:
+        """Return the current servers of an account, at most SERVERS_MAX, without a cache."""
 
     async def stop_servers(self, owner: str, servers: Sequence[str]) -> None:
-        """Stop those of `servers` that are the account's, so that they stay so until started.
+        """Stop those of `servers` that belong to the account, in this order; they stay stopped.
 
-        One after the other, in this order.
-
-        One that is stopped already stays so; one that is gone, or is another's by now, is left
-        alone. Who wants to start later just what he stopped has `look_up_servers` tell which are
-        active, keeps that where it lasts, and then has those stopped: however often that has to be
-        tried, nothing that somebody else stopped is among them.
+        A stopped server stays stopped; one that is deleted or belongs to another account is left
+        alone. To restart later only the servers that this call stopped, call `fetch_servers`, store
+        which are active, and stop those: servers stopped by others are then never included, however
+        often this is retried.
         """
 
     async def start_servers(self, owner: str, servers: Sequence[str]) -> None:
-        """Let those of `servers` run again that are the account's, in this order; one that may
-        stays so."""
+        """Start those of `servers` that belong to the account, in this order; running ones keep
+        running."""
 
 
 class Audit(Protocol):
-    """The audit trail. There is no way to change or delete an entry, here or past this port."""
+    """The audit trail. Entries cannot be changed or deleted, through this port or otherwise."""
 
     def add(self, entry: Entry) -> None: ...
 
-    def page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
-        """Up to `limit` entries, the newest first; those that follow `after`, whose value is a time
-        in milliseconds since 1970."""
+    def list_page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
+        """Return up to `limit` entries that follow `after`, the newest first.
+
+        The value of a position is a time in milliseconds since 1970.
+        """
+
+    def get_complete_up_to(self) -> int:
+        """Return the number up to which the trail is complete.
+
+        Transactions that begin from now on see all entries up to it, and none is added below it.
+        Later entries may be committed while others are still being written.
+        """
+
+    def list_after(
+        self, wanted: EntryFilter, after: int, up_to: int, limit: int
+    ) -> Sequence[Entry]:
+        """Return up to `limit` entries with numbers above `after`, up to `up_to`, the oldest
+        first."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCredentials:
-    """How many sessions and access keys are good at a moment."""
+    """The number of sessions and access keys that are valid at a time."""
 
     sessions: int
     keys: int
 
 
-class Restoration(Protocol):
-    """What befalls a whole store that was brought back from a backup."""
+class RestoredDatabase(Protocol):
+    """Maintenance of a database that was restored from a backup."""
 
-    def credentials(self, now: datetime) -> LiveCredentials: ...
+    def count_credentials(self, now: datetime) -> LiveCredentials: ...
 
-    def end_credentials(self, kid: str) -> None:
+    def end_credentials(self, kid: str | None) -> None:
         """End all sessions and access keys, and trust no signing key but this one."""
 
     def skip_numbers(self, count: int) -> None:
-        """Give none of the next `count` numbers: of accounts, of servers, of the trail."""
+        """Skip the next `count` numbers of accounts, of servers, and of the audit trail."""
 
 
 class Outbox(Protocol):
-    """Messages for the outside, which are there if and only if the change is that asks for them.
+    """Messages for external services, stored if and only if the change that causes them is.
 
-    Whoever adds one about an account has changed the account in the same transaction, so that the
+    A message about an account is added in the transaction that changes the account, so that the
     order of numbers is the order of commits.
     """
 
     def add(self, delivery: Delivery) -> None: ...
 
-    def is_due(self, kinds: Collection[str], now: datetime) -> bool:
-        """Whether `claim` would give anything."""
+    def has_due(self, kinds: Collection[str], now: datetime) -> bool:
+        """Return True if `claim` would return a message."""
 
     def claim(
-        self, kinds: Collection[str], now: datetime, holder: str, most: int
+        self, kinds: Collection[str], now: datetime, holder: str, max_count: int
     ) -> Sequence[Delivery]:
-        """Messages to be delivered now, each at the head of its line, for `holder` alone.
+        """Claim due messages, each the first of its queue, for `holder`.
 
-        They are his until he settles them or `LEASE` has passed. An attempt more is counted.
+        `holder` keeps them until it releases them or `LEASE` has passed. Each claim counts an
+        attempt.
         """
 
-    def settle(self, delivery: Delivery, holder: str) -> bool:
-        """Store what came of a message and let go of it; False where it was not his any more."""
+    def release(self, delivery: Delivery, holder: str) -> bool:
+        """Store the result of a delivery and release the message; False if the lease was lost."""
 
     def find(self, number: int) -> Delivery | None: ...
 
     def save(self, delivery: Delivery) -> None:
-        """Store what was changed of a message, whoever holds it."""
+        """Store a changed message, whether or not it is being delivered."""
 
-    def drop(self, number: int) -> bool:
-        """Take it out, whatever its state; False where somebody holds it."""
+    def delete(self, number: int) -> bool:
+        """Delete a message in any state; return False if it is being delivered."""
 
-    def forget(self, before: datetime) -> None:
-        """Take out what was done before then."""
-
-    def page(self, wanted: OutboxFilter, after: int | None, limit: int) -> Sequence[Delivery]:
-        """Up to `limit` messages, the newest first; those with numbers below `after`."""
+    def list_page(self, wanted: OutboxFilter, after: int | None, limit: int) -> Sequence[Delivery]:
+        """Return up to `limit` messages with numbers below `after`, the newest first."""
 
     def depth(self) -> Sequence[Depth]:
-        """What waits, and what is dead."""
+        """Return the number of waiting and dead messages by kind."""
 
 
 class StoppedServers(Protocol):
     """The servers of a panel that were stopped because their owner is disabled, by uuid."""
 
-    def of(self, user_id: int) -> Sequence[str]: ...
+    def list_for_user(self, user_id: int) -> Sequence[str]: ...
 
-    def put(self, user_id: int, servers: Collection[str]) -> None:
-        """Let those be all there are of the account."""
+    def replace_for_user(self, user_id: int, servers: Collection[str]) -> None:
+        """Replace the stopped servers of the account."""
 
 
-# Does what a message asks for, as often as it is called. What it returns is kept as the outcome; of
-# what it raises, the sentences of the error catalogue are kept.
+# Deliver a message; repeated calls have the same effect. The return value is stored as the outcome,
+# the details of catalogue errors are stored as the error.
 Handler = Callable[[Delivery], Awaitable[Json | None]]
 
 
 class Transaction(Protocol):
-    """A consistent view of the store, and in a `write` everything or nothing of its changes."""
+    """A consistent view of the store; the changes of a `write` are applied all or not at all."""
 
     @property
     def users(self) -> Users: ...
     @property
-    def names(self) -> Names: ...
+    def name_claims(self) -> Names: ...
     @property
     def sessions(self) -> Sessions: ...
     @property
     def keys(self) -> Keys: ...
     @property
-    def attempts(self) -> PasswordAttempts: ...
+    def login_attempts(self) -> PasswordAttempts: ...
     @property
     def idempotency(self) -> IdempotencyRecords: ...
     @property
@@ -445,37 +497,51 @@ class Transaction(Protocol):
     @property
     def audit(self) -> Audit: ...
     @property
-    def restoration(self) -> Restoration: ...
+    def restored_database(self) -> RestoredDatabase: ...
     @property
     def outbox(self) -> Outbox: ...
     @property
     def stopped_servers(self) -> StoppedServers: ...
 
 
+class Lookups(Protocol):
+    """Single queries of frequent operations, each on the latest commit, outside a transaction."""
+
+    def get_session_with_owner(self, session_id: str) -> Awaitable[tuple[Session, User] | None]: ...
+
+    def get_key_with_owner(self, key_id: str) -> Awaitable[tuple[AccessKey, User] | None]: ...
+
+    def find_taken_names(
+        self, skeletons: Collection[str], now: datetime
+    ) -> Awaitable[Collection[str]]:
+        """Return those of these names, at least one, that a new account cannot have."""
+
+
 class Store(Protocol):
-    """Runs transactions, one as if after the other. `work` may be run more than once.
+    """Transactions, which are serializable. `work` may be run more than once."""
 
-    `seldom_waits`: a `read` is done without waiting for anything, but for rare cases.
-    `tells_of_accounts`: another version follows an account that is new, too.
-    """
-
-    seldom_waits: bool
-    tells_of_accounts: bool
+    @property
+    def lookups(self) -> Lookups: ...
 
     def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        """Run `work`, which touches few rows, in one consistent view."""
+        """Run `work`, which reads few rows, in a consistent view."""
 
     def scan(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        """Run `work`, which may go through many rows, in one consistent view."""
+        """Run `work`, which may read many rows, in a consistent view."""
 
-    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        """Run `work`; its changes are on disk when this returns, and an error undoes them all."""
+    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> Awaitable[T]:
+        """Run `work`; its changes are on disk when this returns, and an error undoes them all.
 
-    def version(self) -> object | None:
-        """Something that is another one after every commit, whoever made it.
-
-        None where the store cannot tell at once, and without waiting.
+        Those that are not durable survive the end of this process, but perhaps not that of the
+        machine or the database server within the next second.
         """
 
-    def note(self, about: str, work: Callable[[Transaction], None]) -> None:
-        """Run `work` soon, for what may be lost; a later one about the same takes its place."""
+    def accepts_writes(self) -> Awaitable[bool]:
+        """Return True unless the database is a standby. Raises Overloaded."""
+
+    def version(self) -> object | None:
+        """Return a value that changes with every commit; None if the store cannot tell without
+        waiting."""
+
+    def defer(self, about: str, work: Callable[[Transaction], None]) -> None:
+        """Run `work` soon; it may be lost, and a later one with the same key replaces it."""

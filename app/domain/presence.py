@@ -1,4 +1,4 @@
-"""Presence: what a chat user says of being there."""
+"""Presence: the availability that a chat user sets."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from app.domain.errors import InvalidPresence
 
 
 class Presence(StrEnum):
-    """The five states. Only the account's holder sees his own, as he set it."""
+    """The five states. Users see only their own, as they set it."""
 
     ONLINE = "ONLINE"
     IDLE = "IDLE"
@@ -16,7 +16,7 @@ class Presence(StrEnum):
 
     @classmethod
     def parse(cls, raw: str) -> "Presence":
-        """Read one of the five; raise InvalidPresence."""
+        """Parse a state. Raises InvalidPresence."""
         try:
             return cls(raw)
         except ValueError:

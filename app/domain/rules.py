@@ -1,4 +1,4 @@
-"""The rules an operator can turn: what the domain needs to know of the configuration."""
+"""The part of the configuration that domain rules depend on."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,15 +9,15 @@ from app.domain.names import ReservedNames
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How this directory is run."""
+    """The configured rules of this directory."""
 
     registration_open: bool = True
-    reserved_names: ReservedNames = field(default_factory=lambda: ReservedNames.of(()))
+    reserved_names: ReservedNames = field(default_factory=lambda: ReservedNames.from_config(()))
     name_hold: timedelta = timedelta(days=30)
     token_ttl: timedelta = timedelta(days=7)
     rate_limits: bool = True
 
     def require_open_registration(self) -> None:
-        """Raise RegistrationClosed where only admins create accounts."""
+        """Raise RegistrationClosed if only admins can create accounts."""
         if not self.registration_open:
             raise RegistrationClosed

@@ -1,31 +1,31 @@
-"""Accounts: the three names of each, its changes, and how a list of them is chosen."""
+"""Accounts: identifiers, invariants, and the filters and order of lists."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Self
-from unicodedata import normalize
 from uuid import UUID
 
-from app.domain.errors import Flaw, InvalidInput, LastAdmin, PreconditionFailed, UserNotFound
-from app.domain.names import email_key
+from app.domain.errors import FieldError, InvalidInput, LastAdmin, UserNotFound
+from app.domain.names import USERNAME_MAX, parse_stored_username
+from app.domain.preconditions import DIGEST_DIGITS
 from app.domain.presence import Presence
+from app.domain.text import decode_a_labels, nfc, to_half_width
 
-_DIGEST_DIGITS = 16
-_SERVERS_PART = re.compile(rf'\.[0-9a-f]{{{_DIGEST_DIGITS}}}"\Z')
+# No name or address is longer.
+SEARCH_MAX = 254
 SNOWFLAKE_MAX = 2**63 - 1
 PAGE_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One account.
+    """An account; `number` is 0 until the store has assigned one.
 
-    `number`, `id` (the snowflake) and `uuid` never change and are never given to another account.
-    `version` counts the changes of the account and of its servers; presence is not among them. It
-    is None until first set, and again once the account was disabled.
+    `number`, `id` (the snowflake) and `uuid` never change and are never reused. `version` counts
+    changes of the account and of its servers, but not of the presence. The presence is None until
+    it is first set, and again after the account was disabled.
     """
 
     number: int
@@ -35,14 +35,14 @@ class User:
     display_name: str
     email: str | None
     password_hash: str | None
-    admin: bool
-    disabled: bool
-    version: int
+    admin: bool = False
+    disabled: bool = False
+    version: int = 1
     presence: Presence | None = None
 
     @property
     def is_active_admin(self) -> bool:
-        """Whether this account can act as an admin now."""
+        """True for an admin whose account is not disabled."""
         return self.admin and not self.disabled
 
     @property
@@ -50,37 +50,14 @@ class User:
         """The strong entity tag of this version of the account (RFC 9110 section 8.8.3)."""
         return f'"{self.number}-{self.version}"'
 
-    def etag_with(self, servers: Iterable[str]) -> str:
-        """The same with what another service says of its servers; `version` counts just ours."""
-        digest = sha256(",".join(servers).encode()).hexdigest()[:_DIGEST_DIGITS]
+    def etag_with_servers(self, servers: Iterable[str]) -> str:
+        """Return the entity tag with the servers of another service, which `version` does not
+        cover."""
+        digest = sha256(",".join(servers).encode()).hexdigest()[:DIGEST_DIGITS]
         return f'{self.etag[:-1]}.{digest}"'
 
-    def require_match(self, if_match: str) -> None:
-        """Compare with an If-Match field (RFC 9110 section 13.1.1); else PreconditionFailed.
 
-        Of a tag `etag_with` servers only the account's part counts: what another service keeps
-        cannot be changed here, so nothing of it can be lost.
-        """
-        tags = [_SERVERS_PART.sub('"', tag.strip()) for tag in if_match.split(",")]
-        if tags != ["*"] and self.etag not in tags:
-            raise PreconditionFailed
-
-
-@dataclass(frozen=True, slots=True)
-class NewUser:
-    """An account about to be created; the store gives it its number."""
-
-    id: int
-    uuid: str
-    username: str
-    skeleton: str
-    display_name: str
-    email: str | None
-    password_hash: str | None
-    admin: bool = False
-
-
-# Stands for whoever runs the command line: the directory's owner, above every account.
+# The user of the command line, who has all permissions and no account.
 OPERATOR = User(
     number=0,
     id=0,
@@ -95,17 +72,17 @@ OPERATOR = User(
 )
 
 
-def keep_an_admin(before: User, after: User, *, others: Callable[[], bool]) -> None:
-    """Raise LastAdmin where the change takes away the last active admin.
+def require_active_admin(before: User, after: User, *, others: Callable[[], bool]) -> None:
+    """Raise LastAdmin if the change removes the last active admin.
 
-    `others` tells whether another active admin exists, read in the transaction of the change.
+    `others` tells if another active admin exists, in the transaction of the change.
     """
     if before.is_active_admin and not after.is_active_admin and not others():
         raise LastAdmin
 
 
 def parse_uuid(raw: str) -> str | None:
-    """The RFC 9562 text form in lower case, or None for anything but 36 such characters."""
+    """Return the RFC 9562 text form in lower case, or None if `raw` is not 36 characters of it."""
     if len(raw) != 36 or not raw.isascii():
         return None
     try:
@@ -116,7 +93,7 @@ def parse_uuid(raw: str) -> str | None:
 
 
 def parse_snowflake(raw: str) -> int | None:
-    """A snowflake from its decimal form, or None for anything else."""
+    """Parse a snowflake in decimal, or return None."""
     if not (raw.isascii() and raw.isdigit()) or len(raw) > 19 or raw[0] == "0":
         return None
     value = int(raw)
@@ -125,23 +102,44 @@ def parse_snowflake(raw: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class AccountRef:
-    """Names one account, by uuid or by snowflake."""
+    """A reference to an account, by one of its three names."""
 
     uuid: str | None = None
     id: int | None = None
+    username: str | None = None
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        """Read either form; raise UserNotFound for what can be neither."""
+        """Parse either form. Raises UserNotFound for anything else."""
         if (uuid := parse_uuid(raw)) is not None:
             return cls(uuid=uuid)
         if (snowflake := parse_snowflake(raw)) is not None:
             return cls(id=snowflake)
         raise UserNotFound
 
+    @classmethod
+    def parse_any(cls, raw: str) -> Self | None:
+        """Parse a uuid, a snowflake or a username; return None for anything else."""
+        if (uuid := parse_uuid(raw)) is not None:
+            return cls(uuid=uuid)
+        # A snowflake has more digits than a username has characters.
+        if len(raw) > USERNAME_MAX and (snowflake := parse_snowflake(raw)) is not None:
+            return cls(id=snowflake)
+        username = parse_stored_username(raw)
+        return None if username is None else cls(username=username)
+
+    @property
+    def key(self) -> tuple[str, str | int | None]:
+        """The member that identifies the account, and its value."""
+        if self.uuid is not None:
+            return "uuid", self.uuid
+        if self.username is not None:
+            return "username", self.username
+        return "id", self.id
+
 
 class Status(StrEnum):
-    """Which accounts a list holds."""
+    """The accounts that a list includes."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
@@ -149,7 +147,7 @@ class Status(StrEnum):
 
 
 class SortKey(StrEnum):
-    """What a list is ordered by; ties fall to the number."""
+    """The sort key of a list; equal keys are sorted by number."""
 
     ID = "id"
     USERNAME = "username"
@@ -158,26 +156,27 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """An order of a list: a key, and whether it descends."""
+    """The order of a list."""
 
     key: SortKey = SortKey.ID
     descending: bool = False
 
     @classmethod
     def parse(cls, raw: str) -> Self:
-        """Read `id`, `-id`, `username`, …; raise InvalidInput."""
+        """Parse `id`, `-id`, `username`, …. Raises InvalidInput."""
         name = raw.removeprefix("-")
         if name not in set(SortKey):
             reason = f"must be one of {', '.join(SortKey)}, with '-' before it to descend"
-            raise InvalidInput.of(Flaw("sort", reason))
+            raise InvalidInput.for_fields(FieldError("sort", reason))
         return cls(SortKey(name), raw.startswith("-"))
 
 
 @dataclass(frozen=True, slots=True)
 class UserFilter:
-    """Which accounts are wanted; every condition that is given must hold.
+    """Conditions on accounts; all that are set must hold.
 
-    `username` and `email_key` are exact; `text` is a literal part of the name or of the address.
+    `username` and `email_key` match exactly; `text` is a literal part of the name or of the
+    address.
     """
 
     status: Status = Status.ACTIVE
@@ -189,18 +188,28 @@ class UserFilter:
 
     @property
     def username_part(self) -> str:
-        """`text` in the form of usernames, which are in lower case."""
-        return normalize("NFC", self.text or "").lower()
+        """`text` in the form of usernames: half width and lower case."""
+        text = self.text or ""
+        # A longer text matches nothing.
+        return text if len(text) > SEARCH_MAX else to_half_width(text, SEARCH_MAX).lower()
 
     @property
-    def email_part(self) -> str:
-        """`text` in the form in which addresses are compared."""
-        return email_key(self.text or "")
+    def email_parts(self) -> Sequence[str]:
+        """`text` in the forms in which addresses are compared: as a part of the local part, which
+        is case-folded, or of the domain, which is in Unicode."""
+        if len(text := self.text or "") > SEARCH_MAX:
+            return [text]
+        raw = nfc(text, SEARCH_MAX)
+        domain = decode_a_labels(to_half_width(raw, SEARCH_MAX), SEARCH_MAX).lower()
+        local, at, _ = raw.partition("@")
+        if at:
+            return [f"{local.casefold()}@{domain.partition('@')[2]}"]
+        return list(dict.fromkeys([local.casefold(), domain]))
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page ended: the last account's sort value and number."""
+    """The end of a page: the sort value and number of its last item."""
 
     value: str | int
     number: int

@@ -1,6 +1,7 @@
-"""The REST door: what the panel's admins and the chat's users call over plain HTTP.
+"""The REST API: path operations on one `APIRouter` a subject.
 
-To give an operation a route: a row in the file of its readers, `shows(...)`, `does(...)` or
-`puts(...)` where its answer is of a common kind, else an endpoint of a few lines under
-`@door.route(...)`. It appears at `/…` and under `/api`, and in the OpenAPI document, by that alone.
+To give an operation a route, write a path operation in the module of its subject and name it after
+the operation: `@router.get("/users/@self/keys", name="keys.list", response_model=…)`. Take
+`perform: Perform` to perform it, and `command: <its input dataclass>` to have its input read from
+path, headers, and body or query. The route also exists below `/api`, and in the OpenAPI document.
 """

@@ -1,29 +1,26 @@
-"""The panel admins' route to the audit trail."""
+"""The audit log, for panel admins."""
 
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.rest.answers import page_links
-from app.rest.door import Answer, Ask, Door
-from app.usecases.examples import RESULT_EXAMPLES
-from app.usecases.views import AuditEntry
-from app.wire.http import JsonResponse
+from app.http.request import JsonResponse
+from app.operations.admin_audit import ListAudit
+from app.operations.views import AuditEntry
+from app.rest.deps import Perform
+from app.rest.operation_route import OperationRoute
+from app.rest.responses import PAGE_HEADERS, page_links
 
-door = Door()
+router = APIRouter(route_class=OperationRoute)
 
 
-@door.route(
-    "GET",
+@router.get(
     "/audit",
-    "admin.audit.list",
-    {
-        200: Answer(
-            "A page of the entries, the newest first.",
-            list[AuditEntry],
-            RESULT_EXAMPLES["admin.audit.list"]["entries"],
-            headers={"Link": "RFC 8288: `first`, and `next` where a page follows."},
-        )
-    },
+    name="admin.audit.list",
+    response_model=list[AuditEntry],
+    response_description="A page of the entries, the newest first.",
+    responses={200: {"headers": PAGE_HEADERS}},
 )
-async def list_audit(ask: Ask) -> Response:
-    page = await ask.do()
-    return JsonResponse(page["entries"], headers={"Link": page_links(ask, page["next"])})
+async def list_audit(perform: Perform, command: ListAudit) -> Response:
+    page = await perform(command)
+    links = page_links(perform.request, page["next"])
+    return JsonResponse(page["entries"], headers={"Link": links})

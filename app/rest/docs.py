@@ -1,55 +1,153 @@
-"""The pages to explore at: `/docs`, Swagger UI from an installed package's files, and `/rpc/docs`,
-a page of ours that reads the OpenRPC document.
+"""Pages: the front page, `/docs`, which is Swagger UI from the files of an installed package, and
+`/rpc/docs`, which renders the OpenRPC document.
 
-Nothing comes from elsewhere and nothing is inline, so the page's policy allows neither.
+All files are served from here and none is inline, so the pages' policy allows nothing else.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from typing import Annotated
 
-from starlette.responses import Response
-from starlette.types import Scope
+from fastapi import APIRouter, Header
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.errors import NotFound
+from app.http.request import JsonResponse
+from app.rest.operation_route import StrictRoute
 
 OURS, SWAGGER_UI = "app.rest.pages", "fastapi_swagger.resources"
-MEDIA_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript", "png": "image/png"}
+MEDIA_TYPES = {
+    "css": "text/css",
+    "html": "text/html",
+    "ico": "image/vnd.microsoft.icon",
+    "js": "text/javascript",
+}
 # Swagger UI draws its icons from data URLs in its style sheet.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _ASSETS = {
+    "base.css": OURS,
     "docs.css": OURS,
     "docs.js": OURS,
+    "front.css": OURS,
     "rpc.css": OURS,
     "rpc.js": OURS,
-    "favicon-32x32.png": SWAGGER_UI,
     "swagger-ui-bundle.js": SWAGGER_UI,
     "swagger-ui.css": SWAGGER_UI,
 }
 
+_CACHED = "public, max-age=3600"
+# Nothing here is worth an entry in a search engine.
+_ROBOTS = "User-agent: *\nDisallow: /\n"
 
-async def rest_page(_scope: Scope) -> Response:
-    """Swagger UI on the OpenAPI document."""
+Links = TypeAliasType("Links", dict[str, str])
+
+
+class FrontPage(TypedDict):
+    """The addresses of the documents and the health of this server."""
+
+    name: str
+    description: str
+    links: Links
+
+
+_FRONT_PAGE: FrontPage = {
+    "name": "Gatehouse",
+    "description": "One user directory with a REST API and a JSON-RPC API.",
+    "links": {
+        "openapi": "/openapi.json",
+        "rest_docs": "/docs",
+        "rpc": "/rpc",
+        "openrpc": "/rpc/openrpc.json",
+        "rpc_docs": "/rpc/docs",
+        "live": "/health/live",
+        "ready": "/health/ready",
+        "jwks": "/.well-known/jwks.json",
+    },
+}
+
+router = APIRouter(route_class=StrictRoute, default_response_class=HTMLResponse, tags=["operator"])
+
+
+@router.get(
+    "/",
+    operation_id="front_page",
+    summary="The front page",
+    description="The documents and the health of this server. A browser gets a page.",
+    response_model=FrontPage,
+    response_class=JsonResponse,
+)
+async def front_page(
+    accept: Annotated[tuple[str, ...], Header(include_in_schema=False)] = (),
+) -> Response:
+    answer = _file(OURS, "front.html") if _prefers_html(accept) else JsonResponse(_FRONT_PAGE)
+    answer.headers["Cache-Control"] = _CACHED
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+@router.get("/favicon.ico", include_in_schema=False)
+async def favicon() -> Response:
+    return _file(OURS, "favicon.ico")
+
+
+@router.get("/robots.txt", include_in_schema=False)
+async def robots() -> Response:
+    return PlainTextResponse(_ROBOTS, headers={"Cache-Control": _CACHED})
+
+
+@router.get(
+    "/docs",
+    operation_id="docs",
+    summary="The REST API, to read and to try",
+    description="Swagger UI, from this server alone.",
+)
+async def rest_page() -> Response:
     return _file(OURS, "docs.html")
 
 
-async def rpc_page(_scope: Scope) -> Response:
-    """The OpenRPC document, to read and to try."""
+@router.get(
+    "/rpc/docs",
+    operation_id="rpc_docs",
+    summary="The JSON-RPC API, to read and to try",
+    description="Every method with its parameters, result and errors, and a form to call it with.",
+)
+async def rpc_page() -> Response:
     return _file(OURS, "rpc.html")
 
 
-async def asset(scope: Scope) -> Response:
-    """One of the files that the pages ask for. Raises NotFound."""
-    name = scope["path_params"]["asset"]
-    if name not in _ASSETS:
+@router.get("/docs/{asset}", include_in_schema=False)
+async def get_asset(asset: str) -> Response:
+    if asset not in _ASSETS:
         raise NotFound("There is nothing at this address.")
-    return _file(_ASSETS[name], name)
+    return _file(_ASSETS[asset], asset)
+
+
+def _prefers_html(accept: Iterable[str]) -> bool:
+    """Return whether a client lists HTML, and JSON not before it (RFC 9110 section 12.5.1)."""
+    listed = ",".join(accept).lower()
+    html = _weight(listed, "text/html")
+    return html > 0 and html >= _weight(listed, "application/json")
+
+
+def _weight(listed: str, media_type: str) -> float:
+    """Return the weight of a media type in a list; 0 if it is missing or malformed."""
+    for item in listed.split(","):
+        name, *parameters = (part.strip() for part in item.split(";"))
+        if name == media_type:
+            weights = [text.removeprefix("q=") for text in parameters if text.startswith("q=")]
+            with suppress(ValueError):
+                return float(weights[0]) if weights else 1.0
+    return 0.0
 
 
 def _file(package: str, name: str) -> Response:
-    headers = {"Cache-Control": "public, max-age=3600", "Content-Security-Policy": POLICY}
+    headers = {"Cache-Control": _CACHED, "Content-Security-Policy": POLICY}
     media_type = MEDIA_TYPES[name.rpartition(".")[2]]
     return Response(_content(package, name), headers=headers, media_type=media_type)
 

@@ -1,17 +1,20 @@
-"""Forward auth: who sends a request that a proxy holds, told in headers."""
+"""Forward auth: the identity behind a request that a proxy holds, in headers."""
 
 from urllib.parse import quote
 
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.rest.door import Answer, Ask, Door
-from app.usecases.views import Identity
-from app.wire.http import Head
+from app.http.params import view_of
+from app.operations.forward_auth import Verify
+from app.operations.views import Identity
+from app.rest.deps import Perform
+from app.rest.operation_route import OperationRoute
+from app.rest.responses import documented_headers
 
-door = Door()
+router = APIRouter(route_class=OperationRoute)
 
-# All of them are in every answer that lets somebody in: some proxies leave alone what the client
-# sent where one is missing.
+# Every 204 has all of them: some proxies keep what the client sent where one is missing.
 HEADERS = {
     "X-Gatehouse-User": "The account's uuid.",
     "X-Gatehouse-User-Id": "Its snowflake.",
@@ -20,19 +23,14 @@ HEADERS = {
 }
 
 
-@door.route(
-    "GET",
+@router.get(
     "/auth/verify",
-    "auth.verify",
-    {204: Answer("Let the request through, with these headers.", headers=HEADERS)},
-    shows_as_is=True,
+    name="auth.verify",
+    status_code=204,
+    response_description="Let the request through, with these headers.",
+    responses={204: {"headers": documented_headers(HEADERS)}},
 )
-async def verify(ask: Ask) -> Response:
-    answer = Response(status_code=204)
-    answer.raw_headers += (await ask.head(_head)).fields
-    return answer
-
-
-def _head(who: Identity) -> Head:
+async def verify(perform: Perform, command: Verify) -> Response:
+    who: Identity = view_of(await perform(command))
     values = who["uuid"], who["user_id"], quote(who["username"], safe=""), str(who["admin"])
-    return Head.of(dict(zip(HEADERS, values, strict=True)))
+    return Response(status_code=204, headers=dict(zip(HEADERS, values, strict=True)))

@@ -1,38 +1,36 @@
-"""How a login is sent: as JSON, as an OAuth2 password form, or as HTTP Basic."""
+"""The three forms of a login: JSON, an OAuth2 password form, and HTTP Basic."""
 
-import re
 from base64 import b64decode
 from contextlib import suppress
 from typing import Any, Literal, NotRequired
 from urllib.parse import parse_qsl
 
-from app.domain.errors import Flaw, InvalidInput, PayloadTooLarge
-from app.rest.door import Ask, parse_json
-from app.usecases.login import Authenticate
-from app.usecases.views import Login
-from app.wire.http import JSON, media_type, require_media_type
-from app.wire.inputs import input_form
-from app.wire.schemas import Schemas
+from app.domain.errors import FieldError, InvalidInput, PayloadTooLarge
+from app.domain.text import DOT_ALL, IGNORE_CASE, Pattern
+from app.http.cross_origin import refuse_foreign_page
+from app.http.request import JSON, media_type, refuse_query, require_media_type
+from app.operations.views import RefreshedLogin
+from app.rest.strict_request import StrictRequest, parse_object
 
 FORM = "application/x-www-form-urlencoded"
 # RFC 6749 section 4.3.2, and what clients add to it; only two of them matter here.
 _FORM_NAMES = {"grant_type", "username", "password", "scope", "client_id", "client_secret"}
 # Ten times what the longest name and password take; reading one costs more than reading JSON.
 FORM_MAX = 64 * 1024
-_BASIC = re.compile(r"basic(?: +(.*))?", re.IGNORECASE | re.DOTALL)
+_BASIC = Pattern(r"basic(?: +(.*))?", FORM_MAX, IGNORE_CASE | DOT_ALL)
 
 
-class IssuedToken(Login):
-    """A token and whose it is; to a form also as OAuth2 clients read it (RFC 6749 section 5.1)."""
+class IssuedToken(RefreshedLogin):
+    """A token, its user and its expiry; for a form also the members of RFC 6749 section 5.1."""
 
     access_token: NotRequired[str]
     token_type: NotRequired[Literal["bearer"]]
     expires_in: NotRequired[int]
 
 
-_LOGIN_FORM = {
+LOGIN_FORM = {
     "type": "object",
-    "description": "What logging in takes, as OAuth2 clients send it (RFC 6749 section 4.3.2).",
+    "description": "A login as OAuth2 clients send it (RFC 6749 section 4.3.2).",
     "properties": {
         "grant_type": {"const": "password"},
         "username": {"type": "string"},
@@ -46,32 +44,22 @@ _LOGIN_FORM = {
 }
 
 
-def login_bodies(schemas: Schemas) -> dict[str, Any]:
-    """What the documents say of the two forms that have a body."""
-    form = input_form(Authenticate)
-    authenticate = schemas.named("Authenticate", form.schema(schemas))
-    return {
-        JSON: {"schema": authenticate, "example": form.example()},
-        FORM: {"schema": schemas.named("LoginForm", _LOGIN_FORM)},
-    }
+async def read_login(request: StrictRequest) -> tuple[dict[str, Any], bool]:
+    """Return the members of a login, and whether they came as a form.
 
-
-async def read_login(ask: Ask) -> tuple[dict[str, Any], bool]:
-    """The members of a login, and whether they came as a form.
-
-    A body counts before HTTP Basic, in which some OAuth2 clients send their own name.
+    A body takes precedence over HTTP Basic, in which some OAuth2 clients send their client id.
+    Pages of other origins can send anything but JSON without a preflight, and are refused.
     """
-    ask.refuse_query()
-    body = await ask.body()
-    if not body and (basic := _read_basic(ask.headers.getlist("authorization"))) is not None:
+    if media_type(request.scope) != JSON:
+        refuse_foreign_page(request.scope)
+    refuse_query(request.query_params)
+    body = await request.body()
+    if not body and (basic := _read_basic(request.headers.getlist("authorization"))) is not None:
         return basic, False
-    require_media_type(ask.scope, JSON, FORM)
-    if media_type(ask.scope) == FORM:
+    require_media_type(request.scope, JSON, FORM)
+    if media_type(request.scope) == FORM:
         return _read_form(body), True
-    members = parse_json(body)
-    if type(members) is not dict:
-        raise InvalidInput("The body is not a JSON object.")
-    return members, False
+    return parse_object(body), False
 
 
 def _read_form(body: bytes) -> dict[str, Any]:
@@ -88,7 +76,7 @@ def _read_form(body: bytes) -> dict[str, Any]:
         raise InvalidInput("A member of the form is given twice.")
     if members.pop("grant_type", "password") != "password":
         reason = "is 'password' where it is given"
-        raise InvalidInput.of(Flaw("grant_type", reason))
+        raise InvalidInput.for_fields(FieldError("grant_type", reason))
     ignored = _FORM_NAMES - {"username", "password"}
     return {name: value for name, value in members.items() if name not in ignored}
 
@@ -104,4 +92,6 @@ def _read_basic(values: list[str]) -> dict[str, Any] | None:
         )
         if colon:
             return {"username": username, "password": password}
-    raise InvalidInput.of(Flaw("Authorization", "is not well-formed HTTP Basic", "header"))
+    raise InvalidInput.for_fields(
+        FieldError("Authorization", "is not well-formed HTTP Basic", "header")
+    )

@@ -1,215 +1,207 @@
-"""The OpenAPI document, from the routes' rows and the operations behind them."""
+"""The OpenAPI document: FastAPI's own, with the additions that the contract needs.
+
+FastAPI generates paths, parameters, bodies, responses and their schemas from the path operations.
+Added here: security, the problems that an operation may return, examples, headers of all responses
+of a kind, and `POST /rpc`, which is not a path operation.
+"""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from fastapi.openapi.utils import get_openapi
+
 from app.domain import errors as e
 from app.domain.policy import Access
-from app.rest import audit, chat, forward_auth, outbox, panel, registry
-from app.rest.answers import STALE
-from app.rest.door import Answer, Route
-from app.rest.idempotency import KEY_SCHEMA, REPLAYED, REPLAYED_TEXT
-from app.rest.openapi_parts import PARTS, PROBLEM_EXAMPLES, SECURITY_SCHEMES, UUID_OR_NAME
-from app.rest.system import PAGES, Page
-from app.usecases.examples import RESULT_EXAMPLES
-from app.usecases.idempotency import HEADER
-from app.usecases.operation import Group
-from app.usecases.registry import OPERATIONS
-from app.wire.http import CACHE_STATUS, JSON, PROBLEM_JSON
-from app.wire.inputs import call_example
-from app.wire.problem import STATUS
-from app.wire.schemas import Schemas, reference
-
-ROUTES: tuple[Route, ...] = (
-    *chat.door.routes,
-    *panel.door.routes,
-    *registry.door.routes,
-    *audit.door.routes,
-    *outbox.door.routes,
-    *forward_auth.door.routes,
+from app.http.idempotency import KEY_SCHEMA, REPLAYED, REPLAYED_TEXT
+from app.http.params import call_example
+from app.http.request import CACHE_STATUS, JSON, PROBLEM_JSON
+from app.http.schemas import plain, plain_name, reference
+from app.operations.catalog import OPERATIONS
+from app.operations.examples import RESULT_EXAMPLES
+from app.operations.framework.idempotency import HEADER
+from app.operations.framework.operation import GROUPS, Group, Operation
+from app.rest.openapi_parts import (
+    PARTS,
+    PROBLEM_EXAMPLES,
+    REQUEST_BODIES,
+    SECURITY_SCHEMES,
+    STALE,
 )
+from app.rest.operation_route import IF_MATCH, OperationRoute, StrictRoute
+from app.rest.responses import documented_headers
+from app.rest.router import PAGES, ROUTES
 
 _Error = type[e.DomainError]
 
-_OPERATOR = "operator"
-_TAGS = {
-    Group.ANYONE: "What takes no credential.",
-    Group.CHAT_USER: "What somebody does with his own account.",
-    Group.PANEL_ADMIN: "What an admin does with all accounts, servers and guilds.",
-    Group.PROXY: "What a proxy asks in front of other services.",
-    _OPERATOR: "Health, metrics and keys.",
-}
+_TAGS = [*GROUPS.items(), ("operator", "Health, metrics and keys.")]
 _SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"accessToken": []}, {"login": []}]
 _RATIONALE = """\
-One user directory with two doors. What is below `/users`, `/servers`, `/guilds`, `/audit`,
-`/outbox` and `/auth` also answers under `/api`.
+The REST API of one user directory. Everything below `/users`, `/profiles`, `/servers`, `/guilds`,
+`/audit`, `/outbox` and `/auth` is also available below `/api`.
 
 A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);
-`code` is what to match on. The chat's JSON-RPC door is `POST /rpc`; see [/rpc/docs](/rpc/docs).
+match on `code`. The JSON-RPC API is `POST /rpc`; see [/rpc/docs](/rpc/docs).
 """
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 _RPC_TEXT = """\
-JSON-RPC 2.0 with one more request member, `auth`: null, absent, or a token or access key. Batches
-have at most 100 calls. A reply has HTTP status 200, none (only notifications) 204. Errors of the
-domain have the code -32603 and their sentence as `data`; with `?errors=problem` each has a code
-of its own and the problem object as `data`.
+JSON-RPC 2.0 with one more request member, `auth`: null, absent, or a token or access key. A batch
+has at most 100 calls. A response has HTTP status 200, or 204 if only notifications were sent.
+Errors of the domain have the code -32603 and their sentence as `data`; with `?errors=problem` each
+has a code of its own and the problem object as `data`.
 """
+# The pages that require a credential.
+_FOR_ADMINS = frozenset({"metrics"})
+# The operations that GET performs for a username, by the one that it performs for a uuid.
+ALSO = {"admin.users.get": OPERATIONS["users.check"]}
+# The member of the result that the response shows.
+_LISTED = {
+    "admin.users.list": "users",
+    "guilds.members": "members",
+    "admin.audit.list": "entries",
+    "admin.outbox.list": "messages",
+}
+_TAKING_KEY = ", ".join(f"`{name}`" for name, it in OPERATIONS.items() if it.takes_key)
+# Paths that are documented with another name of their parameter: one that fits all methods.
+DOCUMENTED_PATHS = {"/users/{uuid}": "/users/{user}"}
+_SUCCESS = "Successful Response"
+_DONE = {200: "As asked for.", 204: "Done; there is nothing to show."}
 
 
 @cache
 def openapi_document(public_url: str | None = None) -> dict[str, Any]:
-    """The document, OpenAPI 3.1."""
-    schemas = Schemas()
-    paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    """Return the document, OpenAPI 3.1."""
+    document = get_openapi(
+        title="Gatehouse",
+        version=version("gatehouse"),
+        description=_RATIONALE,
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": public_url or "/"}],
+        tags=[{"name": name, "description": text} for name, text in _TAGS],
+        routes=[route.documented() for route in (*ROUTES, *PAGES)],
+    )
+    paths = plain(document["paths"])
+    for route in filter(lambda route: route.include_in_schema, [*ROUTES, *PAGES]):
+        _complete(paths[route.path_format][route.method.lower()], route)
+    paths = {DOCUMENTED_PATHS.get(path, path): item for path, item in paths.items()}
     paths["/rpc"] = {"post": _rpc()}
-    for page in filter(lambda page: page.documented, PAGES):
-        paths[page.path] = {"get": _page(page, schemas)}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Gatehouse",
-            "version": version("gatehouse"),
-            "description": _RATIONALE,
-            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+    schemas = plain(document["components"]["schemas"])
+    of_fastapi = {"HTTPValidationError", "ValidationError"}
+    components = {
+        "schemas": {
+            **{plain_name(name): it for name, it in schemas.items() if name not in of_fastapi},
+            **PARTS,
         },
-        "servers": [{"url": public_url or "/"}],
-        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
-        "paths": paths,
-        "components": {
-            "schemas": {**schemas.definitions, **PARTS},
-            "examples": PROBLEM_EXAMPLES,
-            "securitySchemes": SECURITY_SCHEMES,
-        },
+        "examples": PROBLEM_EXAMPLES,
+        "securitySchemes": SECURITY_SCHEMES,
     }
+    return {**document, "paths": paths, "components": components}
 
 
-def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
-    operation = route.operation
-    document: dict[str, Any] = {
-        "operationId": route.id,
-        "summary": operation.summary,
-        "description": _description(route),
-        "tags": [operation.group],
-        "security": _security(route),
-        "parameters": _parameters(route, schemas),
-        "responses": {
-            **{
-                str(status): _answer(answer, schemas, once=route.once)
-                for status, answer in route.answers.items()
-            },
-            **_failures(_possible_errors(route)),
-        },
-    }
-    if (body := _body(route, schemas)) is not None:
-        document["requestBody"] = {"required": not _takes_basic(route), "content": body}
-    return document
+def _complete(documented: dict[str, Any], route: StrictRoute) -> None:
+    """Add the parts that FastAPI does not know to one operation of the document."""
+    operation = route.operation if isinstance(route, OperationRoute) else None
+    documented["security"] = _security(route, operation)
+    for parameter in documented.get("parameters", ()):
+        if route.path in DOCUMENTED_PATHS and parameter["in"] == "path":
+            parameter["name"] = "user"
+        _complete_parameter(parameter, operation)
+    if route.unique_id in REQUEST_BODIES:
+        documented["requestBody"] = REQUEST_BODIES[route.unique_id]
+    elif "requestBody" in documented and isinstance(route, OperationRoute):
+        content = documented["requestBody"]["content"][JSON]
+        content["example"] = call_example(route.operation, route.elsewhere)
+    answers = documented["responses"]
+    answers.pop("422", None)
+    for status, answer in answers.items():
+        if answer["description"] == _SUCCESS:
+            answer["description"] = _DONE[int(status)] if operation else f"{route.summary}."
+        if isinstance(route, OperationRoute):
+            _complete_answer(answer, route)
+    errors = _possible_errors(route, takes_body="requestBody" in documented)
+    documented["responses"] = {**answers, **_failures(errors)}
 
 
-def _description(route: Route) -> str:
-    if route.also is None:
-        return route.operation.description
-    other = f"{route.also.summary}. {route.also.description}"
-    return f"For a uuid: {route.operation.description}\n\nFor a username: {other}"
-
-
-def _security(route: Route) -> list[dict[str, list[str]]]:
-    if _takes_basic(route):
+def _security(route: StrictRoute, operation: Operation | None) -> list[dict[str, list[str]]]:
+    if operation is None:
+        return [{}, *_SECURITY] if route.unique_id in _FOR_ADMINS else []
+    if operation.name == "users.auth":
         return [{}, {"basic": []}]
-    if route.operation.access is Access.ANYONE:
+    if operation.access is Access.ANYONE:
         return []
-    is_open_too = route.also is not None and route.also.access is Access.ANYONE
-    return [{}, *_SECURITY] if is_open_too else _SECURITY
+    return [{}, *_SECURITY] if operation.name in ALSO else _SECURITY
 
 
-def _takes_basic(route: Route) -> bool:
-    """Whether HTTP Basic may stand in the place of a body."""
-    return route.operation.name == "users.auth"
-
-
-def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
-    params = route.form.params
-    found: list[dict[str, Any]] = []
-    for name in route.path_names:
-        is_shared = route.also is not None or name not in params
-        schema = UUID_OR_NAME if is_shared else params[name].text_schema(schemas)
-        found.append({"name": name, "in": "path", "required": True, "schema": schema})
-    for header, name in route.headers.items():
-        schema = params[name].text_schema(schemas)
-        found.append({"name": header.title(), "in": "header", "schema": schema})
-    for header, text in route.heeds.items():
-        schema = {"type": "string", "description": text}
-        found.append({"name": header, "in": "header", "schema": schema})
-    if route.once:
-        found.append({"name": HEADER, "in": "header", "schema": dict(KEY_SCHEMA)})
-    if route.method in {"GET", "DELETE"}:
-        for name in route.form.names:
-            if name not in route.elsewhere:
-                schema = params[name].text_schema(schemas)
-                if name in route.no_default:
-                    del schema["default"]
-                found.append({"name": name, "in": "query", "schema": schema})
-    for parameter in found:
+def _complete_parameter(parameter: dict[str, Any], operation: Operation | None) -> None:
+    if not parameter["required"]:
+        del parameter["required"]
+    if parameter["schema"].get("type") == "array":
+        # The defaults, which some tools want to read.
+        parameter |= {"style": "form", "explode": True}
+    if operation is None:
+        parameter["schema"] = reference("ProblemCode")
+    elif parameter["in"] == "path":
         # Beside the schema is where most tools look for it.
-        parameter["description"] = parameter["schema"].get("description", "")
-        if parameter["in"] == "path":
-            (parameter["example"],) = parameter["schema"]["examples"]
-    return found
+        (parameter["example"],) = parameter["schema"]["examples"]
+    elif parameter["in"] == "header":
+        del parameter["schema"]["default"]
+    elif operation.name == "admin.users.list" and parameter["name"] == "limit":
+        # Without a limit it lists all of them.
+        del parameter["schema"]["default"]
 
 
-def _body(route: Route, schemas: Schemas) -> dict[str, Any] | None:
-    if route.body is not None:
-        return route.body(schemas)
-    if not route.takes_body:
-        return None
-    form, name = route.form, route.operation.input.__name__
-    schema = schemas.named(name, form.schema(schemas, route.elsewhere))
-    return {JSON: {"schema": schema, "example": call_example(route.operation, route.elsewhere)}}
-
-
-def _answer(answer: Answer, schemas: Schemas, *, once: bool = False) -> dict[str, Any]:
-    document: dict[str, Any] = {"description": answer.description}
-    if answer.body is not None:
-        content = {"schema": schemas.of(answer.body)}
-        if answer.example is not None:
-            content["example"] = answer.example
-        document["content"] = {answer.media_type: content}
-    headers = {**answer.headers, **({REPLAYED: REPLAYED_TEXT} if once else {})}
+def _complete_answer(answer: dict[str, Any], route: OperationRoute) -> None:
+    operation = route.operation
+    headers = answer.get("headers", {})
+    if JSON in answer.get("content", ()):
+        # A login through REST also returns the expiry of the token, as a refresh does.
+        name = "users.refresh" if operation.name == "users.auth" else operation.name
+        example = RESULT_EXAMPLES[name]
+        if operation.name in _LISTED:
+            example = example[_LISTED[operation.name]]
+        answer["content"][JSON]["example"] = example
+        if e.UpstreamFailed in operation.errors:
+            headers |= documented_headers({CACHE_STATUS: STALE})
+    if HEADER in route.header_names:
+        headers |= documented_headers({REPLAYED: REPLAYED_TEXT})
     if headers:
-        document["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in headers.items()
-        }
-    return document
+        answer["headers"] = headers
 
 
-def _possible_errors(route: Route) -> Iterator[_Error]:
+def _possible_errors(route: StrictRoute, *, takes_body: bool) -> Iterator[_Error]:
     yield e.InvalidInput
-    yield from route.operation.errors
-    if route.operation.access is not Access.ANYONE:
-        yield e.Unauthenticated
-        yield e.Forbidden
-        yield e.RateLimited
-    if "users.check" in {route.operation.name, route.also and route.also.name}:
-        yield e.UserNotFound
-    if route.operation.name.endswith("sessions.revoke") and "id" in route.path_names:
+    if isinstance(route, OperationRoute):
+        yield from _errors_of(route)
+    elif route.unique_id in _FOR_ADMINS:
+        yield from (e.Unauthenticated, e.Forbidden, e.RateLimited)
+    elif "{" in route.path:
         yield e.NotFound
-    if route.once:
+    if takes_body:
+        yield from (e.PayloadTooLarge, e.UnsupportedMediaType)
+
+
+def _errors_of(route: OperationRoute) -> Iterator[_Error]:
+    operation = route.operation
+    yield from operation.errors
+    if operation.access is not Access.ANYONE:
+        yield from (e.Unauthenticated, e.Forbidden, e.RateLimited)
+    if operation.name == "users.check" or operation.name in ALSO:
+        yield e.UserNotFound
+    if operation.name.endswith("sessions.revoke") and "id" in route.path_names:
+        yield e.NotFound
+    if HEADER in route.header_names:
         yield e.RequestInFlight
-    if route.takes_body:
-        yield e.PayloadTooLarge
-        yield e.UnsupportedMediaType
+    if IF_MATCH in route.header_names and route.method != "HEAD":
+        yield e.PreconditionFailed
 
 
 def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     possible: tuple[_Error, ...] = (*errors, e.Internal, e.Overloaded)
     by_status: dict[int, dict[str, None]] = {}
     for error in possible:
-        by_status.setdefault(STATUS[error.kind], {})[error.slug] = None
+        by_status.setdefault(error.status, {})[error.slug] = None
     return {
         str(status): {
             "description": "; ".join(f"`{slug}`" for slug in slugs),
@@ -225,28 +217,6 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     }
 
 
-def _page(page: Page, schemas: Schemas) -> dict[str, Any]:
-    errors: list[_Error] = [e.InvalidInput]
-    if page.for_admins:
-        errors += [e.Unauthenticated, e.Forbidden, e.RateLimited]
-    answer = Answer(f"{page.summary}.", page.body, media_type=page.media_type)
-    document: dict[str, Any] = {
-        "operationId": page.id,
-        "summary": page.summary,
-        "description": page.description,
-        "tags": [_OPERATOR],
-        "security": [{}, *_SECURITY] if page.for_admins else [],
-        "responses": {
-            "200": _answer(answer, schemas),
-            **_failures([*errors, e.NotFound] if "{" in page.path else errors),
-        },
-    }
-    if "{" in page.path:
-        slug = {"name": "slug", "in": "path", "required": True, "schema": reference("ProblemCode")}
-        document["parameters"] = [{**slug, "description": "The `code` of a problem."}]
-    return document
-
-
 def _rpc() -> dict[str, Any]:
     failures: list[_Error] = [e.InvalidInput, e.PayloadTooLarge, e.UnsupportedMediaType]
     requests, replies = {}, {}
@@ -259,7 +229,7 @@ def _rpc() -> dict[str, Any]:
         replies[name] = {"value": reply}
     return {
         "operationId": "rpc",
-        "summary": "The chat's door: JSON-RPC 2.0",
+        "summary": "The JSON-RPC 2.0 API",
         "description": _RPC_TEXT,
         "tags": [Group.CHAT_USER],
         "security": [{}, *_SECURITY],
@@ -269,7 +239,13 @@ def _rpc() -> dict[str, Any]:
                 "in": "query",
                 "description": "How errors of the domain are shown.",
                 "schema": {"type": "string", "enum": ["problem"]},
-            }
+            },
+            {
+                "name": HEADER,
+                "in": "header",
+                "description": f"For calls to {_TAKING_KEY}. {KEY_SCHEMA['description']}",
+                "schema": KEY_SCHEMA,
+            },
         ],
         "requestBody": {
             "required": True,
@@ -279,7 +255,7 @@ def _rpc() -> dict[str, Any]:
             "200": {
                 "description": "The reply, or an array of replies to a batch.",
                 "headers": {
-                    CACHE_STATUS: {"description": STALE, "schema": {"type": "string"}},
+                    **documented_headers({CACHE_STATUS: STALE, REPLAYED: REPLAYED_TEXT}),
                 },
                 "content": {
                     JSON: {"schema": _one_or_many(reference("RpcReply")), "examples": replies}

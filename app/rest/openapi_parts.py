@@ -1,21 +1,24 @@
-"""The parts of the OpenAPI document that no row tells."""
+"""Constant parts of the OpenAPI document."""
 
 from typing import Any
 
 from app.domain import errors as e
-from app.domain.policy import Access
+from app.http.params import input_schema, schema_of
+from app.http.problem import problem_object
+from app.http.request import JSON
+from app.http.schemas import reference
+from app.operations.accounts import SetPresence
+from app.operations.login import Authenticate
+from app.rest.login import FORM, LOGIN_FORM
 from app.rest.system import NOT_READY
-from app.wire.http import BODY_MAX, JSON
-from app.wire.problem import problem_object
-from app.wire.schemas import reference
 
-_REQUEST_ID = "9f0c2b8e6d3a4c51"
+_REQUEST_ID = e.Internal.example().detail
 
-UUID_OR_NAME = {
-    "type": "string",
-    "description": "A uuid (36 characters), else a username.",
-    "examples": ["demoaccount"],
-}
+STALE = (
+    "RFC 9211; only if the service that keeps the data did not answer and a stale answer is shown: "
+    '`Gatehouse; hit; ttl=-120; key="users.guilds"; detail=stale-if-error`, with the seconds since '
+    "it expired and the operation."
+)
 _ID = {"type": ["string", "number", "null"]}
 _CALL: dict[str, Any] = {
     "type": "object",
@@ -47,13 +50,13 @@ _REPLY: dict[str, Any] = {
 }
 _RPC_ERROR: dict[str, Any] = {
     "type": "object",
-    "description": "Why a call was refused.",
+    "description": "The reason for refusing a call.",
     "properties": {"code": {"type": "integer"}, "message": {"type": "string"}, "data": {}},
     "required": ["code", "message"],
 }
 _PROBLEM: dict[str, Any] = {
     "type": "object",
-    "description": "Why a request was refused (RFC 9457).",
+    "description": "The reason for refusing a request (RFC 9457).",
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
         "title": {"type": "string"},
@@ -63,25 +66,29 @@ _PROBLEM: dict[str, Any] = {
         "request_id": {"type": "string"},
         "errors": {
             "type": "array",
-            "description": "What is wrong where, for `invalid-input`.",
+            "description": "Every flaw and its location, for `invalid-input`.",
             "items": reference("Flaw"),
         },
         "failing": {
             "type": "array",
-            "description": "Which part is not ready, at `/health/ready`.",
+            "description": "The parts that are not ready, at `/health/ready`.",
             "items": {"type": "string", "enum": [*NOT_READY]},
+        },
+        "retry_after": {
+            "type": "integer",
+            "description": "For `rate-limited`: the seconds to wait.",
         },
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
 _PROBLEM_CODE = {
     "type": "string",
-    "description": "Which error it is; never used again for another.",
+    "description": "The error; a code is never reused.",
     "enum": [error.slug for error in e.CATALOGUE],
 }
 _FLAW: dict[str, Any] = {
     "type": "object",
-    "description": "What is wrong, and one of the places where.",
+    "description": "A flaw, and its location in one of the other members.",
     "properties": {
         "detail": {"type": "string"},
         "pointer": {"type": "string", "description": "A member, as a JSON pointer."},
@@ -91,7 +98,11 @@ _FLAW: dict[str, Any] = {
     },
     "required": ["detail"],
 }
+_SET_PRESENCE: dict[str, Any] = {**schema_of(SetPresence), "required": ["presence"]}
 PARTS = {
+    "Authenticate": schema_of(Authenticate),
+    "LoginForm": LOGIN_FORM,
+    "SetPresence": _SET_PRESENCE,
     "Problem": _PROBLEM,
     "ProblemCode": _PROBLEM_CODE,
     "Flaw": _FLAW,
@@ -99,35 +110,34 @@ PARTS = {
     "RpcReply": _REPLY,
     "RpcError": _RPC_ERROR,
 }
+# The bodies that an endpoint reads itself, by the id of the route.
+REQUEST_BODIES: dict[str, dict[str, Any]] = {
+    # Optional, since HTTP Basic may replace it.
+    "users_auth": {
+        "required": False,
+        "content": {
+            JSON: {
+                "schema": reference("Authenticate"),
+                "example": input_schema(Authenticate).example(),
+            },
+            FORM: {"schema": reference("LoginForm")},
+        },
+    },
+    "users_presence_set": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {"oneOf": [reference("Presence"), reference("SetPresence")]},
+                "example": "ONLINE",
+            }
+        },
+    },
+}
 # All but `method-not-allowed`, which nothing that the document describes is answered with.
 PROBLEM_EXAMPLES: dict[str, Any] = {
-    error.slug: {"summary": error.title, "value": problem_object(error, _REQUEST_ID)}
-    for error in (
-        e.InvalidInput.of(e.Flaw("username", "is required")),
-        e.InvalidUsername("The username admin is reserved"),
-        e.InvalidEmail("The e-mail address is invalid: it must have an @-sign."),
-        e.InvalidPresence("A presence must be one of ONLINE, IDLE, DND, INVISIBLE, OFFLINE"),
-        e.WeakPassword("This password is too common"),
-        e.UsernameTaken("user"),
-        e.EmailTaken("new@example.com"),
-        e.InvalidCredentials(),
-        e.Unauthenticated(),
-        e.AccountDisabled(),
-        e.Forbidden(Access.ADMIN.refusal),
-        e.RegistrationClosed(),
-        e.UserNotFound(),
-        e.NotFound("There is no such access key."),
-        e.LastAdmin(),
-        e.RequestInFlight(),
-        e.PreconditionFailed(),
-        e.PayloadTooLarge(BODY_MAX),
-        e.UnsupportedMediaType([JSON]),
-        e.RateLimited(30),
-        e.Internal(_REQUEST_ID),
-        e.Overloaded(),
-        e.UpstreamFailed("chat service"),
-        e.UpstreamTimeout("panel"),
-    )
+    error.slug: {"summary": error.title, "value": problem_object(error.example(), _REQUEST_ID)}
+    for error in e.CATALOGUE
+    if error is not e.MethodNotAllowed
 }
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {

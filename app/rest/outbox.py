@@ -1,29 +1,26 @@
-"""The panel admins' route to the outbox."""
+"""The outbox, for panel admins."""
 
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.rest.answers import page_links
-from app.rest.door import Answer, Ask, Door
-from app.usecases.examples import RESULT_EXAMPLES
-from app.usecases.views import OutboxMessage
-from app.wire.http import JsonResponse
+from app.http.request import JsonResponse
+from app.operations.admin_outbox import ListOutbox
+from app.operations.views import OutboxMessage
+from app.rest.deps import Perform
+from app.rest.operation_route import OperationRoute
+from app.rest.responses import PAGE_HEADERS, page_links
 
-door = Door()
+router = APIRouter(route_class=OperationRoute)
 
 
-@door.route(
-    "GET",
+@router.get(
     "/outbox",
-    "admin.outbox.list",
-    {
-        200: Answer(
-            "A page of the messages, the newest first.",
-            list[OutboxMessage],
-            RESULT_EXAMPLES["admin.outbox.list"]["messages"],
-            headers={"Link": "RFC 8288: `first`, and `next` where a page follows."},
-        )
-    },
+    name="admin.outbox.list",
+    response_model=list[OutboxMessage],
+    response_description="A page of the messages, the newest first.",
+    responses={200: {"headers": PAGE_HEADERS}},
 )
-async def list_outbox(ask: Ask) -> Response:
-    page = await ask.do()
-    return JsonResponse(page["messages"], headers={"Link": page_links(ask, page["next"])})
+async def list_outbox(perform: Perform, command: ListOutbox) -> Response:
+    page = await perform(command)
+    links = page_links(perform.request, page["next"])
+    return JsonResponse(page["messages"], headers={"Link": links})

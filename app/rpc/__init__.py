@@ -1,6 +1,6 @@
-"""The chat door: JSON-RPC 2.0 at `POST /rpc`.
+"""JSON-RPC 2.0 API at `POST /rpc`.
 
-`envelope.py` knows the protocol and nothing else, `methods.py` is the table of methods, `errors.py`
-gives each error of the catalogue its code, and `endpoint.py` goes from bytes to bytes. A new
-operation becomes a method by its row in `app.usecases.registry`.
+`envelope.py` implements the protocol, `methods.py` has the table of methods, `error_codes.py` maps
+the errors of the catalogue, and `endpoint.py` handles requests. An operation becomes a method by
+its entry in `app.operations.catalog`.
 """

@@ -1,13 +1,14 @@
-"""From the bytes of a request to the bytes of its answer."""
+"""Endpoint of the JSON-RPC API: request bytes to response bytes."""
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import groupby
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeGuard
 
 import structlog
 from starlette.datastructures import QueryParams
@@ -15,12 +16,43 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.domain.audit import Door
-from app.domain.errors import DomainError, Flaw, Internal, InvalidInput
-from app.domain.readings import Reading, faults
+from app.domain.errors import (
+    DomainError,
+    FieldError,
+    Internal,
+    InvalidInput,
+    MethodNotAllowed,
+    Overloaded,
+)
+from app.domain.measurements import Measurement, measure_faults
+from app.domain.text import closest_match
+from app.http import json
+from app.http.idempotency import REPLAYED, idempotency_key, is_replay
+from app.http.params import input_schema, json_of
+from app.http.request import (
+    JSON,
+    Context,
+    caller_of,
+    context_of,
+    header_lines,
+    read_body,
+    require_media_type,
+    send_json,
+)
+from app.operations.accounts import NoInput
+from app.operations.framework.context import Caller
+from app.operations.framework.idempotency import hash_batch
+from app.operations.framework.operation import Operation
+from app.operations.framework.services import Services
 from app.rpc.envelope import (
+    DISCOVER,
+    NAME_SHOWN_MAX,
+    PROTOCOL_ERRORS,
+    Id,
     Request,
     RpcError,
     batch,
+    duplicate_member,
     failure,
     invalid_request,
     method_not_found,
@@ -28,145 +60,92 @@ from app.rpc.envelope import (
     read_request,
     success,
 )
-from app.rpc.errors import Dialect, chat_dialect, problem_dialect
-from app.rpc.methods import METHODS, Method, Params, read_params
-from app.rpc.openrpc import DISCOVER
-from app.usecases.accounts import Nothing
-from app.usecases.call import Caller
-from app.usecases.operation import Operation
-from app.wire import json
-from app.wire.begun import Begun
-from app.wire.http import (
-    JSON,
-    Context,
-    caller_of,
-    context_of,
-    media_type,
-    method_not_allowed,
-    read_body,
-    require_media_type,
-    send_json,
-)
-from app.wire.inputs import input_form
-from app.wire.ready import Ready
+from app.rpc.error_codes import ErrorDialect, chat_dialect, problem_dialect
+from app.rpc.methods import METHODS, Method, Params, name_members, read_params
 
 PATH = "/rpc"
 CONTENT_TYPES = (JSON, "application/json-rpc", "application/jsonrequest")
 BATCH_MAX = 100
 BATCH_HASHES_MAX = 10
-# How long a batch may go on before others have their turn.
+# Bytes of all replies to a batch; ERROR_MAX is reserved for each call.
+REPLIES_MAX = 1024 * 1024
+ERROR_MAX = 512
+# How long a batch may run before other requests get their turn.
 TURN_SECONDS = 0.001
+_TAKING_KEY = frozenset(name for name, method in METHODS.items() if method.operation.takes_key)
 HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
-_READ_TOGETHER = frozenset(name for name, method in METHODS.items() if method.operation.run_each)
-_AT_ONCE = [
-    name.encode()
-    for name, method in METHODS.items()
-    if method.operation.lasting or name in _READ_TOGETHER
-]
-# Where the scope has an answer that was begun and had to wait.
-_BEGUN = "gatehouse.begun"
+_NAMES = (*METHODS, DISCOVER)
+_READ_TOGETHER = frozenset(name for name, method in METHODS.items() if method.operation.run_many)
+_ONLY_READ = {DISCOVER, *(name for name, m in METHODS.items() if m.operation.changes is False)}
+_NO_ROOM = "The replies to this batch are too large; send the remaining calls in another one."
 
-# How often which method had which outcome: OK, or what the error is called.
+# Calls by method and outcome: OK, or the slug of the error.
 Counts = dict[tuple[str, str], int]
 OK = "ok"
 NO_METHOD = "none"
 
-_NO_PARAMETERS = input_form(Nothing)
+_NO_PARAMETERS = input_schema(NoInput)
 _LOG = structlog.get_logger("gatehouse.rpc")
 
 
 class RpcEndpoint:
     """The ASGI application at `/rpc`."""
 
-    def __init__(self, ready: Ready, document: Callable[[], dict[str, Any]]) -> None:
-        self._ready = ready
+    options = methods = frozenset({"POST"})
+
+    def __init__(self, services: Services, document: Callable[[], dict[str, Any]]) -> None:
+        self._services = services
         self._document = cache(lambda: json.dump(document()))
         self._counts: Counts = defaultdict(int)
 
-    def readings(self) -> Iterator[Reading]:
-        """What became of the calls of each method; a name that is none of ours is `none`."""
-        about = "Calls of JSON-RPC, each of a batch by itself."
+    def measurements(self) -> Iterator[Measurement]:
+        """Return the calls by method and outcome; unknown methods count as `none`."""
+        about = "JSON-RPC calls; each call of a batch counts."
         for (method, outcome), count in self._counts.items():
             labels = (("method", method), ("outcome", outcome))
-            yield Reading("rpc_calls", about, count, labels, is_total=True)
+            yield Measurement("rpc_calls", about, count, labels, is_total=True)
         ours = sum(n for (_, outcome), n in self._counts.items() if outcome == Internal.slug)
-        yield faults("rpc", ours)
+        yield measure_faults("rpc", ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            raise method_not_allowed({"POST"})
+            raise MethodNotAllowed(self.methods)
         context = context_of(scope)
         context.route = PATH
-        if (begun := scope.get(_BEGUN)) is not None:
-            await send_json(send, await begun)
-            return
         require_media_type(scope, *CONTENT_TYPES)
         dialect = _dialect(scope["query_string"])
         body = await read_body(scope, receive)
-        reply = await self._exchange(scope, context, dialect).answer(body)
+        exchange = self._exchange(scope, context, dialect)
+        reply = await exchange.answer(body)
+        headers = {REPLAYED: "true"} if exchange.is_replayed else {}
         if reply is None:
-            await Response(status_code=204)(scope, receive, send)
+            await Response(status_code=204, headers=headers)(scope, receive, send)
         else:
-            await send_json(send, reply)
+            await send_json(send, reply, headers)
 
-    def at_once(self, scope: Scope, context: Context, body: bytes, /) -> bytes | None:
-        """The reply to a single call whose answer is ready, or that waits for nothing."""
-        # `in` makes and drops an exception first: it tries to take the name for a number.
-        if not any(body.find(name) >= 0 for name in _AT_ONCE):
-            return None
-        if scope["method"] != "POST" or scope["query_string"]:
-            return None
-        if media_type(scope) not in CONTENT_TYPES:
-            return None
-        try:
-            request = read_request(json.parse(body))
-        except (ValueError, RpcError):
-            return None
-        if request.is_notification:
-            return None
-        if (found := find_ready(self._ready, request, context)) is None:
-            return self._begin(scope, context, request)
+    def note_cached(self, context: Context, method: str) -> None:
+        """Count and log a call that was answered from the response cache."""
         context.route = PATH
-        context.noted["methods"] = [request.method]
-        self._counts[request.method, OK] += 1
-        return success(request.id, found)
+        context.noted["methods"] = [method]
+        self._counts[method, OK] += 1
 
-    def _begin(self, scope: Scope, context: Context, request: Request) -> bytes | None:
-        """The reply to a call that seldom waits; where it does, the rest is left in the scope."""
-        if request.method not in _READ_TOGETHER or not self._ready.seldom_waits:
-            return None
-        context.route = PATH
-        begun = Begun(self._exchange(scope, context, chat_dialect).reply(request))
-        if not begun.is_done:
-            scope[_BEGUN] = begun
-        return begun.result
-
-    def _exchange(self, scope: Scope, context: Context, dialect: Dialect) -> "Exchange":
-        return Exchange(self._ready, self._document, scope, dialect, context, self._counts)
+    def _exchange(self, scope: Scope, context: Context, dialect: ErrorDialect) -> "RpcExchange":
+        return RpcExchange(self._services, self._document, scope, dialect, context, self._counts)
 
 
-def find_ready(ready: Ready, request: Request, context: Context) -> bytes | None:
-    """The result of a call whose answer is ready."""
-    method = METHODS.get(request.method)
-    if method is None or request.params:
-        return None
-    credential = context.credential if request.auth is None else request.auth
-    return ready.find(method.operation, credential, context.address)
-
-
-class Exchange:
-    """One HTTP request's worth of calls."""
+class RpcExchange:
+    """The calls of one HTTP request."""
 
     def __init__(
         self,
-        ready: Ready,
+        services: Services,
         document: Callable[[], bytes],
         scope: Scope,
-        dialect: Dialect,
+        dialect: ErrorDialect,
         context: Context,
         counts: Counts,
     ) -> None:
-        self._ready = ready
+        self._services = services
         self._document = document
         self._scope = scope
         self._caller: Caller | None = None
@@ -174,22 +153,65 @@ class Exchange:
         self._context = context
         self._counts = counts
         self._methods: list[str] = []
+        # Bytes left for replies; infinite outside of a batch.
+        self._room = math.inf
+        # Whether a reply repeats that to an earlier request with the same Idempotency-Key.
+        self.is_replayed = False
         context.noted["methods"] = self._methods
 
     async def answer(self, body: bytes) -> bytes | None:
-        """The reply to a call or a batch; None where only notifications were sent."""
+        """Return the reply to a call or a batch; None if all calls are notifications."""
+        read = _read
         try:
-            value = json.parse(body)
-        except ValueError:
-            return self._refused(parse_error())
+            value = self._context.parsed
+            if value is None:
+                value = json.parse(body)
+        except json.DuplicateMember as error:
+            value, read = error.value, _read_unless_duplicated
+        except json.TooManyValues as error:
+            return self._reject(invalid_request(f"The request is too large: {error}."))
+        except ValueError as error:
+            return self._reject(parse_error(json.sentence(error)))
         if type(value) is not list:
-            return await self.reply(_read(value))
-        if (error := _refused_batch(value)) is not None:
-            return self._refused(error)
-        replies = []
+            call = read(value)
+            if _takes_key(call):
+                (call,) = self._with_keys([call])
+            return await self.reply(call)
+        if (refused := _check_batch(value)) is not None:
+            return self._reject(refused)
+        calls: Sequence[Request | RpcError] = list(map(read, value))
+        if any(map(_takes_key, calls)):
+            calls = self._with_keys(calls, is_batch=True)
+        return await self._batch(calls)
+
+    def _with_keys(
+        self, calls: Sequence[Request | RpcError], *, is_batch: bool = False
+    ) -> Sequence[Request | RpcError]:
+        """Add the Idempotency-Key of the request, if it has one, to the calls that take it.
+
+        Raises InvalidInput for a malformed key.
+        """
+        key = idempotency_key(header_lines(self._scope, b"idempotency-key"))
+        if key is None:
+            return calls
+        if is_batch:
+            requests = [call for call in calls if isinstance(call, Request)]
+            key = replace(key, batch=hash_batch([name_members(*call[:2]) for call in requests]))
+        numbers = iter(range(len(calls)))
+        return [
+            call._replace(idempotency_key=replace(key, number=next(numbers)))
+            if _takes_key(call)
+            else call
+            for call in calls
+        ]
+
+    async def _batch(self, calls: Sequence[Request | RpcError]) -> bytes | None:
+        """Return the replies to a batch, in the order of its calls and within the limit."""
+        replies: list[bytes] = []
+        self._room = REPLIES_MAX - ERROR_MAX * len(calls)
         began = perf_counter()
-        for _, run in groupby(map(_read, value), _done_together):
-            # Calls that wait for nothing would keep everybody else waiting.
+        for _, run in groupby(calls, _group_key):
+            # Calls that never wait would block all other requests.
             if perf_counter() - began > TURN_SECONDS:
                 await asyncio.sleep(0)
                 began = perf_counter()
@@ -197,76 +219,115 @@ class Exchange:
         return batch(replies) if replies else None
 
     async def reply(self, call: Request | RpcError) -> bytes | None:
-        """The reply to one call; None to a notification."""
+        """Return the reply to one call; None for a notification."""
         replies = await self._replies([call])
         return replies[0] if replies else None
 
     async def _replies(self, run: Sequence[Request | RpcError]) -> list[bytes]:
-        """The replies to calls that are done together, but for notifications."""
+        """Return the replies to calls that are performed together, except notifications."""
         calls = [call for call in run if isinstance(call, Request)]
         if not calls:
-            return [self._refused(call) for call in run if isinstance(call, RpcError)]
+            return [self._reject(call) for call in run if isinstance(call, RpcError)]
         method = calls[0].method
         counted = method if method in METHODS or method == DISCOVER else NO_METHOD
         replies = []
-        for call, outcome in zip(calls, await self._outcomes(method, calls), strict=True):
+        for call, outcome in zip(calls, await self._bounded_outcomes(method, calls), strict=True):
             if isinstance(outcome, RpcError):
-                slug, reply = outcome.slug, failure(call.id, outcome)
+                slug, reply = outcome.slug, self._failure(call.id, outcome)
             else:
                 slug, reply = OK, success(call.id, outcome)
             self._counts[counted, slug] += 1
             if not call.is_notification:
                 replies.append(reply)
+                self._room -= len(reply)
         return replies
 
-    def _refused(self, error: RpcError) -> bytes:
-        """The reply to what is no call of any method."""
+    async def _bounded_outcomes(
+        self, method: str, calls: Sequence[Request]
+    ) -> Sequence[bytes | RpcError]:
+        """Return the outcomes within the size that is left for the replies of a batch.
+
+        Calls whose replies do not fit are not performed; every change that was made gets its reply.
+        """
+        if self._room <= 0 and not calls[0].is_notification:
+            return [self._overloaded()] * len(calls)
+        outcomes = await self._outcomes(method, calls)
+        if method not in _ONLY_READ or sum(map(_size, outcomes)) <= self._room:
+            return outcomes
+        room = self._room
+        fitting: list[bytes | RpcError] = []
+        for outcome in outcomes:
+            room -= _size(outcome)
+            fitting.append(outcome if room >= 0 else self._overloaded())
+        return fitting
+
+    def _overloaded(self) -> RpcError:
+        return self._dialect.of_domain(Overloaded(_NO_ROOM), self._context.request_id)
+
+    def _reject(self, error: RpcError) -> bytes:
+        """Return the reply to an invalid call."""
         self._counts[NO_METHOD, error.slug] += 1
-        return failure(None, error)
+        return self._failure(error.request_id, error)
+
+    def _failure(self, call_id: Id, error: RpcError) -> bytes:
+        if error.code in PROTOCOL_ERRORS:
+            error = self._dialect.of_protocol(error, self._context.request_id)
+        return failure(call_id, error)
 
     async def _outcomes(self, name: str, calls: Sequence[Request]) -> Sequence[bytes | RpcError]:
-        """What becomes of calls of one method by one caller."""
+        """Return the outcomes of calls of one method with one credential."""
         if name == DISCOVER:
-            return [self._discovered(call) for call in calls]
+            # Building the document takes longer than other requests may wait.
+            await asyncio.to_thread(self._document)
+            return [self._discover(call) for call in calls]
         method = METHODS.get(name)
         if method is None:
-            return [method_not_found() for _ in calls]
+            nearest = closest_match(name.lower(), _NAMES, NAME_SHOWN_MAX)
+            error = method_not_found(name, nearest)
+            return [error for _ in calls]
         self._methods += [name] * len(calls)
-        ready = find_ready(self._ready, calls[0], self._context) if len(calls) == 1 else None
-        if ready is not None:
-            return [ready]
         inputs = [_input(method, call.params) for call in calls]
         commands = [it for it in inputs if not isinstance(it, RpcError)]
-        # Parameters are of more kinds than it is worth to tell apart.
-        query = None if calls[0].params else b""
-        done = iter(await self._perform(method.operation, calls[0].auth, commands, query))
+        if len(commands) < len(inputs):
+            authentication = method.operation.authentication
+            (refusal,) = await self._perform(authentication, calls[0], [None])
+            if isinstance(refusal, RpcError):
+                return [refusal] * len(calls)
+        done = iter(await self._perform(method.operation, calls[0], commands))
         return [it if isinstance(it, RpcError) else next(done) for it in inputs]
 
     async def _perform(
-        self,
-        operation: Operation,
-        auth: str | None,
-        commands: Sequence[object],
-        query: bytes | None,
+        self, operation: Operation, call: Request, commands: Sequence[object]
     ) -> Sequence[bytes | RpcError]:
+        """Return the outcomes for inputs of calls with the credential and key of `call`."""
         if not commands:
             return ()
         caller = self._caller = self._caller or caller_of(self._scope, Door.RPC)
-        if auth is not None:
-            caller = replace(caller, credential=auth)
-        outcomes: Sequence[bytes | DomainError]
+        if call.auth is not None:
+            caller = replace(caller, credential=call.auth)
+        if call.idempotency_key is not None:
+            caller = replace(caller, idempotency_key=call.idempotency_key)
+        outcomes: Sequence[Any | DomainError]
         request_id = self._context.request_id
         try:
-            outcomes = await self._ready.perform_each(operation, caller, commands, query)
+            results = await operation.perform_many(self._services, caller, commands)
+            if call.idempotency_key is not None and any(map(is_replay, results)):
+                self.is_replayed = True
+            outcomes = [
+                outcome if isinstance(outcome, DomainError) else json_of(outcome)
+                for outcome in results
+            ]
         except Exception:
             _LOG.exception("fault", request_id=request_id, method=operation.name)
             outcomes = [Internal(request_id)] * len(commands)
         return [
-            self._dialect(outcome, request_id) if isinstance(outcome, DomainError) else outcome
+            self._dialect.of_domain(outcome, request_id)
+            if isinstance(outcome, DomainError)
+            else outcome
             for outcome in outcomes
         ]
 
-    def _discovered(self, call: Request) -> bytes | RpcError:
+    def _discover(self, call: Request) -> bytes | RpcError:
         try:
             read_params(_NO_PARAMETERS, call.params)
         except RpcError as error:
@@ -281,6 +342,20 @@ def _read(value: Any) -> Request | RpcError:
         return error
 
 
+def _read_unless_duplicated(value: Any) -> Request | RpcError:
+    name = json.find_duplicate(value)
+    return _read(value) if name is None else duplicate_member(name, value)
+
+
+def _takes_key(call: Request | RpcError) -> TypeGuard[Request]:
+    """Return whether the method of a call takes an Idempotency-Key."""
+    return isinstance(call, Request) and call.method in _TAKING_KEY
+
+
+def _size(outcome: bytes | RpcError) -> int:
+    return ERROR_MAX if isinstance(outcome, RpcError) else len(outcome)
+
+
 def _input(method: Method, params: Params) -> Any:
     try:
         return method.read(params)
@@ -288,14 +363,14 @@ def _input(method: Method, params: Params) -> Any:
         return error
 
 
-def _done_together(call: Request | RpcError) -> object:
-    """The same for neighbours in a batch that are one piece of work: they only read."""
+def _group_key(call: Request | RpcError) -> object:
+    """Return an equal key for consecutive read-only calls that are performed together."""
     if isinstance(call, Request) and call.method in _READ_TOGETHER:
         return call.method, call.auth
     return object()
 
 
-def _refused_batch(values: list[Any]) -> RpcError | None:
+def _check_batch(values: list[Any]) -> RpcError | None:
     if not values:
         return invalid_request("A batch must not be empty.")
     if len(values) > BATCH_MAX:
@@ -307,9 +382,11 @@ def _refused_batch(values: list[Any]) -> RpcError | None:
     return None
 
 
-def _dialect(query: bytes) -> Dialect:
+def _dialect(query: bytes) -> ErrorDialect:
     if not query:
         return chat_dialect
     if QueryParams(query).multi_items() == [("errors", "problem")]:
         return problem_dialect
-    raise InvalidInput.of(Flaw("errors", f"{PATH} takes no query but errors=problem", "query"))
+    raise InvalidInput.for_fields(
+        FieldError("errors", f"{PATH} takes no query but errors=problem", "query")
+    )

@@ -1,97 +1,131 @@
-"""JSON-RPC 2.0 (https://www.jsonrpc.org/specification), with one more request member: `auth`."""
+"""JSON-RPC 2.0 (https://www.jsonrpc.org/specification), with the additional member `auth`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from app.domain.idempotency import IdempotencyKey
+from app.http.json import Duplicated
+
+DISCOVER = "rpc.discover"
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
+# The codes of JSON-RPC itself; the errors of the domain use INTERNAL_ERROR.
+PROTOCOL_ERRORS = frozenset({PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS})
 
 Id = str | int | float | None
 _IDS = frozenset({str, int, float, type(None)})
 _PARAMS = frozenset({dict, list, type(None)})
 _AUTHS = frozenset({str, type(None)})
+# Characters of a name that an error quotes.
+NAME_SHOWN_MAX = 64
 
 
 class RpcError(Exception):
-    """An error object (section 5.1); `data` is left out where it is None.
+    """An error object (section 5.1); `data` is omitted if it is None.
 
-    `slug` is what it is called where errors are counted.
+    `slug` names the error in metrics. `request_id` is the id of an invalid request, if it could be
+    read (section 5).
     """
 
-    def __init__(self, slug: str, code: int, message: str, data: Any = None) -> None:
+    def __init__(
+        self, slug: str, code: int, message: str, data: Any = None, request_id: Id = None
+    ) -> None:
         super().__init__(message)
+        self.request_id = request_id
         self.slug = slug
         self.code = code
         self.message = message
         self.data = data
 
 
-def parse_error() -> RpcError:
-    """The body is not JSON."""
-    return RpcError("parse-error", PARSE_ERROR, "Parse error")
+def parse_error(reason: str) -> RpcError:
+    """Return the error for a body that is not JSON."""
+    return RpcError("parse-error", PARSE_ERROR, "Parse error", reason)
 
 
-def invalid_request(reason: str | None = None) -> RpcError:
-    """The JSON is not a request."""
-    return RpcError("invalid-request", INVALID_REQUEST, "Invalid Request", reason)
+def invalid_request(reason: str | None = None, request_id: Id = None) -> RpcError:
+    """Return the error for JSON that is not a request."""
+    return RpcError("invalid-request", INVALID_REQUEST, "Invalid Request", reason, request_id)
 
 
-def method_not_found() -> RpcError:
-    """There is no such method."""
-    return RpcError("method-not-found", METHOD_NOT_FOUND, "Method not found")
+def duplicate_member(name: str, value: Any) -> RpcError:
+    """Return the error for a request with an object that has two members called `name`."""
+    sent_id = value.get("id") if type(value) in {dict, Duplicated} else None
+    request_id = sent_id if type(sent_id) in _IDS else None
+    return invalid_request(f"The member {name[:NAME_SHOWN_MAX]!r} is given twice.", request_id)
+
+
+def method_not_found(name: str, nearest: str | None) -> RpcError:
+    """Return the error for an unknown method, with the most similar name if there is one."""
+    reason = f"There is no method {name[:NAME_SHOWN_MAX]!r}."
+    if nearest is not None:
+        reason += f" The nearest is {nearest!r}."
+    return RpcError("method-not-found", METHOD_NOT_FOUND, "Method not found", reason)
 
 
 def invalid_params(reason: str) -> RpcError:
-    """The parameters are not those of the method."""
+    """Return the error for parameters that the method does not accept."""
     return RpcError("invalid-params", INVALID_PARAMS, "Invalid params", reason)
 
 
 class Request(NamedTuple):
-    """A request object (section 4); a notification is one that was sent without an id."""
+    """A request object (section 4); without an id it is a notification."""
 
     method: str
     params: Mapping[str, Any] | Sequence[Any]
     id: Id
     is_notification: bool
     auth: str | None
+    idempotency_key: IdempotencyKey | None = None
 
 
 def read_request(value: Any) -> Request:
-    """The request in a JSON value. Raises RpcError where it is none."""
+    """Return the request in a JSON value. Raises RpcError if it is not a request."""
     if type(value) is not dict:
         raise invalid_request("A request must be an object.")
+    request_id = value.get("id")
+    if type(request_id) not in _IDS:
+        raise invalid_request("'id' must be a string, a number or null.")
     if value.get("jsonrpc") != "2.0":
-        raise invalid_request("'jsonrpc' must be \"2.0\".")
+        raise invalid_request("'jsonrpc' must be \"2.0\".", request_id)
     method, params, auth = value.get("method"), value.get("params"), value.get("auth")
     if type(method) is not str:
-        raise invalid_request("'method' must be a string.")
+        raise invalid_request("'method' must be a string.", request_id)
     if type(params) not in _PARAMS:
-        raise invalid_request("'params' must be an object or an array.")
-    if type(value.get("id")) not in _IDS:
-        raise invalid_request("'id' must be a string, a number or null.")
+        raise invalid_request("'params' must be an object or an array.", request_id)
     if type(auth) not in _AUTHS:
-        raise invalid_request("'auth' must be a string or null.")
+        raise invalid_request("'auth' must be a string or null.", request_id)
     return Request(
         method=method,
         params={} if params is None else params,
-        id=value.get("id"),
+        id=request_id,
         is_notification="id" not in value,
         auth=auth,
     )
 
 
 def success(request_id: Id, result: bytes) -> bytes:
-    """A response object (section 5) with a result that is JSON already."""
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (to_json(request_id), result)
+    """Return a response object (section 5) with a result that is encoded already."""
+    return b"%b%b}" % (_success_head(request_id), result)
+
+
+def result_of(request_id: Id, response: bytes) -> bytes:
+    """Return the result in a response object that `success` made."""
+    return response[len(_success_head(request_id)) : -1]
+
+
+def _success_head(request_id: Id) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%b,"result":' % to_json(request_id)
 
 
 def failure(request_id: Id, error: RpcError) -> bytes:
-    """A response object with an error (section 5)."""
+    """Return a response object with an error (section 5)."""
     members: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
         members["data"] = error.data
@@ -99,5 +133,5 @@ def failure(request_id: Id, error: RpcError) -> bytes:
 
 
 def batch(replies: Sequence[bytes]) -> bytes:
-    """The array of response objects (section 6)."""
+    """Return the array of response objects (section 6)."""
     return b"[%b]" % b",".join(replies)

@@ -1,4 +1,4 @@
-"""The OpenRPC document (https://spec.open-rpc.org), from the registry of operations."""
+"""OpenRPC document (https://spec.open-rpc.org), generated from the catalog of operations."""
 
 from functools import cache
 from importlib.metadata import version
@@ -6,22 +6,16 @@ from typing import Any
 
 from app.domain import errors as e
 from app.domain.policy import Access
-from app.rpc.envelope import INVALID_PARAMS
-from app.rpc.errors import CHAT_MESSAGE, PROBLEM_CODES
-from app.usecases.examples import RESULT_EXAMPLES
-from app.usecases.operation import Group, Operation
-from app.usecases.registry import OPERATIONS
-from app.wire.inputs import InputForm, call_example, input_form, result_type
-from app.wire.schemas import Schemas
+from app.http.params import InputSchema, call_example, input_schema, result_type
+from app.http.schemas import Schemas
+from app.operations.catalog import OPERATIONS
+from app.operations.examples import RESULT_EXAMPLES
+from app.operations.framework.operation import GROUPS, Group, Operation
+from app.rpc.envelope import DISCOVER, INVALID_PARAMS
+from app.rpc.error_codes import CHAT_MESSAGE
 
-DISCOVER = "rpc.discover"
 OPENRPC = "1.3.2"
 
-_TAGS = {
-    Group.ANYONE: "What takes no credential.",
-    Group.CHAT_USER: "What somebody does with his own account.",
-    Group.PANEL_ADMIN: "What an admin does with all accounts, servers and guilds.",
-}
 NEEDS = {
     Access.ANYONE: "none",
     Access.HOLDER: "token or access key",
@@ -29,17 +23,20 @@ NEEDS = {
     Access.ADMIN: "token or access key of an admin",
 }
 _TEXT = f"""\
-The chat's door of one user directory: JSON-RPC 2.0 over `POST /rpc`.
+JSON-RPC 2.0 over `POST /rpc`.
 
-A request has one more member, `auth`: null, absent, or a token or access key. An error of the
+A request has an additional member, `auth`: null, absent, or a token or access key. An error of the
 domain has the code -32603, the message `{CHAT_MESSAGE}` and its sentence as `data`; at
-`/rpc?errors=problem` it has the code that stands here and a problem object (RFC 9457) as `data`.
+`/rpc?errors=problem` it has the code listed here and a problem object (RFC 9457) as `data`.
+
+With the header `Idempotency-Key`, the same body can be sent again: calls that create something are
+performed once.
 """
 
 
 @cache
 def openrpc_document(public_url: str | None = None) -> dict[str, Any]:
-    """The document, OpenRPC 1.3."""
+    """Return the document in OpenRPC 1.3."""
     schemas = Schemas()
     methods = [_method(operation, schemas) for operation in OPERATIONS.values()]
     return {
@@ -57,15 +54,15 @@ def openrpc_document(public_url: str | None = None) -> dict[str, Any]:
 
 
 def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
-    form = input_form(operation.input)
+    inputs = input_schema(operation.input)
     result = {"name": "result", "schema": schemas.of(result_type(operation.result))}
     return {
         "name": operation.name,
         "summary": operation.summary,
         "description": operation.description,
-        "tags": [{"name": operation.group, "description": _TAGS[operation.group]}],
+        "tags": [{"name": operation.group, "description": GROUPS[operation.group]}],
         "paramStructure": "either",
-        "params": [_param(form, name, schemas) for name in form.names],
+        "params": [_param(inputs, name, schemas) for name in inputs.names],
         "result": result,
         "errors": _errors(operation),
         "examples": [_example(operation)],
@@ -73,8 +70,8 @@ def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     }
 
 
-def _param(form: InputForm, name: str, schemas: Schemas) -> dict[str, Any]:
-    param = form.params[name]
+def _param(inputs: InputSchema, name: str, schemas: Schemas) -> dict[str, Any]:
+    param = inputs.params[name]
     return {
         "name": name,
         "description": param.doc.description,
@@ -87,8 +84,10 @@ def _errors(operation: Operation) -> list[dict[str, Any]]:
     possible: list[type[e.DomainError]] = [*operation.errors, e.Overloaded]
     if operation.access is not Access.ANYONE:
         possible += [e.Unauthenticated, e.Forbidden, e.RateLimited]
+    if operation.takes_key:
+        possible += [e.InvalidInput, e.RequestInFlight]
     named = [
-        {"code": PROBLEM_CODES[error], "message": error.title, "data": {"code": error.slug}}
+        {"code": error.rpc_code, "message": error.title, "data": {"code": error.slug}}
         for error in dict.fromkeys(possible)
     ]
     return [{"code": INVALID_PARAMS, "message": "Invalid params"}, *named]
@@ -108,8 +107,8 @@ def _discover() -> dict[str, Any]:
     return {
         "name": DISCOVER,
         "summary": "Returns this document",
-        "description": "Anyone may. The OpenRPC service discovery method.",
-        "tags": [{"name": Group.ANYONE, "description": _TAGS[Group.ANYONE]}],
+        "description": "The service discovery method of OpenRPC.",
+        "tags": [{"name": Group.ANYONE, "description": GROUPS[Group.ANYONE]}],
         "paramStructure": "either",
         "params": [],
         "result": {"name": "OpenRPC Schema", "schema": {"type": "object"}},

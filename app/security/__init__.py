@@ -1,4 +1,4 @@
-"""Hashes, tokens, identifiers, time and randomness: what the domain asks for through its ports.
+"""Implementations of the domain's ports for hashes, tokens, ids, time, randomness and rate limits.
 
-The only room that may use the clock, random numbers, `passlib` or `jose`.
+The only package that may use the clock, random numbers, `passlib` or `jose`.
 """

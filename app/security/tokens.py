@@ -1,11 +1,11 @@
-"""The strict wrapper around python-jose: ES256 tokens of ours, and nothing else.
+"""A strict wrapper around python-jose, for our own ES256 tokens only.
 
-RFC 7519 and the advice of RFC 8725: one algorithm, one type, keys chosen by `kid` from our own
-set alone, every claim required. The shape is checked before the library sees a byte; whatever is
-wrong, the answer is None.
+RFC 7519 and the best practices of RFC 8725: one algorithm, one type, keys chosen by `kid` from our
+own set only, every claim required. The form is checked before the library sees a byte. Every flaw
+has the same result, None.
 """
 
-import re
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,37 +16,41 @@ from jose.exceptions import JOSEError
 from pydantic_core import from_json, to_json
 
 from app.domain.credentials import TokenClaims
-from app.domain.ports import Clock, PublicKey, Store
+from app.domain.ports import Clock, Store
+from app.domain.signing_keys import PublicKey
+from app.domain.text import ASCII, Pattern
 from app.domain.users import parse_snowflake, parse_uuid
-from app.security.signing import ALGORITHM, SigningKeyFile, verifying_key
+from app.runtime.bounded_map import BoundedMap
+from app.security.key_files import ALGORITHM
+from app.security.signing_keys import SigningKeyFile, verifying_key
 
 ISSUER = AUDIENCE = "gatehouse"
 TOKEN_MAX = 4096
-# How soon a server notices that a key's time is over.
+# How soon a server notices that a key has ended.
 REREAD_KEYS_EVERY = timedelta(minutes=1)
-# A signature that was right stays right; about a kilobyte each.
+# Verified tokens in memory, about a kilobyte each: a valid signature stays valid.
 VERIFIED_MAX = 10_000
 
 _SEGMENT = "([A-Za-z0-9_-]+)"
 # An ES256 signature has 64 octets (RFC 7518 section 3.4): 86 characters.
-_TOKEN = re.compile(rf"{_SEGMENT}\.{_SEGMENT}\.([A-Za-z0-9_-]{{86}})", re.ASCII)
-_KID = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_TOKEN = Pattern(rf"{_SEGMENT}\.{_SEGMENT}\.([A-Za-z0-9_-]{{86}})", TOKEN_MAX, ASCII)
+_KID = Pattern(r"[A-Za-z0-9_-]{43}", 43, ASCII)
 _CLAIMS = {"iss", "aud", "sub", "sid", "iat", "exp", "jti"}
 _TIME_MAX = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 
 
 class JoseTokens:
-    """Issues and reads our tokens."""
+    """`Tokens` by python-jose."""
 
     def __init__(self, signing: SigningKeyFile, store: Store, clock: Clock) -> None:
         self._signing = signing
         self._store = store
         self._clock = clock
         self._verifying: dict[str, tuple[Key, PublicKey, datetime]] = {}
-        self._verified: dict[str, tuple[str, TokenClaims]] = {}
+        self._verified: BoundedMap[str, tuple[str, TokenClaims]] = BoundedMap(VERIFIED_MAX)
 
     def issue(self, claims: TokenClaims) -> str:
-        """A signed token with these claims."""
+        """Return a signed token with these claims. Raises Overloaded while no key may sign."""
         signing = self._signing.current()
         payload = {
             "iss": ISSUER,
@@ -62,33 +66,33 @@ class JoseTokens:
         )
         return token
 
-    async def read(self, token: str) -> TokenClaims | None:
-        """The claims of a token of ours that has not expired, else None."""
+    def can_issue(self) -> bool:
+        """Return whether a key may sign."""
+        return self._signing.is_usable
+
+    async def verify(self, token: str) -> TokenClaims | None:
+        """Return the claims of a token of ours, which may have expired, or None."""
         verified = self._verified.get(token)
         if verified is None:
             verified = await self._verify(token)
             if verified is None:
                 return None
-            if len(self._verified) >= VERIFIED_MAX:
-                del self._verified[next(iter(self._verified))]
-            self._verified[token] = verified
+            self._verified.put(token, verified)
         kid, claims = verified
-        # Time may have ended the token, or the trust in its key, since it was verified.
-        is_valid = self._clock.now() < claims.expires_at and await self._key(kid) is not None
-        return claims if is_valid else None
+        # Since its verification the key may have ended.
+        return None if await self._key(kid) is None else claims
 
     async def _verify(self, token: str) -> tuple[str, TokenClaims] | None:
-        if len(token) > TOKEN_MAX or (parts := _TOKEN.fullmatch(token)) is None:
+        if (parts := _TOKEN.fullmatch(token)) is None:
             return None
         try:
             kid = _kid(_json_object(parts[1]))
-            payload = _json_object(parts[2])
-            _decode(parts[3])
-            key = None if kid is None else await self._key(kid)
-            if kid is None or key is None:
-                return None
-            jws.verify(token, key, [ALGORITHM])
+            payload, signature = _json_object(parts[2]), _decode(parts[3])
+            key = await self._key(kid) if kid else None
         except (ValueError, KeyError, JOSEError):
+            return None
+        # The header is exactly ours, so the key's own algorithm is used.
+        if key is None or not key.verify(_signed_part(token), signature):
             return None
         claims = _claims(payload)
         return None if claims is None else (kid, claims)
@@ -103,6 +107,11 @@ class JoseTokens:
             key = verifying_key(public) if kept is None else kept[0]
             kept = self._verifying[kid] = (key, public, now)
         return kept[0] if kept[1].is_trusted(now) else None
+
+
+def _signed_part(token: str) -> bytes:
+    """Return header and payload as they were sent (RFC 7515 section 5.2)."""
+    return token.rpartition(".")[0].encode()
 
 
 def _claims(payload: dict[str, Any]) -> TokenClaims | None:
@@ -127,25 +136,30 @@ def _claims(payload: dict[str, Any]) -> TokenClaims | None:
     return TokenClaims(user_id, session_id, issued_at, expires_at, token_id)
 
 
-def _kid(header: dict[str, Any]) -> str | None:
-    """The key's name from a header that is exactly as ours are."""
+def _kid(header: dict[str, Any]) -> str:
+    """Return the kid of a header that is exactly like ours, or ''."""
     if header.keys() != {"alg", "kid", "typ"}:
-        return None
+        return ""
     if header["alg"] != ALGORITHM or header["typ"] != "JWT":
-        return None
+        return ""
     kid = header["kid"]
-    return kid if type(kid) is str and _KID.fullmatch(kid) else None
+    return kid if type(kid) is str and _KID.fullmatch(kid) else ""
 
 
 def _json_object(segment: str) -> dict[str, Any]:
-    value = from_json(_decode(segment), allow_inf_nan=False)
+    """Parse an object without duplicate members (RFC 7515 section 4). Raises ValueError."""
+    text = _decode(segment)
+    value = from_json(text, allow_inf_nan=False)
     if type(value) is not dict:
         raise ValueError("not an object")
+    # The parser above has bounded the depth, which the standard library does not.
+    if len(json.loads(text, object_pairs_hook=list)) != len(value):
+        raise ValueError("a member occurs twice")
     return value
 
 
 def _decode(segment: str) -> bytes:
-    """Unpadded base64url (RFC 7515 section 2) in its one canonical form; else ValueError."""
+    """Decode canonical unpadded base64url (RFC 7515 section 2). Raises ValueError."""
     octets = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     if urlsafe_b64encode(octets).rstrip(b"=") != segment.encode():
         raise ValueError("not canonical")

@@ -1,6 +1,6 @@
-"""The store: tables, engine, one file per port.
+"""The store: tables, migrations and repositories, on SQLite and PostgreSQL.
 
-To add a column: the table in `tables.py`, a migration in `alembic/versions/` (`alembic revision
---autogenerate` drafts it), the file of its port, and `constraints.py` where it is unique. Queries
-are SQLAlchemy Core on the tables of the models; nothing outside this package sees a row.
+To add a column, change the table in `tables.py`, add a migration in `alembic/versions/` (`alembic
+revision --autogenerate` drafts it), and map a unique constraint in `constraints.py`. Queries are
+SQLAlchemy Core on the tables of the models; no row leaves this package.
 """

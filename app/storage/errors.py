@@ -1,5 +1,5 @@
-"""What stops a start; the sentence says why."""
+"""Errors that stop a start."""
 
 
 class StoreError(RuntimeError):
-    """The store cannot be worked with."""
+    """The store cannot be used; the message says why."""

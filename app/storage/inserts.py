@@ -1,21 +1,32 @@
-"""Inserts that know what to do when the row is there already.
+"""Rows of entities, and inserts that know what to do when the row exists already.
 
 Statements are made once: making one costs more than running it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table
 
-from app.storage.statements import Statement
+from app.storage.compiled import CompiledStatement
+from app.storage.dialect import EngineDialect, dialect_of
+
+
+def row_of(
+    table: Table, entity: object, *, without: Collection[str] = (), **others: Any
+) -> dict[str, Any]:
+    """Return the values of the columns of `table`, but for those `without`.
+
+    They are in `others` or in the attributes of `entity`, by name.
+    """
+    names = (column.name for column in table.c if column.name not in without)
+    return {name: others[name] if name in others else getattr(entity, name) for name in names}
 
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert `row`; False where another with the same unique values stands there."""
-    query = _unless_there(connection.dialect.name, table, tuple(row))
+    """Insert `row`; return False if a row with the same unique values exists."""
+    query = _unless_there(dialect_of(connection), table, tuple(row))
     return bool(query.run(connection, row))
 
 
@@ -30,30 +41,26 @@ def insert_or_replace(
 
     With `only_if`, in the place of one of which that holds; False where it does not.
     """
-    engine = connection.dialect.name
+    dialect = dialect_of(connection)
     if only_if is not None:
-        return bool(connection.execute(_replacing(engine, table, only_if), row).rowcount)
-    return bool(_in_place(engine, table, tuple(row)).run(connection, row))
+        return bool(connection.execute(_replacing(dialect, table, only_if), row).rowcount)
+    return bool(_in_place(dialect, table, tuple(row)).run(connection, row))
 
 
 @cache
-def _unless_there(engine: str, table: Table, columns: tuple[str, ...]) -> Statement:
-    return Statement(_insert(engine, table).on_conflict_do_nothing(), columns)
+def _unless_there(
+    dialect: EngineDialect, table: Table, columns: tuple[str, ...]
+) -> CompiledStatement:
+    return CompiledStatement(dialect.insert(table).on_conflict_do_nothing(), columns)
 
 
 @cache
-def _in_place(engine: str, table: Table, columns: tuple[str, ...]) -> Statement:
-    return Statement(_replacing(engine, table, None), columns)
+def _in_place(dialect: EngineDialect, table: Table, columns: tuple[str, ...]) -> CompiledStatement:
+    return CompiledStatement(_replacing(dialect, table, None), columns)
 
 
-def _replacing(engine: str, table: Table, only_if: ColumnElement[bool] | None) -> Any:
-    query = _insert(engine, table)
+def _replacing(dialect: EngineDialect, table: Table, only_if: ColumnElement[bool] | None) -> Any:
+    query = dialect.insert(table)
     key = [column.name for column in table.primary_key]
     others = {name: query.excluded[name] for name in table.c.keys() if name not in key}  # noqa: SIM118
     return query.on_conflict_do_update(index_elements=key, set_=others, where=only_if)
-
-
-def _insert(engine: str, table: Table) -> Any:
-    """An insert as the dialect writes it, with what it does about a conflict."""
-    # The other dialect would be loaded for nothing.
-    return import_module(f"sqlalchemy.dialects.{engine}").insert(table)

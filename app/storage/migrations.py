@@ -1,4 +1,4 @@
-"""Bringing a database to the present schema. Each engine makes it all or nothing, under a lock."""
+"""Migrations of the schema. On each engine a migration is all or nothing, under a lock."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,28 +13,42 @@ if TYPE_CHECKING:
     # A quarter of a second of imports, and 15 MB, that a start without a migration never uses.
     from alembic.config import Config
 
-_ROOT = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[1]
+# The wheel has alembic/ inside the package (pyproject.toml); a checkout has it beside the package.
+_PACKAGED = _PACKAGE / "migrations"
+_MIGRATIONS = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "alembic"
 
 # How long a second migration waits for the first.
 MIGRATION_TIMEOUT = 600.0
 
-# What to do with a configuration of Alembic whose commands use one open transaction.
+# A function that runs Alembic's commands with a configuration bound to one open transaction.
 Steps = Callable[["Config"], None]
 
 
 class SchemaError(StoreError):
-    """The database's schema is not one that this release can work with."""
+    """This release cannot use the database's schema."""
 
 
 def to_head(config: "Config") -> None:
-    """The steps to the present schema."""
+    """Migrate to the newest schema."""
     from alembic import command
 
     command.upgrade(config, "head")
 
 
+def upgrade_to(revision: str) -> Steps:
+    """Return the steps to the schema of an earlier release."""
+
+    def steps(config: "Config") -> None:
+        from alembic import command
+
+        command.upgrade(config, revision)
+
+    return steps
+
+
 def perform(connection: Connection, steps: Steps) -> None:
-    """Do `steps` in the transaction of `connection`. Raises SchemaError."""
+    """Run `steps` in the transaction of `connection`. Raises SchemaError."""
     require_known(connection)
     if steps is to_head and _present(connection) == revisions()[-1]:
         return
@@ -42,7 +56,7 @@ def perform(connection: Connection, steps: Steps) -> None:
 
 
 def require_known(connection: Connection) -> None:
-    """Raise SchemaError where a newer release has written the database."""
+    """Raise SchemaError if a newer release has migrated the database."""
     present = _present(connection)
     if present is not None:
         require_known_revision(present)
@@ -58,7 +72,7 @@ def require_known_revision(revision: str) -> None:
 
 
 def require_current(connection: Connection) -> None:
-    """Raise SchemaError where the database is not at the newest schema this release knows."""
+    """Raise SchemaError unless the database has the newest schema of this release."""
     require_known(connection)
     present = _present(connection)
     if present is None:
@@ -69,22 +83,19 @@ def require_current(connection: Connection) -> None:
 
 @cache
 def revisions() -> list[str]:
-    """The revisions from the first to the newest: their files are named after them, in order.
+    """Return the revisions from the first to the newest; the names of the files begin with them.
 
-    Raises SchemaError where they are not there, since a wheel carries `app` alone.
+    Raises SchemaError if there are none.
     """
-    folder = _ROOT / "alembic" / "versions"
+    folder = _MIGRATIONS / "versions"
     found = sorted(path.name.partition("_")[0] for path in folder.glob("[0-9]*.py"))
     if not found:
-        raise SchemaError(
-            f"There are no migrations in {folder}: Gatehouse runs from a checkout of its source, "
-            "or from an image."
-        )
+        raise SchemaError(f"There are no migrations in {folder}. Install Gatehouse again.")
     return found
 
 
 def _present(connection: Connection) -> str | None:
-    """The database's revision, as Alembic keeps it; None for an empty one."""
+    """Return the database's revision, or None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -92,10 +103,11 @@ def _present(connection: Connection) -> str | None:
 
 
 def _alembic_config(connection: Connection) -> "Config":
-    """Alembic's configuration, wherever the process was started; its commands use `connection`."""
+    """Return Alembic's configuration, independent of the working directory, for `connection`."""
     from alembic.config import Config
 
-    config = Config(_ROOT / "alembic.ini")
-    config.set_main_option("script_location", str(_ROOT / "alembic"))
+    config = Config()
+    # ConfigParser interpolates a single '%'.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

@@ -1,15 +1,15 @@
-"""All tables, as SQLModel models; the migrations bring a database to just this."""
+"""All tables, as SQLModel models. The migrations create exactly these."""
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, text
 from sqlmodel import Field, SQLModel
 
-from app.domain.bounds import Networks, Scope
+from app.domain.key_limits import Networks, Scope
 from app.domain.presence import Presence
 from app.storage.types import Milliseconds, NetworksText, PresenceText, ScopeText, Text
 
-# Every constraint has a name of our own: `constraints.py` maps it to its domain error.
+# Every constraint has an explicit name, which `constraints.py` maps to its domain error.
 SQLModel.metadata = metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -22,14 +22,14 @@ SQLModel.metadata = metadata = MetaData(
 
 
 def _index(name: str, *columns: str, sqlite: str, postgresql: str, unique: bool = False) -> Index:
-    """An index over the rows that fit the condition, as each engine writes it."""
+    """A partial index, with its condition in the SQL of each engine."""
     return Index(name, *columns, unique=unique, info={"sqlite": sqlite, "postgresql": postgresql})
 
 
 def tables_on(engine: str) -> MetaData:
-    """The tables with the conditions of their indexes, which only migrations have to know.
+    """Return the tables with the conditions of their indexes, which only migrations need.
 
-    SQLAlchemy loads the dialect of an engine for whatever is said of it.
+    Setting an engine's option makes SQLAlchemy import its dialect.
     """
     for index in (index for table in metadata.tables.values() for index in table.indexes):
         if engine in index.info:
@@ -41,7 +41,7 @@ _ADDRESS = "email_key <> ''"
 
 
 class UserRow(SQLModel, table=True):
-    """An account. `email_key` is '' for none: every column of an index has a value to sort by."""
+    """An account. `email_key` is '' for none, so that every column of an index has a value."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -49,12 +49,12 @@ class UserRow(SQLModel, table=True):
             "uq_users_email_key", "email_key", sqlite=_ADDRESS, postgresql=_ADDRESS, unique=True
         ),
         Index("ix_users_email_key_number", "email_key", "number"),
-        # The rare ones only: an index over everybody would tempt the planner away from better ones.
+        # Partial: the planner would prefer a full index to better ones.
         _index("ix_users_admins", "number", sqlite="admin IS 1", postgresql="admin IS TRUE"),
         _index(
             "ix_users_disabled", "number", sqlite="disabled IS 1", postgresql="disabled IS TRUE"
         ),
-        # AUTOINCREMENT: a number is never given again, whatever happens to its row.
+        # AUTOINCREMENT: a number is never reused, even if its row is deleted.
         {"sqlite_autoincrement": True},
     )
 
@@ -73,7 +73,7 @@ class UserRow(SQLModel, table=True):
 
 
 class NameClaimRow(SQLModel, table=True):
-    """Whose a name is, by skeleton; `held_until` is null for the name an account carries."""
+    """The owner of a name, by skeleton; `held_until` is null for an account's current name."""
 
     __tablename__ = "name_claims"
 
@@ -82,8 +82,23 @@ class NameClaimRow(SQLModel, table=True):
     held_until: datetime | None = Field(sa_type=Milliseconds)
 
 
+class RenamesRow(SQLModel, table=True):
+    """The times of an account's latest renames: milliseconds since 1970, separated by spaces.
+
+    None of them counts after `ends_at`.
+    """
+
+    __tablename__ = "renames"
+
+    user_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("users.id"), primary_key=True, autoincrement=False)
+    )
+    times: str
+    ends_at: datetime = Field(sa_type=Milliseconds)
+
+
 class SessionRow(SQLModel, table=True):
-    """A session that has not been ended."""
+    """A session that has not been revoked."""
 
     __tablename__ = "sessions"
 
@@ -113,8 +128,8 @@ class AccessKeyRow(SQLModel, table=True):
 
 
 class AttemptsRow(SQLModel, table=True):
-    """Wrong passwords by account and place; `subject` is a snowflake, or below zero for a name
-    that nobody has. No foreign key: it must not tell which."""
+    """Wrong passwords by account and place; `subject` is a snowflake, or negative for an unknown
+    name. No foreign key: it would reveal which names exist."""
 
     __tablename__ = "password_attempts"
 
@@ -126,7 +141,7 @@ class AttemptsRow(SQLModel, table=True):
 
 
 class IdempotencyRow(SQLModel, table=True):
-    """What was answered to a request that may come again. No foreign key: a caller may be a
+    """The response to a request with an idempotency key. No foreign key: a caller may be a
     network."""
 
     __tablename__ = "idempotency_records"
@@ -147,10 +162,13 @@ class SigningKeyRow(SQLModel, table=True):
     jwk: str
     created_at: datetime = Field(sa_type=Milliseconds)
     retired_at: datetime | None = Field(sa_type=Milliseconds)
+    signs_from: datetime = Field(sa_type=Milliseconds)
+    renewed_at: datetime = Field(sa_type=Milliseconds)
+    replaces: str | None
 
 
 class GuildRow(SQLModel, table=True):
-    """A guild of the embedded registry."""
+    """A guild of the embedded directory."""
 
     __tablename__ = "guilds"
 
@@ -161,7 +179,7 @@ class GuildRow(SQLModel, table=True):
 
 
 class GuildMemberRow(SQLModel, table=True):
-    """Somebody's belonging to a guild."""
+    """A user's membership in a guild."""
 
     __tablename__ = "guild_members"
 
@@ -172,7 +190,7 @@ class GuildMemberRow(SQLModel, table=True):
 
 
 class ServerRow(SQLModel, table=True):
-    """A server of the embedded registry; it runs while `enabled` and its owner is active."""
+    """A server of the embedded directory; it runs while it is enabled and its owner is active."""
 
     __tablename__ = "servers"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -185,8 +203,8 @@ class ServerRow(SQLModel, table=True):
 
 
 class AuditRow(SQLModel, table=True):
-    """A line of the audit trail; triggers refuse to change or delete one. It refers to nothing by a
-    foreign key: what it speaks of may be gone."""
+    """An entry of the audit log, which triggers protect from changes. It has no
+    foreign key: the objects it names may be deleted."""
 
     __tablename__ = "audit"
     __table_args__ = (
@@ -196,7 +214,7 @@ class AuditRow(SQLModel, table=True):
         {"sqlite_autoincrement": True},
     )
 
-    # SQLite counts by itself in a column of just this type.
+    # SQLite assigns numbers only in a column of this type.
     number: int = Field(
         sa_column=Column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     )
@@ -215,7 +233,7 @@ class AuditRow(SQLModel, table=True):
 
 
 class WorkerRow(SQLModel, table=True):
-    """A snowflake worker number that a process has leased; on PostgreSQL alone."""
+    """A snowflake worker number leased by a process; on PostgreSQL only."""
 
     __tablename__ = "workers"
 
@@ -224,14 +242,24 @@ class WorkerRow(SQLModel, table=True):
     ends_at: datetime = Field(sa_type=Milliseconds)
 
 
+class LeaseRow(SQLModel, table=True):
+    """A task that one process at a time does, by name, and the end of its lease."""
+
+    __tablename__ = "leases"
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    holder: str
+    ends_at: datetime = Field(sa_type=Milliseconds)
+
+
 def _where(name: str, *columns: str, rows: str) -> Index:
-    """The same where both engines write the condition alike."""
+    """A partial index whose condition is the same on both engines."""
     return _index(name, *columns, sqlite=rows, postgresql=rows)
 
 
 class OutboxRow(SQLModel, table=True):
-    """A message for the outside, until some time after it was delivered. `leased_until` is in
-    milliseconds of a clock of the engine's own (`storage/outbox.py`)."""
+    """A message of the outbox, kept for some time after its delivery. `leased_until` is in
+    milliseconds of the engine's clock (`repositories/outbox.py`)."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -261,7 +289,7 @@ class OutboxRow(SQLModel, table=True):
 
 
 class StoppedServerRow(SQLModel, table=True):
-    """A server of a panel's that was stopped because its owner is disabled."""
+    """A panel's server that was stopped because its owner is disabled."""
 
     __tablename__ = "stopped_servers"
 

@@ -1,4 +1,4 @@
-"""Column types of ours."""
+"""Column types."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Dialect, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from app.domain.bounds import Networks, Scope
+from app.domain.key_limits import Networks, Scope
 from app.domain.presence import Presence
-from app.domain.times import EPOCH, milliseconds
+from app.domain.timestamps import EPOCH, to_milliseconds
+from app.storage.dialect import dialect_named
 
 
 class Milliseconds(TypeDecorator[datetime]):
@@ -18,14 +19,14 @@ class Milliseconds(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else milliseconds(value)
+        return None if value is None else to_milliseconds(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else EPOCH + timedelta(milliseconds=value)
 
 
 class PresenceText(TypeDecorator[Presence]):
-    """A presence by its name."""
+    """A presence, stored by name."""
 
     impl = String
     cache_ok = True
@@ -38,7 +39,7 @@ class PresenceText(TypeDecorator[Presence]):
 
 
 class ScopeText(TypeDecorator[Scope]):
-    """A scope by its name."""
+    """A scope, stored by name."""
 
     impl = String
     cache_ok = True
@@ -51,7 +52,7 @@ class ScopeText(TypeDecorator[Scope]):
 
 
 class NetworksText(TypeDecorator[Networks]):
-    """Networks in CIDR notation, with spaces between."""
+    """Networks in CIDR notation, separated by spaces."""
 
     impl = String
     cache_ok = True
@@ -64,22 +65,22 @@ class NetworksText(TypeDecorator[Networks]):
 
 
 class Text(TypeDecorator[str]):
-    """A text that is compared and sorted by code points on every engine.
+    """A string that compares and sorts by code points on every engine.
 
-    No text of ours has a NUL. PostgreSQL cannot even compare with one; there it is asked for a
-    character in its place that none of ours has, either.
+    No stored string has a NUL. PostgreSQL cannot even compare with one, so a parameter gets a
+    character in its place that no stored string has, either.
     """
 
     impl = String
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        return String(collation="C" if dialect.name == "postgresql" else None)
+        return String(collation=dialect_named(dialect.name).collation)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         return value if value is None else without_nul(value)
 
 
 def without_nul(text: str) -> str:
-    """What a text of ours is compared with in the place of one with a NUL."""
+    """Replace NUL with a noncharacter, which matches no stored string, either."""
     return text.replace("\0", "\ufffe")

@@ -1,21 +1,27 @@
 """One transaction: the ports of the domain on one connection."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
-from app.storage.attempts import AttemptsTable
-from app.storage.audit import AuditTable
-from app.storage.credentials import KeyTable, SessionTable, SigningKeyTable
-from app.storage.idempotency import IdempotencyTable
-from app.storage.names import NameTable
-from app.storage.outbox import OutboxTable
-from app.storage.prepared import SecondQuery
-from app.storage.recent import RecentAt, RecentKeys, RecentSessions
-from app.storage.registry import GuildTable, ServerTable, StoppedServerTable
-from app.storage.restoration import RestorationTables
-from app.storage.users import UserTable
+from app.domain.ports import Transaction
+from app.storage.repositories.audit import AuditRepository
+from app.storage.repositories.credentials import (
+    AccessKeyRepository,
+    SessionRepository,
+    SigningKeyRepository,
+)
+from app.storage.repositories.guilds_and_servers import (
+    GuildRepository,
+    ServerRepository,
+    StoppedServerRepository,
+)
+from app.storage.repositories.idempotency import IdempotencyRepository
+from app.storage.repositories.login_attempts import LoginAttemptRepository
+from app.storage.repositories.names import NameRepository
+from app.storage.repositories.outbox import OutboxRepository
+from app.storage.repositories.restore import RestoreRepository
+from app.storage.repositories.users import UserRepository
 
 
 @dataclass(frozen=True)
@@ -25,97 +31,59 @@ class SqlTransaction:
     connection: Connection
 
     @property
-    def users(self) -> UserTable:
-        return UserTable(self.connection)
+    def users(self) -> UserRepository:
+        return UserRepository(self.connection)
 
     @property
-    def names(self) -> NameTable:
-        return NameTable(self.connection)
+    def name_claims(self) -> NameRepository:
+        return NameRepository(self.connection)
 
     @property
-    def sessions(self) -> SessionTable:
-        return SessionTable(self.connection)
+    def sessions(self) -> SessionRepository:
+        return SessionRepository(self.connection)
 
     @property
-    def keys(self) -> KeyTable:
-        return KeyTable(self.connection)
+    def keys(self) -> AccessKeyRepository:
+        return AccessKeyRepository(self.connection)
 
     @property
-    def attempts(self) -> AttemptsTable:
-        return AttemptsTable(self.connection)
+    def login_attempts(self) -> LoginAttemptRepository:
+        return LoginAttemptRepository(self.connection)
 
     @property
-    def idempotency(self) -> IdempotencyTable:
-        return IdempotencyTable(self.connection)
+    def idempotency(self) -> IdempotencyRepository:
+        return IdempotencyRepository(self.connection)
 
     @property
-    def signing_keys(self) -> SigningKeyTable:
-        return SigningKeyTable(self.connection)
+    def signing_keys(self) -> SigningKeyRepository:
+        return SigningKeyRepository(self.connection)
 
     @property
-    def guilds(self) -> GuildTable:
-        return GuildTable(self.connection)
+    def guilds(self) -> GuildRepository:
+        return GuildRepository(self.connection)
 
     @property
-    def servers(self) -> ServerTable:
-        return ServerTable(self.connection)
+    def servers(self) -> ServerRepository:
+        return ServerRepository(self.connection)
 
     @property
-    def audit(self) -> AuditTable:
-        return AuditTable(self.connection)
+    def audit(self) -> AuditRepository:
+        return AuditRepository(self.connection)
 
     @property
-    def restoration(self) -> RestorationTables:
-        return RestorationTables(self.connection)
+    def restored_database(self) -> RestoreRepository:
+        return RestoreRepository(self.connection)
 
     @property
-    def outbox(self) -> OutboxTable:
-        return OutboxTable(self.connection)
+    def outbox(self) -> OutboxRepository:
+        return OutboxRepository(self.connection)
 
     @property
-    def stopped_servers(self) -> StoppedServerTable:
-        return StoppedServerTable(self.connection)
+    def stopped_servers(self) -> StoppedServerRepository:
+        return StoppedServerRepository(self.connection)
 
 
-@dataclass(frozen=True)
-class RecentTransaction(SqlTransaction):
-    """The same, with what was read of credentials lately at hand."""
-
-    recent: RecentAt
-
-    @property
-    def sessions(self) -> SessionTable:
-        return RecentSessions(self.connection, self.recent)
-
-    @property
-    def keys(self) -> KeyTable:
-        return RecentKeys(self.connection, self.recent)
-
-
-class OneQuery:
-    """A connection that lets one query through and raises SecondQuery at another."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._asked = False
-        self.dialect = connection.dialect
-        self.dispatch = connection.dispatch
-        self._handle_dbapi_exception = connection._handle_dbapi_exception
-
-    def __getattr__(self, name: str) -> Any:
-        if self._asked:
-            raise SecondQuery
-        self._asked = True
-        return getattr(self._connection, name)
-
-
-class OneLook(SqlTransaction):
-    """What one query finds; not for credentials, which may be at hand without any."""
-
-    @property
-    def sessions(self) -> SessionTable:
-        raise SecondQuery
-
-    @property
-    def keys(self) -> KeyTable:
-        raise SecondQuery
+def connection_of(tx: Transaction) -> Connection:
+    """Return the connection of a transaction of ours, for what no port of the domain covers."""
+    assert isinstance(tx, SqlTransaction)
+    return tx.connection

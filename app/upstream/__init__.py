@@ -1,5 +1,6 @@
-"""What other services know: asked over HTTP, within bounds, and never at the cost of ours.
+"""Clients of upstream services: over HTTP, within bounds, isolated from our own requests.
 
-The only room that may use `httpx`. A new service gets a file of its own, and asks through
-`client.py`, so that one that is slow, down, lying or huge takes a bounded time and memory.
+The only package that may use `httpx`. Each service has a file of its own, and sends requests
+through `client.py`, so that a slow, failing, malicious or huge response takes bounded time and
+memory.
 """

@@ -1,66 +1,68 @@
-"""Guilds of a chat service; what it is asked is in docs/upstreams/chat.openapi.json."""
+"""Guilds of a chat service; docs/upstreams/chat.openapi.json documents its API."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from app.domain.ports import Told
-from app.domain.readings import Reading
-from app.domain.registry import Guild
-from app.upstream.answers import Answers
-from app.upstream.client import Bounds, Reply, Upstream
-from app.upstream.reading import (
-    icon_of,
-    json_of,
-    label_of,
-    list_of,
+from app.domain.guilds_and_servers import Guild
+from app.domain.measurements import Measurement
+from app.domain.ports import Cached
+from app.upstream.client import ReplyLimits, Upstream, UpstreamResponse
+from app.upstream.parsing import (
+    parse_json,
+    parse_list,
+    require_icon,
+    require_label,
+    require_snowflake,
     require_unknown_user,
-    snowflake_of,
 )
+from app.upstream.stale_cache import StaleCache
 
-WHO = "chat service"
+SERVICE = "chat service"
 GUILDS_MAX = 1000
-BOUNDS = Bounds(seconds=3.0, bytes=512 * 1024)
+LIMITS = ReplyLimits(seconds=3.0, bytes=512 * 1024)
 
 
 class ChatService:
-    """`GuildSource` by an upstream: `GET /users/{user_id}/guilds`, by snowflake."""
+    """`GuildSource` by a chat service: `GET /users/{user_id}/guilds`, by snowflake."""
 
     def __init__(
         self,
         upstream: Upstream,
-        bounds: Bounds = BOUNDS,
+        limits: ReplyLimits = LIMITS,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._upstream = upstream
-        self._bounds = bounds
-        self._answers = Answers(WHO, self._ask, seconds)
+        self._limits = limits
+        self._answers = StaleCache(SERVICE, self._ask, seconds)
 
-    def readings(self) -> Iterator[Reading]:
-        """What became of the questions."""
-        return self._upstream.readings("chat")
+    def measurements(self) -> Iterator[Measurement]:
+        """Count requests by outcome."""
+        return self._upstream.measurements("chat")
 
-    async def guilds_of(self, user_id: int) -> Told[Sequence[Guild]]:
+    async def list_guilds(self, user_id: int) -> Cached[Sequence[Guild]]:
         """See `GuildSource`."""
-        return await self._answers.of(str(user_id))
+        return await self._answers.get(str(user_id))
 
     async def _ask(self, user_id: str) -> Sequence[Guild]:
         path = f"/users/{user_id}/guilds"
-        return await self._upstream.ask(path, self._bounds, _guilds, statuses={200, 404})
+        return await self._upstream.request(
+            path, self._limits, _guilds, statuses={200, 404}, subject=user_id
+        )
 
 
-def _guilds(reply: Reply) -> Sequence[Guild]:
-    value = json_of(reply.body)
+def _guilds(reply: UpstreamResponse) -> Sequence[Guild]:
+    value = parse_json(reply.body)
     if reply.status == 404:
         require_unknown_user(value)
         return ()
-    return list_of(value, GUILDS_MAX, _guild)
+    return parse_list(value, GUILDS_MAX, _guild)
 
 
 def _guild(value: dict[str, Any]) -> Guild:
     return Guild(
-        id=snowflake_of(value.get("id"), "id"),
-        name=label_of(value.get("name"), "name"),
-        owner_id=snowflake_of(value.get("owner_id"), "owner_id"),
-        icon=icon_of(value.get("icon"), "icon"),
+        id=require_snowflake(value.get("id"), "id"),
+        name=require_label(value.get("name"), "name"),
+        owner_id=require_snowflake(value.get("owner_id"), "owner_id"),
+        icon=require_icon(value.get("icon"), "icon"),
     )

@@ -1,4 +1,4 @@
-"""One HTTP client for what we ask of others: deadlines, bounds, and a breaker for each service."""
+"""The HTTP client for upstream services: deadlines, limits, and a circuit breaker for each."""
 
 import asyncio
 import time
@@ -10,47 +10,55 @@ from typing import TypeVar
 
 import httpx
 
-from app.domain.readings import Reading
+from app.domain.measurements import Measurement
+from app.runtime.bounded_map import BoundedMap
 
 T = TypeVar("T")
 
-# Of one service: whoever comes beyond that is told at once, and no service shares with another.
-AT_ONCE_MAX = 16
-# Less than servers keep a connection for, so that none is used in the moment that it ends.
+# Concurrent requests to one service; further ones fail at once. Services share no slots.
+CONCURRENT_MAX = 16
+# Less than the keep-alive of servers, so that no connection is used while it is closed.
 _IDLE_SECONDS = 2.0
+# The fraction of slots for suspects together: accounts whose responses hang leave room for others.
+SUSPECTS_SHARE = 4
+# A failed subject is suspect for so many pauses of the breaker; so many are remembered.
+SUSPECT_PAUSES = 6
+SUSPECTS_MAX = 1000
 _OK = frozenset({200})
-# What a proxy says for a service that is not there, and a service that is there for nobody (RFC
-# 9110). Any other status, 500 too, may be about one question.
+# Responses of a proxy for a missing service, or of a service that is unavailable for all (RFC
+# 9110). Any other status, 500 included, may be about one request.
 _OUT_OF_ORDER = frozenset({502, 503, 504})
 
 
 class UpstreamError(Exception):
-    """There is no answer to use; the sentence says why, and nothing of what was asked."""
+    """There is no usable response; the message says why, without data of the request."""
 
-    # As metrics have it.
+    # The label in metrics.
     outcome = "failed"
+    # The connection failed, regardless of the request.
+    is_unreachable = False
 
 
-class SlowError(UpstreamError):
-    """It takes longer than anybody waits."""
+class UpstreamTimeoutError(UpstreamError):
+    """The service is too slow."""
 
     outcome = "timeout"
 
 
-class BusyError(UpstreamError):
-    """It is being asked so much already that it is not asked this as well."""
+class UpstreamBusyError(UpstreamError):
+    """The service has too many concurrent requests already."""
 
     outcome = "busy"
 
 
-class LeftAloneError(UpstreamError):
-    """It failed several times running, and is not asked for a while."""
+class CircuitOpenError(UpstreamError):
+    """The service failed for several subjects, and gets no requests for a while."""
 
     outcome = "skipped"
 
 
-class BadAnswerError(UpstreamError):
-    """It is there, but what it says to this one question is of no use."""
+class BadResponseError(UpstreamError):
+    """The service works, but its response to this request is of no use."""
 
     outcome = "refused"
 
@@ -59,10 +67,10 @@ _OUTCOMES = ("ok", "refused", "failed", "timeout", "skipped", "busy")
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What an answer may take: seconds from the first step to the last byte, and bytes.
+class ReplyLimits:
+    """Limits of one response: seconds from the start to the last byte, and bytes.
 
-    Of the seconds at most `connect` until it is connected, and `silence` without a byte.
+    `connect` limits the seconds until the connection, `silence` those without a byte.
     """
 
     seconds: float
@@ -72,58 +80,90 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What it answered."""
+class UpstreamResponse:
+    """The status and body of a response."""
 
     status: int
     body: bytes
 
 
-class Breaker:
-    """Spares everybody the wait for a service that was not there several times running.
+class CircuitBreaker:
+    """A circuit breaker, so that requests do not wait for a failing service.
 
-    For a pause nobody asks it; then one may try, and the others wait for what becomes of that.
+    It counts by subject, the account or other object of a request: hanging responses
+    about one say nothing about others. It opens when so many different `subjects` have
+    failed without a success in between, or the connection has failed so many
+    times (`failures`). No request is sent for a pause. Then one is the trial, and the others wait
+    for its outcome. A subject that failed lately is not the trial, unless there is no other
+    for another pause; nor does it count again.
     """
 
     def __init__(
-        self, failures: int = 3, pause: float = 30.0, seconds: Callable[[], float] = time.monotonic
+        self,
+        failures: int = 3,
+        pause: float = 30.0,
+        seconds: Callable[[], float] = time.monotonic,
+        *,
+        subjects: int = 3,
     ) -> None:
-        """`seconds` is a time that never goes back."""
-        self._most, self._pause, self._seconds = failures, pause, seconds
-        self._failures = 0
+        """`seconds` is a monotonic clock."""
+        self._failures_max, self._subjects_max = failures, subjects
+        self._pause, self._seconds = pause, seconds
+        # Since the last success: the different subjects that failed, and the failed connections.
+        self._failed: set[str] = set()
+        self._unreachable = 0
+        # The time of the latest failure of each suspect, a subject that failed lately.
+        self._suspects: BoundedMap[str, float] = BoundedMap(SUSPECTS_MAX)
         self._until = 0.0
 
-    def lets_through(self) -> bool:
-        """Whether the service may be asked; after a pause one may, and another begins."""
-        if self._failures < self._most:
+    def try_pass(self, subject: str) -> bool:
+        """Return whether a request may be sent; after a pause one may, and the next begins."""
+        if not self._is_open():
             return True
         now = self._seconds()
-        if now < self._until:
+        if now < self._until + (self._pause if self.is_suspect(subject) else 0.0):
             return False
         self._until = now + self._pause
         return True
 
-    def succeeded(self) -> None:
-        """Let everybody through again."""
-        self._failures = 0
+    def is_suspect(self, subject: str) -> bool:
+        """Return whether the subject failed lately, without a success since."""
+        failed_at = self._suspects.get(subject)
+        return failed_at is not None and self._seconds() < failed_at + SUSPECT_PAUSES * self._pause
 
-    def failed(self) -> None:
-        """Count one more failure running."""
-        self._failures += 1
-        self._until = self._seconds() + self._pause
+    def record_success(self, subject: str) -> None:
+        """Close the breaker."""
+        self._suspects.pop(subject)
+        self._failed.clear()
+        self._unreachable = 0
+
+    def record_failure(self, subject: str, *, is_unreachable: bool) -> None:
+        """Count a failure; `is_unreachable`: the connection failed, regardless of the subject."""
+        now, was_suspect = self._seconds(), self.is_suspect(subject)
+        self._suspects.pop(subject)
+        self._suspects.put(subject, now)
+        was_open = self._is_open()
+        self._unreachable += is_unreachable
+        if not was_suspect and len(self._failed) < self._subjects_max:
+            self._failed.add(subject)
+        if self._is_open() and not was_open:
+            self._until = now + self._pause
+
+    def _is_open(self) -> bool:
+        return len(self._failed) >= self._subjects_max or self._unreachable >= self._failures_max
 
 
-def breaker() -> Breaker:
-    """One for a service whose answers people wait for: soon open, and soon tried again."""
-    return Breaker(failures=5, pause=10.0)
+def make_breaker() -> CircuitBreaker:
+    """Return a breaker for a service that users wait for: it opens soon, and retries soon."""
+    return CircuitBreaker(failures=5, pause=10.0)
 
 
 @asynccontextmanager
 async def open_client() -> AsyncIterator[httpx.AsyncClient]:
-    """The client that all upstreams share.
+    """Open the client that all upstreams share.
 
     It follows no redirect, keeps no cookie, and takes neither a proxy nor credentials from the
-    environment. Each upstream bounds how many connections it has.
+    environment. Each upstream bounds its connections.
     """
     async with httpx.AsyncClient(
         headers={"User-Agent": "Gatehouse", "Accept-Encoding": "identity"},
@@ -136,15 +176,15 @@ async def open_client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def bearer(token: str, accept: str = "application/json") -> Mapping[str, str]:
-    """The headers for a service that is opened by a token (RFC 6750)."""
+    """Return the headers for a service that takes a bearer token (RFC 6750)."""
     return {"Authorization": f"Bearer {token}", "Accept": accept}
 
 
 class Upstream:
-    """One service: where it is, what opens it, and how much it may cost.
+    """One service: its URL, credentials and limits.
 
-    `headers` go to it alone. What it is asked begins with `url`, and nothing that it answers makes
-    us ask anybody else.
+    `headers` are sent to it only. The URL of every request begins with `url`, and no response makes
+    us send a request elsewhere.
     """
 
     def __init__(
@@ -152,60 +192,72 @@ class Upstream:
         client: httpx.AsyncClient,
         url: str,
         headers: Mapping[str, str],
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         *,
-        at_once: int = AT_ONCE_MAX,
+        concurrent: int = CONCURRENT_MAX,
     ) -> None:
         self._client = client
         self._url = url.rstrip("/")
         self._headers = headers
         self._breaker = breaker
-        self._free = at_once
+        self._free = concurrent
+        self._free_for_suspects = max(1, concurrent // SUSPECTS_SHARE)
         self._outcomes = dict.fromkeys(_OUTCOMES, 0)
 
-    def readings(self, service: str) -> Iterator[Reading]:
-        """What became of the questions to what operators know as `service`."""
-        about = "Questions to another service."
+    def measurements(self, service: str) -> Iterator[Measurement]:
+        """Count requests by outcome; `service` is the operators' name for it."""
+        description = "Requests to other services."
         for outcome, count in self._outcomes.items():
             labels = (("service", service), ("outcome", outcome))
-            yield Reading("upstream_requests", about, count, labels, is_total=True)
+            yield Measurement("upstream_requests", description, count, labels, is_total=True)
 
-    async def ask(
+    async def request(
         self,
         path: str,
-        bounds: Bounds,
-        read: Callable[[Reply], T],
+        limits: ReplyLimits,
+        read: Callable[[UpstreamResponse], T],
         *,
         method: str = "GET",
         statuses: Collection[int] = _OK,
-        counts: bool = True,
+        subject: str | None = None,
     ) -> T:
-        """What `read` makes of the reply, which has one of the `statuses`.
+        """Send a request, and return what `read` makes of a response with one of the `statuses`.
 
-        `read` raises BadAnswerError for what is of no use; that and any other UpstreamError comes
-        out of here. One bad answer tells nothing of others: the service goes on being asked. Unless
-        it `counts`, no failure tells anything of others.
+        `read` raises BadResponseError for an unusable response. This method raises that and any
+        other UpstreamError. A bad response does not open the breaker, which counts by `subject`;
+        a request without one bypasses it.
         """
-        with self._counted():
-            breaker = self._breaker if counts else Breaker()
-            if self._free == 0:
-                raise BusyError("it is asked as much as it may be at once")
-            if not breaker.lets_through():
-                raise LeftAloneError("it failed several times running, and is left alone a while")
-            self._free -= 1
+        with self._counted(), self._slot(subject):
+            if subject is None:
+                return read(await self._exchange(method, path, limits, statuses))
+            if not self._breaker.try_pass(subject):
+                raise CircuitOpenError(
+                    "the circuit breaker is open after failures for several subjects"
+                )
             try:
-                reply = await self._exchange(method, path, bounds, statuses)
-                answer = read(reply)
-            except BadAnswerError:
-                breaker.succeeded()
+                answer = read(await self._exchange(method, path, limits, statuses))
+            except BadResponseError:
+                self._breaker.record_success(subject)
                 raise
-            except UpstreamError:
-                breaker.failed()
+            except UpstreamError as error:
+                self._breaker.record_failure(subject, is_unreachable=error.is_unreachable)
                 raise
-            finally:
-                self._free += 1
-            breaker.succeeded()
+            self._breaker.record_success(subject)
             return answer
+
+    @contextmanager
+    def _slot(self, subject: str | None) -> Iterator[None]:
+        """Occupy a slot for a concurrent request. Raises UpstreamBusyError if none is free."""
+        is_suspect = subject is not None and self._breaker.is_suspect(subject)
+        if self._free == 0 or (is_suspect and self._free_for_suspects == 0):
+            raise UpstreamBusyError("too many concurrent requests")
+        self._free -= 1
+        self._free_for_suspects -= is_suspect
+        try:
+            yield
+        finally:
+            self._free += 1
+            self._free_for_suspects += is_suspect
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -217,39 +269,45 @@ class Upstream:
         self._outcomes["ok"] += 1
 
     async def _exchange(
-        self, method: str, path: str, bounds: Bounds, statuses: Collection[int]
-    ) -> Reply:
+        self, method: str, path: str, limits: ReplyLimits, statuses: Collection[int]
+    ) -> UpstreamResponse:
         try:
             async with (
-                asyncio.timeout(bounds.seconds),
+                asyncio.timeout(limits.seconds),
                 self._client.stream(
                     method,
                     f"{self._url}{path}",
                     headers=self._headers,
-                    timeout=httpx.Timeout(bounds.silence, connect=bounds.connect),
+                    timeout=httpx.Timeout(limits.silence, connect=limits.connect),
                 ) as response,
             ):
-                return await _read(response, bounds.bytes, statuses)
-        except (TimeoutError, httpx.TimeoutException):
-            raise SlowError("it took too long") from None
+                return await _read(response, limits.bytes, statuses)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            slow = UpstreamTimeoutError("the request timed out")
+            slow.is_unreachable = isinstance(error, httpx.ConnectTimeout)
+            raise slow from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise UpstreamError(f"it could not be asked ({type(error).__name__})") from None
+            failed = UpstreamError(f"the request failed ({type(error).__name__})")
+            failed.is_unreachable = isinstance(error, httpx.ConnectError | OSError)
+            raise failed from None
 
 
-async def _read(response: httpx.Response, most: int, statuses: Collection[int]) -> Reply:
+async def _read(
+    response: httpx.Response, max_bytes: int, statuses: Collection[int]
+) -> UpstreamResponse:
     if response.status_code not in statuses:
         is_there = response.status_code not in _OUT_OF_ORDER
-        kind = BadAnswerError if is_there else UpstreamError
-        raise kind(f"it answered with status {response.status_code}")
-    # It was asked for none. To unpack it could make any number of bytes of a few.
+        kind = BadResponseError if is_there else UpstreamError
+        raise kind(f"the response has status {response.status_code}")
+    # No encoding was accepted, and decoding a few bytes could yield any number.
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise BadAnswerError("its answer is packed")
+        raise BadResponseError("the response has a content coding")
     length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length[:20]) > most:
-        raise BadAnswerError(f"its answer has more than {most} bytes")
+    if length.isdecimal() and int(length[:20]) > max_bytes:
+        raise BadResponseError(f"the response has more than {max_bytes} bytes")
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > most:
-            raise BadAnswerError(f"its answer has more than {most} bytes")
-    return Reply(response.status_code, bytes(body))
+        if len(body) > max_bytes:
+            raise BadResponseError(f"the response has more than {max_bytes} bytes")
+    return UpstreamResponse(response.status_code, bytes(body))

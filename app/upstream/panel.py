@@ -1,6 +1,6 @@
-"""Servers of a panel, in whichever dialect it speaks; and the generic one.
+"""Servers of a panel, through a dialect; and the generic dialect.
 
-What a panel of the generic dialect is asked is in docs/upstreams/panel.openapi.json.
+docs/upstreams/panel.openapi.json documents the API of the generic dialect.
 """
 
 import time
@@ -8,58 +8,73 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.domain.ports import Told
-from app.domain.readings import Reading
-from app.domain.registry import SERVERS_MAX, PanelServer
-from app.upstream.answers import Answers, noting, refusing
-from app.upstream.client import Bounds, Reply, Upstream, UpstreamError
-from app.upstream.reading import flag_of, json_of, list_of, require_unknown_user, uuid_of
+from app.domain.guilds_and_servers import SERVERS_MAX, PanelServer
+from app.domain.measurements import Measurement
+from app.domain.ports import Cached
+from app.upstream.client import ReplyLimits, Upstream, UpstreamError, UpstreamResponse
+from app.upstream.parsing import (
+    parse_json,
+    parse_list,
+    require_flag,
+    require_unknown_user,
+    require_uuid,
+)
+from app.upstream.stale_cache import StaleCache, log_failures, translate_errors
 
-WHO = "panel"
-BOUNDS = Bounds(seconds=3.0, bytes=1024 * 1024)
-# A panel answers when the machine of the server has done what it was told.
-SWITCH_BOUNDS = Bounds(seconds=20.0, bytes=64 * 1024, silence=20.0)
+SERVICE = "panel"
+LIMITS = ReplyLimits(seconds=3.0, bytes=1024 * 1024)
+# A panel responds once the server's machine has started or stopped it.
+SWITCH_LIMITS = ReplyLimits(seconds=20.0, bytes=64 * 1024, silence=20.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A server as a dialect lists it; `handle` is what that names it by."""
+class ListedServer:
+    """A server as a dialect lists it; `handle` is the dialect's id of it."""
 
     server: PanelServer
     handle: str
 
 
-class Dialect(Protocol):
-    """How a panel is asked. Everything raises UpstreamError."""
+class PanelDialect(Protocol):
+    """The API of a kind of panel. Every method raises UpstreamError."""
 
     upstream: Upstream
 
-    async def servers(self, owner: str) -> Sequence[Listed]:
-        """Those of the account with this uuid; none where the panel does not know it."""
+    async def servers(self, owner: str, *, subject: str | None) -> Sequence[ListedServer]:
+        """List the servers of the account with this uuid; none if the panel does not know it.
+
+        `subject` is the subject of the circuit breaker (`Upstream.request`).
+        """
 
     async def switch(self, handle: str, *, on: bool) -> None:
-        """Start or stop a server, for good; nothing where it is gone."""
+        """Start or stop a server permanently; ignore a deleted one."""
 
 
 class PanelService:
-    """`Panel` by a dialect."""
+    """`Panel` through a dialect.
 
-    def __init__(self, dialect: Dialect, seconds: Callable[[], float] = time.monotonic) -> None:
+    Only requests for display use the circuit breaker. Messages of the outbox, which list, stop
+    and start servers, bypass it: the outbox has its own back-off.
+    """
+
+    def __init__(
+        self, dialect: PanelDialect, seconds: Callable[[], float] = time.monotonic
+    ) -> None:
         self._dialect = dialect
-        self._answers = Answers(WHO, self._servers, seconds)
+        self._answers = StaleCache(SERVICE, self._servers, seconds)
 
-    def readings(self) -> Iterator[Reading]:
-        """What became of the questions."""
-        return self._dialect.upstream.readings("panel")
+    def measurements(self) -> Iterator[Measurement]:
+        """Count requests by outcome."""
+        return self._dialect.upstream.measurements("panel")
 
-    async def servers_of(self, owner: str) -> Told[Sequence[PanelServer]]:
+    async def list_servers(self, owner: str) -> Cached[Sequence[PanelServer]]:
         """See `Panel`."""
-        return await self._answers.of(owner)
+        return await self._answers.get(owner)
 
-    async def look_up_servers(self, owner: str) -> Sequence[PanelServer]:
+    async def fetch_servers(self, owner: str) -> Sequence[PanelServer]:
         """See `Panel`."""
-        with refusing(WHO), noting(WHO):
-            return await self._servers(owner)
+        with translate_errors(SERVICE), log_failures(SERVICE):
+            return _shown(await self._dialect.servers(owner, subject=None))
 
     async def stop_servers(self, owner: str, servers: Sequence[str]) -> None:
         """See `Panel`."""
@@ -70,67 +85,72 @@ class PanelService:
         await self._switch(owner, servers, on=True)
 
     async def _servers(self, owner: str) -> Sequence[PanelServer]:
-        return [listed.server for listed in await self._dialect.servers(owner)]
+        return _shown(await self._dialect.servers(owner, subject=owner))
 
     async def _switch(self, owner: str, servers: Sequence[str], *, on: bool) -> None:
         failed: UpstreamError | None = None
         try:
-            with refusing(WHO), noting(WHO):
-                there = {
-                    listed.server.uuid: listed for listed in await self._dialect.servers(owner)
-                }
-                for listed in filter(None, map(there.get, servers)):
+            with translate_errors(SERVICE), log_failures(SERVICE):
+                listing = await self._dialect.servers(owner, subject=None)
+                by_uuid = {listed.server.uuid: listed for listed in listing}
+                for listed in filter(None, map(by_uuid.get, servers)):
                     if listed.server.active is not on:
                         try:
                             await self._dialect.switch(listed.handle, on=on)
                         except UpstreamError as error:
-                            # One whose machine is down, say, keeps no other as it was.
+                            # A failing machine must not keep the other servers unchanged.
                             failed = failed or error
                 if failed is not None:
                     raise failed
         finally:
-            self._answers.forget(owner)
+            self._answers.invalidate(owner)
 
 
 class GenericPanel:
-    """`Dialect` of a panel that speaks as we would: accounts and servers by uuid."""
+    """`PanelDialect` of a panel with our own conventions: accounts and servers by uuid."""
 
     def __init__(
-        self, upstream: Upstream, bounds: Bounds = BOUNDS, switch_bounds: Bounds = SWITCH_BOUNDS
+        self,
+        upstream: Upstream,
+        limits: ReplyLimits = LIMITS,
+        switch_limits: ReplyLimits = SWITCH_LIMITS,
     ) -> None:
         self.upstream = upstream
-        self._bounds, self._switch_bounds = bounds, switch_bounds
+        self._limits, self._switch_limits = limits, switch_limits
 
-    async def servers(self, owner: str) -> Sequence[Listed]:
-        """See `Dialect`: `GET /users/{uuid}/servers`."""
+    async def servers(self, owner: str, *, subject: str | None) -> Sequence[ListedServer]:
+        """See `PanelDialect`: `GET /users/{uuid}/servers`."""
         path = f"/users/{owner}/servers"
-        return await self.upstream.ask(path, self._bounds, _servers, statuses={200, 404})
+        return await self.upstream.request(
+            path, self._limits, _servers, statuses={200, 404}, subject=subject
+        )
 
     async def switch(self, handle: str, *, on: bool) -> None:
-        """See `Dialect`: `POST /servers/{uuid}/start` and `/stop`."""
+        """See `PanelDialect`: `POST /servers/{uuid}/start` and `/stop`."""
         path = f"/servers/{handle}/{'start' if on else 'stop'}"
-        await switch(self.upstream, path, self._switch_bounds)
+        await send_switch(self.upstream, path, self._switch_limits)
 
 
-async def switch(upstream: Upstream, path: str, bounds: Bounds) -> None:
-    """POST to what starts or stops a server: 204, or 404 where it is gone.
+async def send_switch(upstream: Upstream, path: str, limits: ReplyLimits) -> None:
+    """Send a POST that starts or stops a server: 204, or 404 for a deleted one.
 
-    What fails there is mostly the server's machine; whether the panel is there, the list of servers
-    has told just before.
+    Failures are mostly those of the server's machine, and say nothing about the panel.
     """
-    await upstream.ask(
-        path, bounds, lambda _: None, method="POST", statuses={204, 404}, counts=False
-    )
+    await upstream.request(path, limits, lambda _: None, method="POST", statuses={204, 404})
 
 
-def _servers(reply: Reply) -> Sequence[Listed]:
-    value = json_of(reply.body)
+def _shown(listing: Sequence[ListedServer]) -> Sequence[PanelServer]:
+    return [listed.server for listed in listing]
+
+
+def _servers(reply: UpstreamResponse) -> Sequence[ListedServer]:
+    value = parse_json(reply.body)
     if reply.status == 404:
         require_unknown_user(value)
         return ()
-    return list_of(value, SERVERS_MAX, _listed)
+    return parse_list(value, SERVERS_MAX, _listed)
 
 
-def _listed(value: dict[str, Any]) -> Listed:
-    uuid = uuid_of(value.get("uuid"), "uuid")
-    return Listed(PanelServer(uuid, flag_of(value.get("active"), "active")), uuid)
+def _listed(value: dict[str, Any]) -> ListedServer:
+    uuid = require_uuid(value.get("uuid"), "uuid")
+    return ListedServer(PanelServer(uuid, require_flag(value.get("active"), "active")), uuid)

@@ -1,4 +1,4 @@
-"""The whole list in one answer: what memory it takes, and how soon it begins."""
+"""The complete list in one response: memory, and time to the first byte."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -7,8 +7,7 @@ from statistics import median
 from time import perf_counter
 
 from bench.bench import Bench
-from bench.engines import Engine
-from bench.figures import Figure, Wanted
+from bench.figures import Figure, Target
 from bench.processes import BenchError, Service
 from bench.seed import ADMIN_KEY
 
@@ -19,48 +18,50 @@ _TIMEOUT = 120
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What came of reading the whole list once."""
+    """Result of reading the complete list once."""
 
     first_byte: float
     """Milliseconds to the first byte of the body."""
     seconds: float
     accounts: int
     growth: float
-    """Bytes that the server's memory grew by at the most."""
+    """Peak growth of the memory of the server in bytes."""
 
 
-def stream(bench: Bench, engine: Engine) -> Iterator[Figure]:
-    """the whole list: growth of memory, time to the first byte"""
-    found = []
-    with bench.dataset(engine, bench.plan.usual) as data:
+def stream(bench: Bench) -> Iterator[Figure]:
+    """the complete list: growth of memory, time to the first byte"""
+    found, shares = [], []
+    with bench.dataset() as data:
         for _ in bench.rounds:
-            # A new process each time: what grew once may stay, and would hide the next growth.
+            # A new process each time, since memory that has grown once hides the next growth.
             with bench.gatehouse(data) as ours:
                 _read(ours, "/users?limit=100")
-                found.append(whole_list(ours, data.size))
-    bench.record("stream", engine, "GET /users", rounds=[asdict(once) for once in found])
+                with bench.watch() as use:
+                    found.append(whole_list(ours, data.size))
+                shares.append(use.others)
+    bench.record("stream", "GET /users", rounds=[asdict(once) for once in found])
     rate = median(once.accounts / once.seconds for once in found)
     title = f"`GET /users`, {bench.plan.usual:,} accounts"
     growth = median(once.growth / _MB for once in found)
     first = median(once.first_byte for once in found)
     said = f"{rate:,.0f} accounts/s"
-    yield Figure(f"{title}: memory grows", said, "", growth, Wanted(32, "<", "MB"))
-    yield Figure(f"{title}: first byte", said, "", first, Wanted(100, "<", "ms"))
+    yield Figure(f"{title}: memory grows", said, "", growth, Target(32, "<", "MB"), shares)
+    yield Figure(f"{title}: first byte", said, "", first, Target(100, "<", "ms"), shares)
 
 
 def whole_list(ours: Service, least: int) -> Streamed:
-    """Read the whole list. Raises BenchError where accounts are missing."""
+    """Read the complete list. Raises BenchError if accounts are missing."""
     ours.settle()
     before = ours.memory()
-    ours.forget_peak()
+    ours.reset_peak()
     first_byte, seconds, accounts = _read(ours, "/users")
     if accounts < least:
-        raise BenchError(f"The list has {accounts} accounts where {least} are stored.")
+        raise BenchError(f"The list has {accounts} accounts, but {least} are stored.")
     return Streamed(first_byte, seconds, accounts, ours.memory("VmHWM") - before)
 
 
 def _read(ours: Service, path: str) -> tuple[float, float, int]:
-    """Milliseconds to the first byte, seconds to the last, and how many accounts came."""
+    """Return milliseconds to the first byte, seconds to the last, and the number of accounts."""
     connection = HTTPConnection("127.0.0.1", ours.port, timeout=_TIMEOUT)
     try:
         started = perf_counter()
@@ -70,7 +71,7 @@ def _read(ours: Service, path: str) -> tuple[float, float, int]:
         first_byte = (perf_counter() - started) * 1e3
         accounts = 0
         while chunk := response.read1(_CHUNK):
-            # A key that a chunk ends in the middle of is counted with the next one.
+            # A key that is split between two chunks is counted with the second one.
             rest += chunk
             accounts += rest.count(b'"username":')
             rest = rest[-len(b'"username":') + 1 :]

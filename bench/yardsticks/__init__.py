@@ -1,1 +1,1 @@
-"""What Gatehouse is held against; each runs in a process of its own."""
+"""Baselines of the benchmark, each in its own process."""

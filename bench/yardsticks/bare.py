@@ -1,4 +1,4 @@
-"""A bare ASGI function: what uvicorn alone can do. `uvicorn bench.yardsticks.bare:app`."""
+"""Bare ASGI function, the baseline for uvicorn alone: `uvicorn bench.yardsticks.bare:app`."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _BODY = {"type": "http.response.body", "body": ANSWER}
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answer 150 bytes of JSON; of a POST, read the body first."""
+    """Respond with 150 bytes of JSON, after reading the body of a POST."""
     if scope["method"] == "POST":
         while (await receive()).get("more_body", False):
             pass

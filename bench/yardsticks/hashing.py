@@ -1,7 +1,7 @@
 """argon2-cffi alone: `python -m bench.yardsticks.hashing HASH PASSWORD SECONDS`.
 
-Prints how often in a second one thread verifies, and the microseconds of processor that it takes.
-The parameters are those in the hash.
+Prints the verifications per second of one thread, and the microseconds of CPU time of each.
+The hash contains the parameters.
 """
 
 import sys

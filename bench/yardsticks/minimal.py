@@ -1,4 +1,4 @@
-"""A bare FastAPI application: what starting the framework costs."""
+"""Minimal FastAPI application, the baseline for a start of the framework."""
 
 from fastapi import FastAPI
 
@@ -7,5 +7,5 @@ app = FastAPI()
 
 @app.get("/")
 async def root() -> dict[str, str]:
-    """Answer something."""
+    """Respond with a constant."""
     return {"hello": "world"}

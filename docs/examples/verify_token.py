@@ -1,4 +1,4 @@
-"""Who holds this token? Told without asking Gatehouse about it.
+"""Verify a token offline and print its user id.
 
 pip install 'pyjwt[crypto]'
 python verify_token.py https://id.example.com TOKEN
@@ -10,7 +10,7 @@ import jwt
 
 
 def claims_of(token: str, keys: jwt.PyJWKClient) -> dict[str, object]:
-    """The claims of a valid token. Raises jwt.PyJWTError."""
+    """Return the claims of a valid token. Raises jwt.PyJWTError."""
     claims: dict[str, object] = jwt.decode(
         token,
         keys.get_signing_key_from_jwt(token),
@@ -24,7 +24,7 @@ def claims_of(token: str, keys: jwt.PyJWKClient) -> dict[str, object]:
 
 if __name__ == "__main__":
     origin, token = sys.argv[1:]
-    # Keeps the keys that it has fetched, and fetches again where a token names another.
+    # Caches the keys and fetches them again if a token names an unknown one.
     keys = jwt.PyJWKClient(f"{origin}/.well-known/jwks.json")
     try:
         print(claims_of(token, keys)["sub"])

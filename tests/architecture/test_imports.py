@@ -1,4 +1,4 @@
-"""How modules are loaded quickly."""
+"""Lazy loading of modules."""
 
 import gc
 import sys
@@ -6,12 +6,12 @@ from importlib import import_module
 
 import pytest
 
-from app.imports import hidden, nothing_to_collect
+from app.startup import fast_imports, hidden
 
 
 def test_no_garbage_is_looked_for_while_modules_are_loaded_and_afterwards_it_is() -> None:
     kept = gc.get_freeze_count()
-    with nothing_to_collect():
+    with fast_imports():
         assert not gc.isenabled()
         made: list[list[int]] = [[] for _ in range(10)]
     try:
@@ -22,19 +22,19 @@ def test_no_garbage_is_looked_for_while_modules_are_loaded_and_afterwards_it_is(
 
 
 def test_garbage_is_looked_for_again_where_a_module_cannot_be_loaded() -> None:
-    with pytest.raises(ImportError), nothing_to_collect():
+    with pytest.raises(ImportError), fast_imports():
         import_module("app.nothing")
     gc.unfreeze()
     assert gc.isenabled()
 
 
-def test_what_is_hidden_is_not_found_until_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hidden_module_is_not_found_until_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "this", raising=False)
     with hidden("this"), pytest.raises(ImportError):
         import_module("this")
     assert "this" not in sys.modules
 
 
-def test_what_is_there_already_is_not_hidden() -> None:
+def test_a_loaded_module_is_not_hidden() -> None:
     with hidden("sys"):
         assert import_module("sys") is sys

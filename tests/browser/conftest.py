@@ -1,4 +1,4 @@
-"""A server, a browser and a visitor for the tests of the pages."""
+"""A server of each module's own, a browser that all share, and a visitor."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,16 +6,16 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser.visitor import Visitor, launch
-from tests.server import Server, serving
+from tests.server_process import Server, serving
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("house")) as started:
+    with serving(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         launched = await launch(playwright)

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.visitor import Visitor
-from tests.server import Server
+from tests.server_process import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from app.domain.errors import CredentialFault
 from tests.browser.visitor import Visitor
-from tests.server import Server
+from tests.server_process import Server
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def call(part: Locator) -> None:
     await part.get_by_role("button", name="Call", exact=True).click()
 
 
-def said(part: Locator) -> Locator:
+def status_of(part: Locator) -> Locator:
     return part.locator(".reply").get_by_role("status")
 
 
@@ -57,7 +58,7 @@ async def test_every_method_is_there_under_whom_it_is_for(visitor: Visitor, serv
     await expect(page.locator("body")).not_to_contain_text("[object")
 
 
-async def test_whoever_logs_in_is_himself_and_his_token_is_not_on_the_screen(
+async def test_a_login_acts_as_the_user_and_does_not_show_the_token(
     visitor: Visitor, token: str
 ) -> None:
     page = await visitor.visit("/rpc/docs")
@@ -68,7 +69,7 @@ async def test_whoever_logs_in_is_himself_and_his_token_is_not_on_the_screen(
     await login.get_by_role("button", name="Use it for the other calls").click()
     me = method(page, "users.self")
     await call(me)
-    await expect(said(me)).to_have_text(re.compile(r"HTTP 200 in \d+ ms"))
+    await expect(status_of(me)).to_have_text(re.compile(r"HTTP 200 in \d+ ms"))
     assert (await shown(me, "Reply"))["result"]["username"] == "pagevisitor"
     assert (await shown(me, "Request"))["auth"] == "eyJhbGci…"
     await me.get_by_role("button", name="curl").click()
@@ -79,20 +80,20 @@ async def test_a_call_that_fails_says_why_in_either_dialect(visitor: Visitor) ->
     page = await visitor.visit("/rpc/docs")
     me = method(page, "users.self")
     await call(me)
-    sentence = "A valid token or access key is required."
-    await expect(said(me)).to_have_text(re.compile(f"HTTP 200 .* Error -32603: {sentence}"))
+    sentence = CredentialFault.MISSING.value
+    await expect(status_of(me)).to_have_text(re.compile(f"HTTP 200 .* Error -32603: {sentence}"))
     await page.get_by_label("errors as problems").check()
     await call(me)
-    await expect(said(me)).to_have_text(re.compile(f"HTTP 200 .* Error -32009: {sentence}"))
+    await expect(status_of(me)).to_have_text(re.compile(f"HTTP 200 .* Error -32009: {sentence}"))
     assert (await shown(me, "Reply"))["error"]["data"]["code"] == "unauthenticated"
 
 
-async def test_what_is_no_json_is_not_sent(visitor: Visitor) -> None:
+async def test_invalid_json_is_not_sent(visitor: Visitor) -> None:
     page = await visitor.visit("/rpc/docs")
     check = method(page, "users.check")
     await check.get_by_label("Parameters").fill('{"username": ')
     await call(check)
-    await expect(said(check)).to_contain_text("The parameters are not JSON")
+    await expect(status_of(check)).to_contain_text("The parameters are not JSON")
     assert (await shown(check, "Request"))["params"] == {"username": "user"}
 
 
@@ -111,7 +112,7 @@ async def test_a_method_is_found_and_called_without_a_mouse(visitor: Visitor) ->
     while not await found.get_by_label("Parameters").evaluate("e => e === document.activeElement"):
         await page.keyboard.press("Tab")
     await page.keyboard.press("Control+Enter")
-    await expect(said(method(page, "users.check"))).to_contain_text("HTTP 200")
+    await expect(status_of(method(page, "users.check"))).to_contain_text("HTTP 200")
 
 
 async def test_parameters_go_by_name_or_by_position(visitor: Visitor) -> None:
@@ -120,7 +121,7 @@ async def test_parameters_go_by_name_or_by_position(visitor: Visitor) -> None:
     await check.get_by_label("by position").check()
     assert (await shown(check, "Request"))["params"] == ["user"]
     await call(check)
-    await expect(said(check)).to_contain_text("HTTP 200")
+    await expect(status_of(check)).to_contain_text("HTTP 200")
     assert (await shown(check, "Reply"))["result"] is False
     await check.get_by_label("by position").uncheck()
     assert (await shown(check, "Request"))["params"] == {"username": "user"}
@@ -132,7 +133,7 @@ async def test_a_notification_has_no_reply(visitor: Visitor) -> None:
     await check.get_by_label("as a notification").check()
     assert "id" not in await shown(check, "Request")
     await call(check)
-    await expect(said(check)).to_have_text(re.compile("HTTP 204 .* No reply, as asked."))
+    await expect(status_of(check)).to_have_text(re.compile("HTTP 204 .* No reply, as asked."))
 
 
 async def test_a_batch_is_one_request(visitor: Visitor) -> None:
@@ -145,7 +146,7 @@ async def test_a_batch_is_one_request(visitor: Visitor) -> None:
     await batch.get_by_role("button", name="Remove users.guilds").click()
     await expect(batch.get_by_role("heading").first).to_have_text("A batch of 4 calls")
     await batch.get_by_role("button", name="Send the batch").click()
-    await expect(said(batch)).to_have_text(re.compile("HTTP 200 .* 1 of 3 failed."))
+    await expect(status_of(batch)).to_have_text(re.compile("HTTP 200 .* 1 of 3 failed."))
     sent, replies = await shown(batch, "Request"), await shown(batch, "Reply")
     assert [call.get("id") for call in sent] == [1, 2, 3, None]
     assert [reply["id"] for reply in replies] == [1, 2, 3]
@@ -178,7 +179,7 @@ async def test_on_a_phone_nothing_scrolls_sideways_by_day_or_night(visitor: Visi
     await discover.get_by_text("Try it").click()
     await call(discover)
     await discover.get_by_role("button", name="Add to batch").click()
-    await expect(said(discover)).to_contain_text("HTTP 200")
+    await expect(status_of(discover)).to_contain_text("HTTP 200")
     assert await page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
     await page.emulate_media(color_scheme="dark")
     await expect(page.locator("body")).to_have_css("background-color", "rgb(20, 24, 27)")

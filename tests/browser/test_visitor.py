@@ -1,10 +1,10 @@
-"""What keeps an eye on the pages in these tests sees what it is there to see."""
+"""The browser fixture notices errors, requests to other sites and violations of the policy."""
 
 import pytest
 from playwright.async_api import Browser
 
 from tests.browser.visitor import Visitor
-from tests.server import Server
+from tests.server_process import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -43,7 +43,7 @@ async def launch(playwright: Playwright) -> Browser:
 
 
 def installed_browser() -> str | None:
-    """Where Chromium is, by whichever name."""
+    """Return the path of Chromium, which has several names."""
     return next(filter(None, map(which, BROWSERS)), None)
 
 

@@ -1,4 +1,4 @@
-"""What a client that openapi-python-client makes of our OpenAPI document can do.
+"""Use the client that openapi-python-client generates from our OpenAPI document.
 
     openapi-python-client generate --meta none --url http://127.0.0.1:8000/openapi.json
     python journey.py http://127.0.0.1:8000 ACCESS-KEY
@@ -53,8 +53,8 @@ def sign_up(anyone: Client) -> None:
 def log_in(url: str) -> str:
     """A token, by HTTP Basic; a body with name and password does as well."""
     basic = b64encode(f"{NAME}:{PASSWORD}".encode()).decode()
-    with AuthenticatedClient(url, basic, prefix="Basic") as door:
-        login = users_auth.sync(client=door)
+    with AuthenticatedClient(url, basic, prefix="Basic") as api:
+        login = users_auth.sync(client=api)
     assert isinstance(login, IssuedToken)
     print(f"logged in {login.user_id}")
     return login.token

@@ -60,19 +60,19 @@ async function administer(panel: Gatehouse): Promise<void> {
   const { uuid } = created.data;
   console.log(`created ${created.data.username}, ${uuid}, with a password of its own`);
 
-  const path = { uuid };
-  const found = await panel.GET("/users/{uuid}", { params: { path } });
+  const path = { user: uuid };
+  const found = await panel.GET("/users/{user}", { params: { path } });
   assert.deepEqual(found.data?.servers, []);
   const header = { "If-Match": found.response.headers.get("ETag") ?? "" };
 
   const change = { params: { path, header }, body: { email: "moles@example.com" } };
-  const changed = await panel.PUT("/users/{uuid}", change);
+  const changed = await panel.PUT("/users/{user}", change);
   assert.equal(changed.response.status, 204);
-  const late = await panel.PUT("/users/{uuid}", change);
+  const late = await panel.PUT("/users/{user}", change);
   assert.equal(late.error?.code, "precondition-failed");
   console.log(`changed, and on the old version once more: ${late.error.status}, ${late.error.detail}`);
 
-  const gone = await panel.DELETE("/users/{uuid}", { params: { path } });
+  const gone = await panel.DELETE("/users/{user}", { params: { path } });
   assert.equal(gone.response.status, 204);
   const disabled = await panel.GET("/users", { params: { query: { status: "disabled" } } });
   assert.equal(disabled.data?.[uuid]?.disabled, 1);

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.needs import missing
-from tests.server import Server, run, serving
+from tests.server_process import Server, run, serving
 
 HERE = Path(__file__).parent
 BUILD = HERE / "build"
@@ -24,7 +24,7 @@ DOCUMENT = BUILD / "openapi.json"
 
 
 def done(*command: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """What a tool has said that succeeds."""
+    """Run a tool that has to succeed, and return its output."""
     ended = subprocess.run(
         command,
         cwd=HERE,
@@ -71,7 +71,7 @@ def typescript_client() -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("house")) as started:
+    with serving(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 

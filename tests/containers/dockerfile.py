@@ -32,7 +32,7 @@ class Step:
         return cls(found[1], dict(flags), found[3])
 
     def words(self, variables: Mapping[str, str]) -> list[str]:
-        """A JSON array as it stands, or a shell's words with their variables filled in.
+        """A JSON array as it is, or a shell's words with their variables filled in.
 
         Raises KeyError for a variable that nothing sets.
         """
@@ -47,7 +47,7 @@ class Step:
 
 @dataclass(slots=True)
 class Config:
-    """What an image says of the containers that are made from it."""
+    """The configuration of an image for its containers."""
 
     environment: dict[str, str] = field(default_factory=lambda: dict(BASE_ENVIRONMENT))
     workdir: str = "/"
@@ -97,7 +97,7 @@ class Stage:
 
     @property
     def config(self) -> Config:
-        """What its instructions come to that change no file."""
+        """The configuration that results from the instructions that change no file."""
         config = Config()
         for step in self.steps:
             if step.name not in {"COPY", "RUN"}:
@@ -139,7 +139,7 @@ class Context:
     folder: Path
 
     def files(self) -> Iterator[Path]:
-        """What may be copied, relative to the folder."""
+        """The files that may be copied, relative to the folder."""
         rules = [*self._rules()]
         for path in sorted(self.folder.rglob("*")):
             relative = path.relative_to(self.folder)

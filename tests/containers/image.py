@@ -17,7 +17,7 @@ from shutil import copy2, copymode, copytree, rmtree
 
 from tests.containers.dockerfile import Config, Context, Stage, Step
 from tests.containers.standin import assemble
-from tests.server import Server, attend
+from tests.server_process import Server, attend
 
 # In place of the network that a build has: a folder with what pip would fetch.
 WHEELS = "wheels"
@@ -32,7 +32,7 @@ class Image:
     config: Config = field(default_factory=Config)
 
     def path(self, inside: str) -> Path:
-        """Where a path of the image's is on this machine."""
+        """Return the place of the image's path on this machine."""
         return self.root / str(Path(self.config.workdir, inside)).lstrip("/")
 
     def command(self, words: Sequence[str], variables: Mapping[str, str]) -> list[str]:
@@ -42,7 +42,7 @@ class Image:
         return [
             *("chroot", str(self.root)),
             *("/usr/bin/setpriv", "--reuid", user, "--regid", group, "--clear-groups"),
-            # The second one ends the command when whoever started it was killed.
+            # The second one ends the command when its parent was killed.
             *("--no-new-privs", "--pdeathsig", "KILL"),
             *("/usr/bin/env", "-i", f"--chdir={self.config.workdir}"),
             *(f"{name}={value}" for name, value in environment.items()),
@@ -58,7 +58,7 @@ class Image:
 
     @contextmanager
     def serving(self, variables: Mapping[str, str], before: Sequence[str] = ()) -> Iterator[Server]:
-        """What a container of this image runs, until it is killed; `before` is what starts that."""
+        """Run a container until it is killed; `before` is a command that starts its own."""
         words = [*self.config.entrypoint, *self.config.command]
         process = subprocess.Popen(
             [*before, *self.command(words, variables)],
@@ -113,7 +113,7 @@ def _perform(step: Step, image: Image, context: Context, built: Mapping[str, Ima
 
 
 def _copy_in(context: Context, source: Path, target: str, image: Image) -> None:
-    """What COPY does: of a folder it takes what is in it, and every mode as it is."""
+    """Copy as COPY does: the contents of a folder, with their modes."""
     files = [file for file in context.files() if source in (file, *file.parents)]
     assert files, f"COPY {source}: there is no such file, or .dockerignore leaves it out"
     is_file = files == [source]

@@ -1,4 +1,4 @@
-"""A root directory that stands in for the image of Python: this machine's Python and a few tools.
+"""A root directory in place of the image of Python: this machine's Python and a few tools.
 
 What is in it lies where the image has it; what is not in it, such as a compiler, a step cannot
 lean on. It is made by copying, and entered with chroot: that takes root, but no namespaces and

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from app.workers import STOP_SECONDS
+from app.server.supervisor import STOP_SECONDS
 from tests.containers.dockerfile import Config, read_stages
 
 ROOT = Path(__file__).parents[2]

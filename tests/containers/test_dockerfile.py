@@ -1,4 +1,4 @@
-"""What the Dockerfile says, against what else says the same."""
+"""The Dockerfile agrees with settings, packages and labels."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings, load_settings
+from app.settings import Settings, load_settings
 from tests.containers.dockerfile import Config, read_stages
 from tests.needs import need
 
@@ -72,7 +72,7 @@ def test_its_settings_are_ones_that_the_gateway_takes_and_fit_the_image(
     assert (settings.host, settings.log_format) == ("0.0.0.0", "json")  # noqa: S104
 
 
-def test_its_user_is_nobody_in_particular_and_named_by_number(config: Config) -> None:
+def test_its_user_is_a_number_that_no_system_account_has(config: Config) -> None:
     assert re.fullmatch(r"[1-9]\d{4}:[1-9]\d{4}", config.user)
 
 

@@ -18,7 +18,7 @@ import yaml
 from tests.containers.dockerfile import Context, read_stages
 from tests.containers.image import Image, build
 from tests.needs import need
-from tests.server import Server
+from tests.server_process import Server
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
@@ -83,7 +83,7 @@ def empty_volume(image: Image) -> None:
 
 @pytest.fixture
 def settings() -> dict[str, str]:
-    """Where to listen: there is no network but this machine's."""
+    """An address to listen at: there is no network but this machine's."""
     with create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     return {"GATEHOUSE_HOST": "127.0.0.1", "GATEHOUSE_PORT": str(port)}
@@ -99,16 +99,18 @@ def contents(image: Image) -> dict[Path, os.stat_result]:
 
 
 def written(image: Image) -> dict[Path, tuple[int, int, int]]:
-    """What would tell that something was written there."""
+    """Mode, size and time of each file, which show if something was written."""
     found = contents(image).items()
     return {path: (now.st_mode, now.st_size, now.st_mtime_ns) for path, now in found}
 
 
 def test_nothing_enters_but_what_the_gateway_runs_on(built: Image) -> None:
-    app = built.path("/app")
-    names = {str(path.relative_to(app)) for path in app.rglob("*")}
-    assert {"app/main.py", "alembic/env.py", "LICENSE"} < names
-    assert names.isdisjoint(LEFTOVERS)
+    (app,) = built.path("/opt/venv/lib").glob("python3*/site-packages/app")
+    names = {str(path.relative_to(app.parent)) for path in app.parent.rglob("*")}
+    assert {"app/main.py", "app/migrations/env.py"} < names
+    left = {Path(name).name for name in LEFTOVERS} - {"config"}
+    assert left.isdisjoint(path.name for path in built.root.rglob("*"))
+    assert not built.path("/src").exists()
 
 
 def test_its_user_can_read_everything_and_write_to_the_volume_alone(built: Image) -> None:
@@ -122,7 +124,7 @@ def test_its_user_can_read_everything_and_write_to_the_volume_alone(built: Image
 
 
 def test_all_code_is_compiled_whatever_becomes_of_the_files_times(built: Image) -> None:
-    sources = [*built.path("/app").rglob("*.py"), *built.path("/opt/venv").rglob("*.py")]
+    sources = list(built.path("/opt/venv").rglob("*.py"))
     assert len(sources) > 1000
     for source in sources:
         # PEP 552: bytecode with this second word is used without a look at its source.
@@ -151,7 +153,7 @@ def test_a_container_serves_ends_well_and_leaves_nothing_but_its_volume(
 
 
 def confinement(image: Image) -> list[str]:
-    """What compose.yaml asks for beyond the image, as a command that starts another: the root file
+    """A command that applies the options of compose.yaml and starts another: the root file
     system read-only but for the volume, a /tmp of its own; and, as in every container, process 1.
     """
     unshare = ["unshare", "--mount", "--pid", "--fork"]

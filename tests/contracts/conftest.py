@@ -5,21 +5,21 @@ A new implementation is a new parameter here, and nothing else.
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from shutil import copyfile
 
 import anyio
 import pytest
-from sqlalchemy import text
 
 from app.domain.ports import Clock, Ids, PasswordHasher, Randomness, Store, Tokens
+from app.runtime.background_tasks import Supervisor
 from app.security.clock import SystemClock
 from app.security.ids import Snowflakes, SystemRandomness
 from app.security.passwords import Argon2Hasher
-from app.security.signing import SigningKeyFile
+from app.security.signing_keys import SigningKeyFile
 from app.security.tokens import JoseTokens
-from app.storage.engine import sqlite_engine
-from app.storage.postgres import PostgresServer, PostgresStore, postgres_engine
-from app.storage.sqlite import SqliteStore
-from app.storage.tables import metadata
+from app.storage.postgresql.store import PostgresServer, PostgresStore, postgres_engine
+from app.storage.sqlite.engine import sqlite_engine
+from app.storage.sqlite.store import SqliteStore
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (
     FakeClock,
@@ -28,28 +28,39 @@ from tests.fakes.ports import (
     FakeRandomness,
     FakeTokens,
 )
-from tests.postgres import new_database
+from tests.postgres import empty, new_database
+
+STORES = ["memory", "sqlite", "postgresql"]
 
 
 @pytest.fixture(scope="session")
-def server_database() -> Iterator[str]:
-    """A migrated database on PostgreSQL for all the tests that empty it."""
+def server_template() -> Iterator[str]:
+    """A migrated PostgreSQL database without connections: copying it is faster than migrating."""
     with new_database() as url:
         PostgresServer(url).migrate()
+        yield url
+
+
+@pytest.fixture(scope="session")
+def server_database(server_template: str) -> Iterator[str]:
+    """A database on PostgreSQL for all the tests that need it empty."""
+    with new_database(server_template) as url:
         yield url
 
 
 @pytest.fixture
 async def postgres(server_database: str) -> AsyncIterator[PostgresStore]:
     """An empty store on PostgreSQL."""
-    engine = postgres_engine(server_database)
-    names = ", ".join(table.name for table in metadata.sorted_tables)
-    async with engine.begin() as connection:
-        # The trail refuses to be emptied by anybody but the owner of its table.
-        await connection.execute(text("ALTER TABLE audit DISABLE TRIGGER USER"))
-        await connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
-        await connection.execute(text("ALTER TABLE audit ENABLE TRIGGER USER"))
-    store = PostgresStore(engine)
+    await empty(server_database)
+    store = PostgresStore(postgres_engine(server_database), Supervisor())
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def another(server_database: str, postgres: PostgresStore) -> AsyncIterator[PostgresStore]:
+    """The same database as that of `postgres`, seen by another process."""
+    store = PostgresStore(postgres_engine(server_database), Supervisor())
     yield store
     await store.close()
 
@@ -57,18 +68,53 @@ async def postgres(server_database: str) -> AsyncIterator[PostgresStore]:
 @pytest.fixture
 async def sqlite(database: Path) -> AsyncIterator[SqliteStore]:
     """An empty store on SQLite."""
-    store = SqliteStore(sqlite_engine(database))
+    store = SqliteStore(sqlite_engine(database), Supervisor())
     yield store
     await store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> Store:
+    """An empty store."""
+    return _store(request, postgresql="postgres", sqlite="sqlite")
+
+
+@pytest.fixture(scope="module")
+def shared_server_database(server_template: str) -> Iterator[str]:
+    """A database on PostgreSQL for the tests of a module that only read it."""
+    with new_database(server_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def shared_postgres(shared_server_database: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(postgres_engine(shared_server_database), Supervisor())
+    yield store
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+async def shared_sqlite(
+    migrated: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[SqliteStore]:
+    path = tmp_path_factory.mktemp("shared") / migrated.name
+    copyfile(migrated, path)
+    store = SqliteStore(sqlite_engine(path), Supervisor())
+    yield store
+    await store.close()
+
+
+@pytest.fixture(scope="module", params=STORES)
+def shared_store(request: pytest.FixtureRequest) -> Store:
+    """A store for the tests of a module that only read it; empty at first."""
+    return _store(request, postgresql="shared_postgres", sqlite="shared_sqlite")
+
+
+def _store(request: pytest.FixtureRequest, **fixtures: str) -> Store:
     if request.param == "memory":
         return MemoryStore()
-    name = "postgres" if request.param == "postgresql" else "sqlite"
-    opened: Store = request.getfixturevalue(name)
-    return opened
+    store: Store = request.getfixturevalue(fixtures[request.param])
+    return store
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +161,7 @@ def turned_clock() -> FakeClock:
 def tokens(request: pytest.FixtureRequest, tmp_path: Path, turned_clock: FakeClock) -> Tokens:
     """Tokens that go by `turned_clock`."""
     if request.param == "fake":
-        return FakeTokens(turned_clock)
+        return FakeTokens()
     store, signing = MemoryStore(), SigningKeyFile(tmp_path, turned_clock)
     anyio.run(signing.ensure, store)
     return JoseTokens(signing, store, turned_clock)

@@ -1,4 +1,4 @@
-"""What the suites of the store put into it."""
+"""Rows that the store suites use."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain.credentials import AccessKey, Session
 from app.domain.ports import Store, Transaction
-from app.domain.users import NewUser, User
+from app.domain.users import User
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
@@ -14,13 +14,13 @@ SERVERS = [f"7c9e6679-7425-40de-944b-e07fc1f90a{n:02}" for n in range(10)]
 UNKNOWN_ID = 999
 
 
-def new_user(number: int, **changes: Any) -> NewUser:
+def new_user(number: int, **changes: Any) -> User:
     """An account to add; `number` makes what is unique about it."""
-    plain = NewUser(
+    plain = User(
+        number=0,
         id=1000 + number,
         uuid=f"00000000-0000-4000-8000-{number:012}",
         username=f"user{number}",
-        skeleton=f"user{number}",
         display_name=f"User {number}",
         email=None,
         password_hash="hash",
@@ -28,7 +28,7 @@ def new_user(number: int, **changes: Any) -> NewUser:
     return replace(plain, **changes)
 
 
-async def add(store: Store, *accounts: NewUser) -> list[User]:
+async def add(store: Store, *accounts: User) -> list[User]:
     """The accounts as they are stored."""
 
     def work(tx: Transaction) -> list[User]:

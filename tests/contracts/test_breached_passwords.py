@@ -9,8 +9,8 @@ import pytest
 import respx
 
 from app.domain.ports import BreachedPasswords
-from app.upstream.client import Breaker, open_client
-from app.upstream.password_range import PasswordRanges
+from app.upstream.breached_passwords import PasswordRanges
+from app.upstream.client import CircuitBreaker, open_client
 from tests.fakes.ports import FakeBreachedPasswords
 
 pytestmark = pytest.mark.anyio
@@ -42,16 +42,16 @@ async def breached(request: pytest.FixtureRequest) -> AsyncIterator[BreachedPass
     async with open_client() as client:
         with respx.mock:
             respx.get(url__regex=rf"{URL}/[0-9A-F]{{5}}\Z").mock(side_effect=_answer)
-            yield PasswordRanges(client, URL, Breaker())
+            yield PasswordRanges(client, URL, CircuitBreaker())
 
 
 @pytest.mark.parametrize("password", KNOWN, ids=ascii)
 async def test_a_password_from_a_breach_is_known(
     breached: BreachedPasswords, password: str
 ) -> None:
-    assert await breached.knows(password)
+    assert await breached.contains(password)
 
 
 @pytest.mark.parametrize("password", ["p@ssw0rd of many", KNOWN[0] + " ", "", "another"])
 async def test_any_other_is_not(breached: BreachedPasswords, password: str) -> None:
-    assert not await breached.knows(password)
+    assert not await breached.contains(password)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from app.domain.ports import PasswordHasher, Verdict
+from app.domain.ports import PasswordCheck, PasswordHasher
 
 pytestmark = pytest.mark.anyio
 
 PASSWORD = "correct horse battery"
-WRONG = Verdict(right=False)
+WRONG = PasswordCheck(is_correct=False)
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ WRONG = Verdict(right=False)
 )
 async def test_the_password_that_was_hashed_is_right(hasher: PasswordHasher, password: str) -> None:
     hashed = await hasher.hash(password)
-    assert await hasher.verify(password, hashed) == Verdict(right=True)
+    assert await hasher.verify(password, hashed) == PasswordCheck(is_correct=True)
 
 
 @pytest.mark.parametrize(

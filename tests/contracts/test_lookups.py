@@ -1,286 +1,348 @@
-"""On PostgreSQL: what takes one prepared query, and credentials of the last moments."""
+"""Lookups: single queries, on every store; on PostgreSQL on connections of their own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import anyio
 import pytest
+from asyncpg import Connection as AsyncpgConnection
 from sqlalchemy import event, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.errors import DomainError, Overloaded
+from app.domain.ports import Store, Transaction
+from app.domain.rules import Rules
 from app.domain.users import Sort, User, UserFilter
-from app.storage import lookups, snapshots
-from app.storage.postgres import CONNECTIONS, PostgresStore, postgres_engine
-from app.usecases.views import PANEL_USER
-from tests.contracts.rows import add_users, session
-from tests.contracts.test_snapshots import another, known
+from app.operations.catalog import OPERATIONS
+from app.operations.framework.context import Caller
+from app.operations.framework.services import Services
+from app.operations.views import PANEL_USER
+from app.runtime.background_tasks import Supervisor
+from app.storage.postgresql import store as implementation
+from app.storage.postgresql.lookups import CONNECTIONS
+from app.storage.postgresql.store import PostgresStore, postgres_engine
+from tests.cancelling import cut_everywhere
+from tests.contracts.rows import LATER, NOW, access_key, add_users, save, session
 from tests.fakes.ports import START
+from tests.fakes.services import PASSWORD, make_services
+from tools.corpora.texts import TEXTS
 
-__all__ = ["another"]
 pytestmark = pytest.mark.anyio
 
-Read = Callable[[PostgresStore, Callable[[Transaction], object]], Awaitable[object]]
-HeldUp = Callable[[PostgresStore], AbstractAsyncContextManager[None]]
+
+async def is_free(store: Store) -> Collection[str]:
+    return await store.lookups.find_taken_names(["nobody"], NOW)
+
+
+def users(tx: Transaction) -> Sequence[str]:
+    return tx.users.list_page(UserFilter(), Sort(), None, 10, PANEL_USER)
 
 
 def claim(name: str, user: User, tx: Transaction) -> bool:
-    return tx.names.claim(name, user.id, now=START, held_too=False)
-
-
-def is_free(tx: Transaction) -> bool:
-    return not tx.names.taken(["nobody"], START)
-
-
-# Whoever waits for a lock.
-END_WAITING = text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
-
-
-class Noting:
-    """A connection whose questions are noted."""
-
-    def __init__(self, connection: Any, questions: list[Any]) -> None:
-        self._connection = connection
-        self._questions = questions
-
-    def fetch(self, statement: str, keys: Any) -> Any:
-        self._questions.append(keys)
-        return self._connection.fetch(statement, keys)
-
-    def terminate(self) -> None:
-        self._connection.terminate()
-
-
-@pytest.fixture
-def questions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The keys of each question that is sent."""
-    noted: list[Any] = []
-
-    async def connect(engine: AsyncEngine, patience: float) -> Noting:
-        return Noting(await snapshots.connect(engine, patience), noted)
-
-    monkeypatch.setattr(lookups, "connect", connect)
-    return noted
-
-
-async def taken(store: PostgresStore, *asked: Sequence[str]) -> list[Collection[str]]:
-    """What is found by all who ask at once."""
-
-    async def find(names: Sequence[str]) -> Collection[str]:
-        return await store.read(lambda tx: tx.names.taken(names, START))
-
-    return [*await asyncio.gather(*map(find, asked))]
-
-
-def count_uses(store: PostgresStore, uses: list[None]) -> None:
-    event.listen(store._engine.sync_engine, "checkout", lambda *_: uses.append(None))
-
-
-async def test_one_prepared_query_takes_no_connection_of_the_pool(postgres: PostgresStore) -> None:
-    uses: list[None] = []
-    count_uses(postgres, uses)
-    assert await postgres.read(is_free)
-    assert not uses
-
-
-async def test_neither_does_one_beside_a_credential_that_is_at_hand(
-    postgres: PostgresStore,
-) -> None:
-    (user,) = await add_users(postgres, 1)
-    ours = session("ours", user)
-    await postgres.write(lambda tx: tx.sessions.add(ours))
-
-    def page(tx: Transaction) -> object:
-        found = tx.sessions.with_owner(ours.id)
-        return found, tx.users.page(UserFilter(), Sort(), None, 10, PANEL_USER)
-
-    uses: list[None] = []
-    count_uses(postgres, uses)
-    with anyio.fail_after(20):
-        while True:
-            await known(postgres)
-            uses.clear()
-            found = await postgres.read(page)
-            if not uses:
-                break
-    assert found == await postgres.scan(page)
-
-
-async def test_more_at_once_than_there_are_connections_are_all_answered(
-    postgres: PostgresStore,
-) -> None:
-    answers = []
-
-    async def ask() -> None:
-        answers.append(await postgres.read(is_free))
-
-    async with anyio.create_task_group() as group:
-        for _ in range(10 * lookups.CONNECTIONS):
-            group.start_soon(ask)
-    assert answers == [True] * 10 * lookups.CONNECTIONS
-
-
-async def test_what_is_asked_by_key_at_once_is_one_question(
-    postgres: PostgresStore, questions: list[Any]
-) -> None:
-    (user,) = await add_users(postgres, 1)
-    await postgres.write(partial(claim, "one", user))
-    asked = [["one"], ["other"], ["other", "one"], [], ["one", "one"]]
-    assert await taken(postgres, *asked) == [{"one"}, set(), {"one"}, set(), {"one"}]
-    assert questions == [["one", "other", "other", "one", "one", "one"]]
-
-
-async def test_no_question_grows_without_bound(
-    postgres: PostgresStore, questions: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lookups, "KEYS_MAX", 3)
-    assert await taken(postgres, ["a", "b"], ["c", "d"], ["e"]) == [set()] * 3
-    assert questions == [["a", "b", "c", "d"], ["e"]]
-
-
-async def test_who_comes_while_others_wait_for_an_answer_goes_by_what_holds_when_he_comes(
-    postgres: PostgresStore, another: PostgresStore
-) -> None:
-    """Claims of a name, each told before somebody asks for it."""
-    (user,) = await add_users(postgres, 1)
-    found = []
-
-    async def claim_and_ask(name: str) -> None:
-        await another.write(partial(claim, name, user))
-        found.append(await taken(postgres, [name]) == [{name}])
-
-    async def keep_asking() -> None:
-        while len(found) < 20:
-            await postgres.read(is_free)
-
-    async with anyio.create_task_group() as group:
-        for _ in range(3):
-            group.start_soon(keep_asking)
-        for number in range(20):
-            group.start_soon(claim_and_ask, f"name{number}")
-    assert found == [True] * 20
-
-
-async def test_who_goes_away_takes_nobody_with_him(postgres: PostgresStore) -> None:
-    answers = []
-
-    async def ask() -> None:
-        answers.append(await postgres.read(is_free))
-
-    for first in (True, False):
-        async with locked_names(postgres):
-            tasks = [asyncio.create_task(ask()) for _ in range(3)]
-            # Their question has been sent by then, or not yet.
-            await anyio.sleep(0 if first else 0.1)
-            tasks[0].cancel()
-        with anyio.fail_after(20):
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(outcomes[0], asyncio.CancelledError)
-    assert answers == [True] * 4
-
-
-async def test_a_connection_lost_in_the_middle_of_a_question_leaves_nobody_waiting(
-    postgres: PostgresStore, another: PostgresStore
-) -> None:
-    assert await postgres.read(is_free)
-    async with locked_names(another):
-        tasks = [asyncio.create_task(postgres.read(is_free)) for _ in range(3)]
-        ended = 0
-        with anyio.fail_after(20):
-            while not ended:
-                async with another._engine.connect() as connection:
-                    ended = len((await connection.execute(END_WAITING)).all())
-    assert ended == 1
-    with anyio.fail_after(20):
-        assert await asyncio.gather(*tasks) == [True] * 3
-
-
-async def test_nobody_finds_a_session_whose_end_was_told_by_another(
-    postgres: PostgresStore, another: PostgresStore
-) -> None:
-    (user,) = await add_users(postgres, 1)
-    for number in range(20):
-        id = f"session {number}"
-        find, end = partial(find_session, id), partial(end_session, user, id)
-        await postgres.write(partial(add_session, user, id))
-        await known(another)
-        assert await another.read(find) is not None
-        assert await another.read(find) is not None
-        await postgres.write(end)
-        assert await another.read(find) is None
+    return tx.name_claims.claim(name, user.id, now=START, include_held=False)
 
 
 def add_session(user: User, id: str, tx: Transaction) -> None:
     tx.sessions.add(session(id, user))
 
 
-def find_session(id: str, tx: Transaction) -> object:
-    return tx.sessions.with_owner(id)
-
-
 def end_session(user: User, id: str, tx: Transaction) -> None:
-    tx.sessions.end(user.id, only=id)
+    tx.sessions.end_for_user(user.id, only=id)
 
 
-@asynccontextmanager
-async def full_pool(postgres: PostgresStore) -> AsyncIterator[None]:
-    """Nobody gets a connection meanwhile."""
-    async with AsyncExitStack() as held:
-        for _ in range(CONNECTIONS):
-            await held.enter_async_context(postgres._engine.connect())
-        yield
+async def test_a_credential_is_found_with_its_account(store: Store) -> None:
+    (user,) = await add_users(store, 1)
+    ours, key = session("ours", user), access_key("KEYKEY01", user)
+
+    def give(tx: Transaction) -> None:
+        tx.sessions.add(ours)
+        tx.keys.add(key)
+
+    await store.write(give)
+    assert await store.lookups.get_session_with_owner("ours") == (ours, user)
+    assert await store.lookups.get_session_with_owner("KEYKEY01") is None
+    assert await store.lookups.get_key_with_owner("KEYKEY01") == (key, user)
+    assert await store.lookups.get_key_with_owner("ours") is None
+    changed = await save(store, user, disabled=True)
+    assert await store.lookups.get_session_with_owner("ours") == (ours, changed)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 63, 64, 65, 100])
+async def test_any_number_of_names_is_looked_up(store: Store, count: int) -> None:
+    (user,) = await add_users(store, 1)
+
+    def claims(tx: Transaction) -> None:
+        claim("held", user, tx)
+        tx.name_claims.hold_current(user.id, LATER)
+        claim("own", user, tx)
+
+    await store.write(claims)
+    names = {"own", "held", *(f"free{n}" for n in range(count))}
+    asked = sorted(names)[-count:]
+    found = await store.lookups.find_taken_names(asked, NOW)
+    assert set(found) == {"own", "held"}.intersection(asked)
+    assert set(await store.lookups.find_taken_names(asked, LATER)) == {"own"}.intersection(asked)
+
+
+async def test_a_lookup_sees_every_commit_before_it(
+    postgres: PostgresStore, another: Store
+) -> None:
+    (user,) = await add_users(postgres, 1)
+    for number in range(20):
+        id = f"session {number}"
+        await postgres.write(partial(add_session, user, id))
+        assert await another.lookups.get_session_with_owner(id) is not None
+        await postgres.write(partial(end_session, user, id))
+        assert await another.lookups.get_session_with_owner(id) is None
+
+
+# -------------------------------------------------------------------------- PostgreSQL
+
+
+async def test_a_lookup_takes_no_connection_of_the_pool(postgres: PostgresStore) -> None:
+    uses: list[None] = []
+    event.listen(postgres._engine.sync_engine, "checkout", lambda *_: uses.append(None))
+    await is_free(postgres)
+    assert not uses
+
+
+async def test_lookups_at_the_same_time_are_one_query_and_get_their_own_rows(
+    postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = await add_users(postgres, 30)
+    for number, user in enumerate(users):
+        await postgres.write(partial(add_session, user, f"session {number}"))
+        await postgres.write(partial(claim, f"name{number}", user))
+    fetch = AsyncpgConnection.fetch
+    queries: list[str] = []
+
+    def counted(connection: Any, query: str, *args: Any, **options: Any) -> Any:
+        queries.append(query)
+        return fetch(connection, query, *args, **options)
+
+    monkeypatch.setattr(AsyncpgConnection, "fetch", counted)
+    sessions = [f"session {number}" for number in range(-1, 31)]
+    names = [[f"name{number}", f"free{number}"] for number in range(30)]
+    *owners, found = await asyncio.gather(
+        *(postgres.lookups.get_session_with_owner(id) for id in sessions),
+        asyncio.gather(*(postgres.lookups.find_taken_names(some, NOW) for some in names)),
+    )
+    assert owners == [None, *((session(f"session {n}", u), u) for n, u in enumerate(users)), None]
+    assert found == [{name} for name, _ in names]
+    assert len(queries) == 2
+    assert len(postgres._queries._idle) <= CONNECTIONS
+
+
+async def test_lookups_are_planned_once(postgres: PostgresStore) -> None:
+    for _ in range(10):
+        await is_free(postgres)
+    (driver,) = postgres._queries._idle
+    plans = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE $1"
+    assert [tuple(row) for row in await driver.fetch(plans, "%FROM name_claims%")] == [(10, 0)]
+
+
+async def test_a_lookup_shares_no_query_that_has_begun(
+    postgres: PostgresStore, another: PostgresStore
+) -> None:
+    (user,) = await add_users(postgres, 1)
+    await another.write(partial(add_session, user, "ours"))
+    lookup = partial(postgres.lookups.get_session_with_owner, "ours")
+    for _ in range(20):
+        ended = asyncio.create_task(another.write(partial(end_session, user, "ours")))
+        asked = []
+        while not ended.done():
+            asked.append(asyncio.create_task(lookup()))
+            await asyncio.sleep(0)
+        assert await lookup() is None
+        await asyncio.gather(*asked)
+        await another.write(partial(add_session, user, "ours"))
 
 
 @asynccontextmanager
 async def locked_names(postgres: PostgresStore) -> AsyncIterator[None]:
-    """Nobody is told meanwhile whether a name is taken."""
+    """Make every lookup of names wait."""
     async with postgres._engine.begin() as connection:
         await connection.execute(text("LOCK TABLE name_claims IN ACCESS EXCLUSIVE MODE"))
         yield
 
 
-@pytest.mark.parametrize(
-    ("read", "held_up"), [(PostgresStore.scan, full_pool), (PostgresStore.read, locked_names)]
-)
-async def test_who_was_held_up_finds_no_session_that_ended_meanwhile(
-    postgres: PostgresStore,
-    another: PostgresStore,
-    read: Read,
-    held_up: HeldUp,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("pause", [0, 0.1])
+async def test_a_cancelled_lookup_leaves_its_answer_to_no_other(
+    postgres: PostgresStore, pause: float
 ) -> None:
-    # A busy machine takes longer for the rest of this than a lookup waits for its answer.
-    monkeypatch.setattr("app.storage.lookups.PATIENCE", 30.0)
+    async with locked_names(postgres):
+        tasks = [asyncio.create_task(is_free(postgres)) for _ in range(CONNECTIONS + 2)]
+        await anyio.sleep(pause)
+        tasks[0].cancel()
+        tasks[-1].cancel()
+    with anyio.fail_after(20):
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert isinstance(outcomes[-1], asyncio.CancelledError)
+    assert outcomes[1:-1] == [set()] * CONNECTIONS
+
+
+async def test_a_lookup_that_is_cancelled_anywhere_leaves_nothing(postgres: PostgresStore) -> None:
     (user,) = await add_users(postgres, 1)
-    found: list[object] = []
-
-    def find(tx: Transaction) -> object:
-        session = tx.sessions.with_owner("ours")
-        return session if is_free(tx) else None
-
-    async def ask() -> None:
-        found.append(await read(postgres, find))
-
     await postgres.write(partial(add_session, user, "ours"))
-    await known(postgres)
-    assert await postgres.read(find) is not None
-    async with anyio.create_task_group() as group, held_up(postgres):
-        await known(postgres)
-        group.start_soon(ask)
-        await another.write(partial(end_session, user, "ours"))
-        assert not found
-    assert found == [None]
+    for _ in range(3):
+        await cut_everywhere(lambda: is_free(postgres))
+    with anyio.fail_after(20):
+        while postgres.lookups.running:  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+    assert postgres.lookups.waiting == 0
+    for _ in range(2 * CONNECTIONS):
+        assert await postgres.lookups.get_session_with_owner("ours") is not None
+
+
+async def test_a_lookup_without_an_answer_in_time_is_overloaded(
+    postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(implementation, "PATIENCE", 0.3)
+    loop = asyncio.get_running_loop()
+
+    async def seconds_until_refused(pause: float) -> float:
+        await asyncio.sleep(pause)
+        began = loop.time()
+        with pytest.raises(Overloaded):
+            await is_free(postgres)
+        return loop.time() - began
+
+    async with locked_names(postgres):
+        # All but the first wait for the query of the first.
+        pauses = (0, 0.1, 0.1, 0.2)
+        with anyio.fail_after(10):
+            waited = await asyncio.gather(*map(seconds_until_refused, pauses))
+        assert max(waited) < 1
+    monkeypatch.undo()
+    assert await is_free(postgres) == set()
+
+
+END_OTHERS = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+WAITING = text(
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+END = text("SELECT pg_terminate_backend(pid) FROM unnest(CAST(:pids AS int[])) AS pid")
+
+
+async def run(store: PostgresStore, statement: Any) -> list[Any]:
+    async with store._engine.connect() as connection:
+        return list((await connection.execute(statement)).scalars())
+
+
+async def test_idle_connections_that_the_server_has_ended_are_replaced(
+    postgres: PostgresStore, another: PostgresStore
+) -> None:
+    asked = [is_free(postgres) for _ in range(CONNECTIONS)]
+    await asyncio.gather(*asked)
+    async with another._engine.connect() as connection:
+        await connection.execute(END_OTHERS)
+    assert await asyncio.gather(*(is_free(postgres) for _ in range(CONNECTIONS)))
+
+
+async def test_a_lookup_whose_connection_is_lost_is_done_again(
+    postgres: PostgresStore, another: PostgresStore
+) -> None:
+    await is_free(postgres)
+    async with locked_names(another):
+        tasks = [asyncio.create_task(is_free(postgres)) for _ in range(3)]
+        with anyio.fail_after(20):
+            while not (pids := await run(another, WAITING)):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        assert await run(another, END.bindparams(pids=pids)) == [True]
+    with anyio.fail_after(20):
+        assert await asyncio.gather(*tasks) == [set()] * 3
+
+
+@pytest.mark.parametrize("ask", [is_free, lambda store: store.scan(users)])
+async def test_a_connection_lost_between_the_messages_of_one_query_is_replaced(
+    postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Store], Any]
+) -> None:
+    """The driver then raises an AttributeError, as it has no protocol any more."""
+    prepare = AsyncpgConnection._get_statement
+    lost: list[Any] = []
+
+    async def prepare_and_lose(connection: Any, query: str, *args: Any, **options: Any) -> Any:
+        statement = await prepare(connection, query, *args, **options)
+        if not lost and "FROM" in query:
+            lost.append(connection)
+            asyncio.get_running_loop().call_soon(connection.terminate)
+            await asyncio.sleep(0)
+        return statement
+
+    monkeypatch.setattr(AsyncpgConnection, "_get_statement", prepare_and_lose)
+    assert not await ask(postgres)
+    assert len(lost) == 1
+
+
+async def test_connections_are_replaced_after_a_server_refused_writes(
+    postgres: PostgresStore,
+) -> None:
+    await is_free(postgres)
+    (before,) = postgres._queries._idle
+    async with locked_names(postgres):
+        # One is in use meanwhile.
+        asked = asyncio.create_task(is_free(postgres))
+        await anyio.sleep(0.1)
+        postgres._renewal._replace()
+    assert await asked == set()
+    assert before.is_closed()
+    assert postgres._queries._idle == []
 
 
 async def test_a_server_that_is_not_there_is_overloaded() -> None:
-    store = PostgresStore(postgres_engine("postgresql://127.0.0.1:1/nowhere"))
+    store = PostgresStore(postgres_engine("postgresql://127.0.0.1:1/nowhere"), Supervisor())
     with pytest.raises(Overloaded):
-        await store.read(is_free)
+        await is_free(store)
     await store.close()
+
+
+async def test_statements_dropped_by_a_pooler_are_prepared_again(postgres: PostgresStore) -> None:
+    await is_free(postgres)
+    (driver,) = postgres._queries._idle
+    await driver.execute("DEALLOCATE ALL")
+    assert await is_free(postgres) == set()
+
+
+async def test_a_hostile_text_harms_no_other_in_its_query(postgres: PostgresStore) -> None:
+    """A query that a text would make fail fails for all that share it."""
+    services = make_services(store=postgres, rules=Rules(rate_limits=False))
+    await perform(services, "users.create", username="alice", password=PASSWORD)
+    login = await perform(services, "users.auth", username="alice", password=PASSWORD)
+    token = login.view["token"]
+    hostile = [text for texts in TEXTS.values() for text in texts]
+    assert len(hostile) > 100
+    for few in (hostile[at : at + 20] for at in range(0, len(hostile), 20)):
+        async with asyncio.TaskGroup() as together:
+            good = [
+                together.create_task(perform(services, "users.check", username="alice")),
+                together.create_task(perform(services, "users.self", token)),
+            ]
+            for text_ in few:
+                together.create_task(refused(perform(services, "users.check", username=text_)))
+                together.create_task(refused(perform(services, "users.self", text_)))
+                key = f"{text_[:8]}-aaaa-bbbb-cccc-ddddeeee"
+                together.create_task(refused(perform(services, "users.self", key)))
+        assert good[0].result() is True
+        assert good[1].result()["username"] == "alice"
+
+
+async def refused(call: Awaitable[object]) -> None:
+    """Await a call whose error is one of the catalogue, but none of the store."""
+    (outcome,) = await asyncio.gather(call, return_exceptions=True)
+    if isinstance(outcome, BaseException):
+        assert isinstance(outcome, DomainError)
+        assert not isinstance(outcome, Overloaded)
+
+
+async def perform(
+    services: Services, name: str, credential: str | None = None, **params: Any
+) -> Any:
+    operation = OPERATIONS[name]
+    return await operation.perform(services, Caller(credential), operation.input(**params))

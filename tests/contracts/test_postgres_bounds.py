@@ -1,25 +1,24 @@
-"""What PostgreSQL ends by itself when nobody comes back for it."""
+"""Timeouts by which PostgreSQL ends abandoned transactions and connections."""
 
 import anyio
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.storage import postgres as implementation
 from app.storage.constraints import is_passing
-from app.storage.postgres import PostgresStore, postgres_engine
+from app.storage.postgresql import store as implementation
+from app.storage.postgresql.store import PostgresStore, postgres_engine
 
 pytestmark = pytest.mark.anyio
 
 LOCK = text("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
 
 
-async def test_whoever_vanishes_in_a_transaction_leaves_no_lock_behind(
-    postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+async def test_a_client_lost_in_a_transaction_leaves_no_lock(
+    postgres: PostgresStore, server_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(implementation, "ABANDONED", "300ms")
-    url = postgres._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    engine = postgres_engine(url)
+    engine = postgres_engine(server_database)
     with anyio.fail_after(20):
         async with engine.connect() as vanished:
             await vanished.execute(LOCK)

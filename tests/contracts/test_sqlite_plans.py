@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from app.domain.audit import EntryFilter
 from app.domain.outbox import OutboxFilter
 from app.domain.users import Position, Sort, SortKey, Status, UserFilter
-from app.storage.engine import sqlite_engine
+from app.operations.views import PANEL_USER
+from app.storage.sqlite.engine import sqlite_engine
 from app.storage.unit_of_work import SqlTransaction
-from app.usecases.views import PANEL_USER
 
 FILTERS = {
     "everybody": UserFilter(status=Status.ALL),
@@ -45,7 +45,7 @@ ENTRIES = {
 
 
 def explained(engine: Engine, table: str, work: Callable[[SqlTransaction], object]) -> list[str]:
-    """What SQLite says it will do for the one query of `work` on `table`."""
+    """Return SQLite's plan of the one query of `work` on `table`."""
     asked: list[str] = []
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
@@ -54,7 +54,7 @@ def explained(engine: Engine, table: str, work: Callable[[SqlTransaction], objec
         raw.set_trace_callback(asked.append)
         work(SqlTransaction(connection))
         raw.set_trace_callback(None)
-        # The text index's own statements are told, too.
+        # The text index's own statements are reported, too.
         (page,) = (sql for sql in asked if f"\nFROM {table} " in sql)
         rows = raw.execute(f"EXPLAIN QUERY PLAN {page}").fetchall()
     # Of what is found this way, one text is made.
@@ -63,9 +63,9 @@ def explained(engine: Engine, table: str, work: Callable[[SqlTransaction], objec
 
 
 def plan(engine: Engine, wanted: UserFilter, sort: Sort, after: Position | None) -> list[str]:
-    """What SQLite says it will do for a page of accounts."""
+    """Return SQLite's plan for a page of accounts."""
     return explained(
-        engine, "users", lambda tx: tx.users.page(wanted, sort, after, 100, PANEL_USER)
+        engine, "users", lambda tx: tx.users.list_page(wanted, sort, after, 100, PANEL_USER)
     )
 
 
@@ -74,7 +74,7 @@ def plan(engine: Engine, wanted: UserFilter, sort: Sort, after: Position | None)
 def test_a_page_of_the_trail_is_read_from_an_index_in_its_order(
     engine: Engine, wanted: EntryFilter, after: Position | None
 ) -> None:
-    (step,) = explained(engine, "audit", lambda tx: tx.audit.page(wanted, after, 100))
+    (step,) = explained(engine, "audit", lambda tx: tx.audit.list_page(wanted, after, 100))
     assert "USING INDEX ix_audit" in step
 
 
@@ -98,17 +98,17 @@ def test_a_part_of_a_name_is_looked_up_in_the_text_index(engine: Engine) -> None
 
 
 OUTBOX: dict[str, tuple[str, Callable[[SqlTransaction], object]]] = {
-    "what is due": ("ix_outbox_due", lambda tx: tx.outbox.is_due(["servers"], NOW)),
+    "what is due": ("ix_outbox_due", lambda tx: tx.outbox.has_due(["servers"], NOW)),
     "how much there is": ("ix_outbox_open", lambda tx: tx.outbox.depth()),
     "an account's": (
         "ix_outbox_subject_number",
-        lambda tx: tx.outbox.page(OutboxFilter(subject=5), 7, 100),
+        lambda tx: tx.outbox.list_page(OutboxFilter(subject=5), 7, 100),
     ),
 }
 
 
 @pytest.mark.parametrize(("index", "work"), OUTBOX.values(), ids=OUTBOX.keys())
-def test_what_was_done_long_ago_slows_down_nobody_who_looks_into_the_outbox(
+def test_old_messages_do_not_slow_down_queries_of_the_outbox(
     engine: Engine, index: str, work: Callable[[SqlTransaction], object]
 ) -> None:
     steps = explained(engine, "outbox", work)

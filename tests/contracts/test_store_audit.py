@@ -1,8 +1,9 @@
-"""Every store: the trail keeps what is added, gives it back in order, and lets nobody change it."""
+"""Every store: audit entries are kept in order, and cannot be changed."""
 
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.domain.audit import Door, Entry, EntryFilter, Ref, RefKind
-from app.domain.ports import Store
+from app.domain.ports import Store, Transaction
 from app.domain.users import Position
-from app.storage.postgres import PostgresStore
-from app.storage.sqlite import SqliteStore
+from app.storage.postgresql.store import PostgresStore
+from app.storage.sqlite.store import SqliteStore
 from app.storage.unit_of_work import SqlTransaction
 from tests.contracts.rows import NOW, add_users
+from tests.postgres import serializable
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +58,9 @@ async def add(store: Store, *entries: Entry) -> None:
 async def page(
     store: Store, after: Position | None = None, limit: int = 100, **wanted: Any
 ) -> list[Entry]:
-    return list(await store.read(lambda tx: tx.audit.page(EntryFilter(**wanted), after, limit)))
+    return list(
+        await store.read(lambda tx: tx.audit.list_page(EntryFilter(**wanted), after, limit))
+    )
 
 
 @pytest.mark.parametrize("entry", [FULL, BARE], ids=["full", "bare"])
@@ -141,7 +145,7 @@ async def test_an_error_after_an_entry_leaves_neither(store: Store) -> None:
     with pytest.raises(ZeroDivisionError):
         await store.write(fail)
     assert await page(store) == []
-    assert await store.read(lambda tx: tx.users.by_username(user.username)) == user
+    assert await store.read(lambda tx: tx.users.get_by_username(user.username)) == user
 
 
 async def test_writers_at_the_same_time_lose_no_entry(store: Store) -> None:
@@ -199,7 +203,7 @@ ONLY_ON = {
     ids=" ".join,
 )
 def forgery(request: pytest.FixtureRequest) -> tuple[Store, str]:
-    """A store, and what somebody with the database in his hands tries."""
+    """A store, and the statements of an attacker with access to the database."""
     engine, statement = request.param
     return request.getfixturevalue(engine), statement
 
@@ -255,7 +259,7 @@ async def test_the_operator_shortens_the_trail_of_postgresql_as_documented(
         await postgres.write(lambda tx: tx.connection.execute(text("DELETE FROM audit")))  # type: ignore[attr-defined]
 
 
-async def test_what_an_entry_speaks_of_may_go_and_the_entry_stays(sqlite: SqliteStore) -> None:
+async def test_an_entry_outlives_the_objects_it_names(sqlite: SqliteStore) -> None:
     (user,) = await add_users(sqlite, 1)
     await add(sqlite, replace(FULL, actor=user.uuid, target=Ref(RefKind.USER, user.uuid)))
 
@@ -264,3 +268,90 @@ async def test_what_an_entry_speaks_of_may_go_and_the_entry_stays(sqlite: Sqlite
 
     await sqlite.write(remove)
     assert len(await page(sqlite, actor=user.uuid)) == 1
+
+
+# ------------------------------------------------------------------------ following it
+
+
+OWN_LOCKS = text(
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+)
+
+
+def following(tx: Transaction, after: int, up_to: int | None = None) -> list[int]:
+    up_to = tx.audit.get_complete_up_to() if up_to is None else up_to
+    return [entry.number for entry in tx.audit.list_after(EntryFilter(), after, up_to, 1000)]
+
+
+async def test_the_trail_can_be_followed_in_its_order(store: Store) -> None:
+    assert await store.scan(lambda tx: tx.audit.get_complete_up_to()) == 0
+    await add(store, FULL, replace(FULL, at=NOW - SECOND), replace(FULL, action="another"))
+    assert await store.scan(lambda tx: tx.audit.get_complete_up_to()) == 3
+    assert await store.scan(lambda tx: following(tx, 0)) == [1, 2, 3]
+    assert await store.scan(lambda tx: following(tx, 1)) == [2, 3]
+    assert await store.scan(lambda tx: following(tx, 1, 2)) == [2]
+    assert await store.scan(lambda tx: following(tx, 3)) == []
+    assert await store.scan(lambda tx: following(tx, 2**53 - 1)) == []
+    found = await store.scan(lambda tx: tx.audit.list_after(EntryFilter(action="another"), 0, 3, 1))
+    assert [entry.number for entry in found] == [3]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_an_uncommitted_entry_holds_back_later_ones(
+    postgres: PostgresStore, is_kept: bool
+) -> None:
+    await add(postgres, FULL)
+
+    async def complete() -> list[int]:
+        up_to = await postgres.scan(lambda tx: tx.audit.get_complete_up_to())
+        return await postgres.scan(lambda tx: following(tx, 0, up_to))
+
+    async with serializable(postgres).connect() as connection:
+        transaction = await connection.begin()
+        for _ in range(3):
+            await connection.run_sync(lambda c: SqlTransaction(c).audit.add(FULL))
+        assert await complete() == [1]
+        await add(postgres, FULL)
+        assert await complete() == [1]
+        # However many entries there are, PostgreSQL's memory for locks is bounded.
+        assert (await connection.execute(OWN_LOCKS)).scalar_one() == 1
+        await (transaction.commit() if is_kept else transaction.rollback())
+    assert await complete() == ([1, 2, 3, 4, 5] if is_kept else [1, 5])
+
+
+async def test_a_follower_misses_no_entry_while_many_write(postgres: PostgresStore) -> None:
+    seen: list[int] = []
+    writers = 12
+
+    async def write() -> None:
+        for _ in range(10):
+            await add(postgres, FULL)
+            await add_and_fail(postgres)
+        nonlocal writers
+        writers -= 1
+
+    async def follow() -> None:
+        is_last = False
+        while not is_last:
+            is_last = writers == 0
+            up_to = await postgres.scan(lambda tx: tx.audit.get_complete_up_to())
+            after = seen[-1] if seen else 0
+            seen.extend(await postgres.scan(partial(following, after=after, up_to=up_to)))
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(follow)
+            for _ in range(writers):
+                group.start_soon(write)
+    written = sorted(entry.number for entry in await page(postgres, limit=1000))
+    assert len(written) == 120
+    assert seen == written
+
+
+async def add_and_fail(store: Store) -> None:
+    def work(tx: Transaction) -> None:
+        tx.audit.add(FULL)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store.write(work)

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.bounds import Networks, Scope
 from app.domain.credentials import AccessKey, Session
-from app.domain.ports import PublicKey, Store, Transaction
+from app.domain.key_limits import Networks, Scope
+from app.domain.ports import Store, Transaction
+from app.domain.signing_keys import PublicKey
 from app.domain.users import User
 from tests.contracts.rows import LATER, NOW, access_key, add_users, save, session
 from tests.fakes.services import as_user, do, make_services
@@ -26,7 +27,7 @@ async def open_all(store: Store, *sessions: Session) -> None:
 
 
 async def sessions_of(store: Store, user: User) -> list[str]:
-    return [s.id for s in await store.read(lambda tx: tx.sessions.of(user.id))]
+    return [s.id for s in await store.read(lambda tx: tx.sessions.list_for_user(user.id))]
 
 
 async def make_all(store: Store, *keys: AccessKey) -> None:
@@ -37,8 +38,8 @@ async def make_all(store: Store, *keys: AccessKey) -> None:
     await store.write(work)
 
 
-async def keys_of(store: Store, user: User) -> list[str]:
-    return [key.id for key in await store.read(lambda tx: tx.keys.of(user.id))]
+async def list_keys_of(store: Store, user: User) -> list[str]:
+    return [key.id for key in await store.read(lambda tx: tx.keys.list_for_user(user.id))]
 
 
 # ------------------------------------------------------------------------------- sessions
@@ -52,14 +53,14 @@ async def test_a_session_is_found_as_it_was_added_with_its_owner(
     user, _ = await add_users(store, 2)
     added = replace(session("s1", user), address=address, agent=agent)
     await open_all(store, added)
-    assert await store.read(lambda tx: tx.sessions.with_owner("s1")) == (added, user)
+    assert await store.read(lambda tx: tx.sessions.get_with_owner("s1")) == (added, user)
 
 
-async def test_the_owner_of_a_session_is_as_he_is_now(store: Store) -> None:
+async def test_the_owner_of_a_session_is_current(store: Store) -> None:
     (user,) = await add_users(store, 1)
     await open_all(store, session("s1", user))
     changed = await save(store, user, disabled=True, username="renamed")
-    found = await store.read(lambda tx: tx.sessions.with_owner("s1"))
+    found = await store.read(lambda tx: tx.sessions.get_with_owner("s1"))
     assert found is not None
     assert found[1] == changed
 
@@ -68,14 +69,14 @@ async def test_a_time_is_kept_to_the_millisecond(store: Store) -> None:
     (user,) = await add_users(store, 1)
     added = replace(session("s1", user), expires_at=NOW + timedelta(days=90, milliseconds=123))
     await open_all(store, added)
-    found = await store.read(lambda tx: tx.sessions.with_owner("s1"))
+    found = await store.read(lambda tx: tx.sessions.get_with_owner("s1"))
     assert found is not None
     assert found[0].expires_at == added.expires_at
     assert found[0].expires_at.utcoffset() == timedelta(0)
 
 
 async def test_a_session_that_is_not_there_is_none(store: Store) -> None:
-    assert await store.read(lambda tx: tx.sessions.with_owner("s1")) is None
+    assert await store.read(lambda tx: tx.sessions.get_with_owner("s1")) is None
 
 
 async def test_the_sessions_of_an_account_are_listed_the_oldest_first(store: Store) -> None:
@@ -94,10 +95,10 @@ async def test_a_refresh_moves_the_end_and_nothing_else(store: Store) -> None:
     (user,) = await add_users(store, 1)
     opened = session("s1", user)
     await open_all(store, opened, session("s2", user, minute=1))
-    await store.write(lambda tx: tx.sessions.seen("s1", LATER))
+    await store.write(lambda tx: tx.sessions.set_last_seen("s1", LATER))
     moved = replace(opened, expires_at=LATER, address="198.51.100.9")
-    await store.write(lambda tx: tx.sessions.refresh(moved))
-    listed = await store.read(lambda tx: list(tx.sessions.of(user.id)))
+    await store.write(lambda tx: tx.sessions.save_expiry(moved))
+    listed = await store.read(lambda tx: list(tx.sessions.list_for_user(user.id)))
     assert listed == [
         replace(opened, expires_at=LATER, last_seen_at=LATER),
         session("s2", user, minute=1),
@@ -108,8 +109,8 @@ async def test_seen_is_noted_of_that_session_alone(store: Store) -> None:
     (user,) = await add_users(store, 1)
     first, second = session("s1", user), session("s2", user, minute=1)
     await open_all(store, first, second)
-    await store.write(lambda tx: tx.sessions.seen("s2", LATER))
-    listed = await store.read(lambda tx: list(tx.sessions.of(user.id)))
+    await store.write(lambda tx: tx.sessions.set_last_seen("s2", LATER))
+    listed = await store.read(lambda tx: list(tx.sessions.list_for_user(user.id)))
     assert listed == [first, replace(second, last_seen_at=LATER)]
 
 
@@ -117,10 +118,10 @@ async def test_a_session_that_ended_does_not_come_back(store: Store) -> None:
     (user,) = await add_users(store, 1)
     ended = session("s1", user)
     await open_all(store, ended)
-    await store.write(lambda tx: tx.sessions.end(user.id))
-    await store.write(lambda tx: tx.sessions.seen("s1", LATER))
-    await store.write(lambda tx: tx.sessions.refresh(ended))
-    assert await store.read(lambda tx: tx.sessions.with_owner("s1")) is None
+    await store.write(lambda tx: tx.sessions.end_for_user(user.id))
+    await store.write(lambda tx: tx.sessions.set_last_seen("s1", LATER))
+    await store.write(lambda tx: tx.sessions.save_expiry(ended))
+    assert await store.read(lambda tx: tx.sessions.get_with_owner("s1")) is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ async def test_an_accounts_sessions_end_the_one_or_all_or_all_but_one(
     user, other = await add_users(store, 2)
     own = [session(f"s{n}", user, minute=n) for n in (1, 2, 3)]
     await open_all(store, *own, session("his", other))
-    ended = await store.write(lambda tx: tx.sessions.end(user.id, only=only, keep=keep))
+    ended = await store.write(lambda tx: tx.sessions.end_for_user(user.id, only=only, keep=keep))
     assert await sessions_of(store, user) == left
     assert ended == 3 - len(left)
     assert await sessions_of(store, other) == ["his"]
@@ -150,7 +151,9 @@ async def test_an_accounts_sessions_end_the_one_or_all_or_all_but_one(
 async def test_a_session_ends_once(store: Store) -> None:
     (user,) = await add_users(store, 1)
     await open_all(store, session("s1", user))
-    ended = [await store.write(lambda tx: tx.sessions.end(user.id, only="s1")) for _ in range(2)]
+    ended = [
+        await store.write(lambda tx: tx.sessions.end_for_user(user.id, only="s1")) for _ in range(2)
+    ]
     assert ended == [1, 0]
 
 
@@ -172,7 +175,7 @@ async def test_end_expired_agrees_with_the_session_at_the_very_end(store: Store)
     opened = session("s1", user)
     await open_all(store, opened)
     await store.write(lambda tx: tx.sessions.end_expired(user.id, opened.expires_at))
-    assert bool(await sessions_of(store, user)) is opened.is_live(opened.expires_at)
+    assert bool(await sessions_of(store, user)) is opened.is_active(opened.expires_at)
 
 
 # ------------------------------------------------------------------------------------ keys
@@ -187,7 +190,7 @@ async def test_a_key_is_found_as_it_was_added_with_its_owner(
     plain = access_key("KEY00001", user)
     added = replace(plain, expires_at=expires_at, secret_hash=secret_hash, name="钥匙 '")  # type: ignore[arg-type]
     await make_all(store, added)
-    assert await store.read(lambda tx: tx.keys.with_owner("KEY00001")) == (added, user)
+    assert await store.read(lambda tx: tx.keys.get_with_owner("KEY00001")) == (added, user)
 
 
 @pytest.mark.parametrize("scope", Scope)
@@ -199,25 +202,25 @@ async def test_the_bounds_of_a_key_are_kept(
     networks = None if where is None else Networks.parse(where)
     added = replace(access_key("KEY00001", user), scope=scope, networks=networks)
     await make_all(store, added)
-    found = await store.read(lambda tx: tx.keys.with_owner("KEY00001"))
+    found = await store.read(lambda tx: tx.keys.get_with_owner("KEY00001"))
     assert found == (added, user)
-    assert await store.read(lambda tx: list(tx.keys.of(user.id))) == [added]
+    assert await store.read(lambda tx: list(tx.keys.list_for_user(user.id))) == [added]
 
 
 async def test_the_id_of_a_key_is_compared_exactly(store: Store) -> None:
     (user,) = await add_users(store, 1)
     await make_all(store, access_key("KEY0000a", user), access_key("KEY0000A", user, minute=1))
-    assert await keys_of(store, user) == ["KEY0000a", "KEY0000A"]
-    assert await store.read(lambda tx: tx.keys.with_owner("key0000a")) is None
-    assert await store.write(lambda tx: tx.keys.revoke(user.id, only="KEY0000A")) == 1
-    assert await keys_of(store, user) == ["KEY0000a"]
+    assert await list_keys_of(store, user) == ["KEY0000a", "KEY0000A"]
+    assert await store.read(lambda tx: tx.keys.get_with_owner("key0000a")) is None
+    assert await store.write(lambda tx: tx.keys.revoke_for_user(user.id, only="KEY0000A")) == 1
+    assert await list_keys_of(store, user) == ["KEY0000a"]
 
 
-async def test_the_owner_of_a_key_is_as_he_is_now(store: Store) -> None:
+async def test_the_owner_of_a_key_is_current(store: Store) -> None:
     (user,) = await add_users(store, 1)
     await make_all(store, access_key("KEY00001", user))
     changed = await save(store, user, disabled=True)
-    found = await store.read(lambda tx: tx.keys.with_owner("KEY00001"))
+    found = await store.read(lambda tx: tx.keys.get_with_owner("KEY00001"))
     assert found is not None
     assert found[1] == changed
 
@@ -231,15 +234,15 @@ async def test_the_keys_of_an_account_are_listed_the_oldest_first(store: Store) 
         access_key("C", user, minute=1),
         access_key("D", other),
     )
-    assert await keys_of(store, user) == ["C", "A", "B"]
+    assert await list_keys_of(store, user) == ["C", "A", "B"]
 
 
 async def test_use_is_noted_of_that_key_alone(store: Store) -> None:
     (user,) = await add_users(store, 1)
     first, second = access_key("A", user), access_key("B", user, minute=1)
     await make_all(store, first, second)
-    await store.write(lambda tx: tx.keys.used("B", LATER))
-    listed = await store.read(lambda tx: list(tx.keys.of(user.id)))
+    await store.write(lambda tx: tx.keys.set_last_used("B", LATER))
+    listed = await store.read(lambda tx: list(tx.keys.list_for_user(user.id)))
     assert listed == [first, replace(second, last_used_at=LATER)]
 
 
@@ -253,18 +256,18 @@ async def test_an_accounts_keys_are_revoked_the_one_or_all(
     await make_all(
         store, access_key("A", user), access_key("B", user, minute=1), access_key("his", other)
     )
-    revoked = await store.write(lambda tx: tx.keys.revoke(user.id, only=only))
-    assert await keys_of(store, user) == left
+    revoked = await store.write(lambda tx: tx.keys.revoke_for_user(user.id, only=only))
+    assert await list_keys_of(store, user) == left
     assert revoked == 2 - len(left)
-    assert await keys_of(store, other) == ["his"]
+    assert await list_keys_of(store, other) == ["his"]
 
 
 async def test_a_key_that_was_revoked_does_not_come_back(store: Store) -> None:
     (user,) = await add_users(store, 1)
     await make_all(store, access_key("A", user))
-    await store.write(lambda tx: tx.keys.revoke(user.id))
-    await store.write(lambda tx: tx.keys.used("A", LATER))
-    assert await store.read(lambda tx: tx.keys.with_owner("A")) is None
+    await store.write(lambda tx: tx.keys.revoke_for_user(user.id))
+    await store.write(lambda tx: tx.keys.set_last_used("A", LATER))
+    assert await store.read(lambda tx: tx.keys.get_with_owner("A")) is None
 
 
 @pytest.mark.parametrize(
@@ -292,15 +295,15 @@ async def publish(store: Store, *keys: PublicKey) -> None:
 
 
 async def test_a_published_key_is_found_and_listed(store: Store) -> None:
-    keys = [PublicKey(kid, JWK, NOW, None) for kid in ("one", "two")]
+    keys = [PublicKey(kid, JWK, NOW, None, NOW, NOW) for kid in ("one", "two")]
     await publish(store, *keys)
     assert await store.read(lambda tx: tx.signing_keys.find("two")) == keys[1]
-    assert sorted(await store.read(lambda tx: tx.signing_keys.all()), key=str) == keys
+    assert sorted(await store.read(lambda tx: tx.signing_keys.list_all()), key=str) == keys
     assert await store.read(lambda tx: tx.signing_keys.find("three")) is None
 
 
 async def test_a_retired_key_is_still_found_with_the_time_it_retired(store: Store) -> None:
-    keys = [PublicKey(kid, JWK, NOW, None) for kid in ("one", "two")]
+    keys = [PublicKey(kid, JWK, NOW, None, NOW, NOW) for kid in ("one", "two")]
     await publish(store, *keys)
     await store.write(lambda tx: tx.signing_keys.retire("one", LATER))
     assert await store.read(lambda tx: tx.signing_keys.find("one")) == replace(
@@ -311,4 +314,38 @@ async def test_a_retired_key_is_still_found_with_the_time_it_retired(store: Stor
 
 async def test_a_key_that_is_not_there_does_not_retire(store: Store) -> None:
     await store.write(lambda tx: tx.signing_keys.retire("one", LATER))
-    assert await store.read(lambda tx: list(tx.signing_keys.all())) == []
+    assert await store.read(lambda tx: list(tx.signing_keys.list_all())) == []
+
+
+# -------------------------------------------------------------------------------- bounds
+
+
+async def test_the_oldest_sessions_end_so_that_so_many_are_left(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await open_all(
+        store,
+        *(session(f"s{minute}", user, minute=minute) for minute in range(5)),
+        session("other", other),
+    )
+    ended = await store.write(lambda tx: tx.sessions.end_oldest(user.id, max_count=3, keep="s4"))
+    assert sorted(ended) == ["s0", "s1"]
+    assert await sessions_of(store, user) == ["s2", "s3", "s4"]
+    assert await sessions_of(store, other) == ["other"]
+    assert (
+        await store.write(lambda tx: tx.sessions.end_oldest(user.id, max_count=3, keep="s4")) == []
+    )
+
+
+async def test_the_session_that_is_kept_stays_even_where_it_is_the_oldest(store: Store) -> None:
+    """The clock may have been set back."""
+    (user,) = await add_users(store, 1)
+    await open_all(store, *(session(f"s{minute}", user, minute=minute) for minute in range(3)))
+    await store.write(lambda tx: tx.sessions.end_oldest(user.id, max_count=2, keep="s0"))
+    assert await sessions_of(store, user) == ["s0", "s2"]
+
+
+async def test_the_keys_of_an_account_are_counted(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    assert await store.read(lambda tx: tx.keys.count_for_user(user.id)) == 0
+    await make_all(store, access_key("A", user), access_key("B", user), access_key("C", other))
+    assert await store.read(lambda tx: tx.keys.count_for_user(user.id)) == 2

@@ -6,11 +6,9 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from app.domain.idempotency import KEPT_FOR, IdempotencyRecord, hash_of_key
+from app.domain.idempotency import KEPT_FOR, IdempotencyRecord, hash_key
 from app.domain.ports import Store, Transaction
-from app.storage import idempotency
 from tests.contracts.rows import NOW
-from tests.fakes import memory
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +17,7 @@ TICK = timedelta(milliseconds=1)
 
 
 def record(number: int = 1, caller: str = ALICE) -> IdempotencyRecord:
-    return IdempotencyRecord(caller, hash_of_key(f"key {number}"), b"\x00\xff" * 16, NOW, '{"ö":1}')
+    return IdempotencyRecord(caller, hash_key(f"key {number}"), b"\x00\xff" * 16, NOW, '{"ö":1}')
 
 
 async def claim(store: Store, *records: IdempotencyRecord) -> list[bool]:
@@ -34,7 +32,7 @@ async def find(store: Store, wanted: IdempotencyRecord) -> IdempotencyRecord | N
 
 
 @pytest.mark.parametrize("caller", [ALICE, NETWORK, UNKNOWN])
-async def test_what_is_put_is_found_by_caller_and_key(store: Store, caller: str) -> None:
+async def test_a_record_is_found_by_caller_and_key(store: Store, caller: str) -> None:
     kept, other = record(1, caller), record(2, caller)
     assert await find(store, kept) is None
     assert await claim(store, kept) == [True]
@@ -85,40 +83,3 @@ async def test_one_of_a_write_that_fails_is_not_kept(store: Store) -> None:
     with pytest.raises(LookupError):
         await store.write(fail)
     assert await find(store, record()) is None
-
-
-async def test_sweeping_deletes_what_is_kept_no_longer_whosever_it_is(store: Store) -> None:
-    gone = [
-        replace(record(1), made_at=NOW - KEPT_FOR),
-        replace(record(2, NETWORK), made_at=NOW - timedelta(days=400)),
-        # Of a clock that was wrong.
-        replace(record(3), made_at=NOW + KEPT_FOR),
-    ]
-    kept = [
-        replace(record(4), made_at=NOW - KEPT_FOR + TICK),
-        replace(record(5, NETWORK), made_at=NOW),
-        replace(record(6), made_at=NOW + KEPT_FOR - TICK),
-    ]
-    await claim(store, *gone, *kept)
-    await store.write(lambda tx: tx.idempotency.sweep(ALICE, NOW))
-    assert [await find(store, one) for one in gone] == [None] * 3
-    assert [await find(store, one) for one in kept] == kept
-
-
-async def test_sweeping_deletes_the_oldest_of_a_caller_who_has_too_many(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    most, excess = 20, 3
-    for implementation in (memory, idempotency):
-        monkeypatch.setattr(implementation, "RECORDS_PER_CALLER", most)
-    own = [replace(record(n), made_at=NOW + TICK * (n // 2)) for n in range(most + excess)]
-    await claim(store, record(1, NETWORK), *own)
-    await store.write(lambda tx: tx.idempotency.sweep(ALICE, NOW))
-
-    def find_all(tx: Transaction) -> list[bool]:
-        return [tx.idempotency.find(one.caller, one.key) is not None for one in own]
-
-    found = await store.scan(find_all)
-    assert found.count(False) == excess
-    assert all(found[4:])
-    assert await find(store, record(1, NETWORK)) == record(1, NETWORK)

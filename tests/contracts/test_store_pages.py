@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from pydantic_core import to_json
 
+from app.domain.json_rows import RowShape
 from app.domain.names import email_key
 from app.domain.ports import Store, Transaction
-from app.domain.shapes import Shape
 from app.domain.users import Position, Sort, SortKey, Status, User, UserFilter
-from app.usecases.paging import position_of
-from app.usecases.views import PANEL_USER, PanelUser, panel_user
+from app.operations.framework.pagination import user_position
+from app.operations.views import PANEL_USER, PanelUser, panel_user
 from tests.contracts.rows import add, new_user, save
 from tests.ids import named
 
@@ -37,8 +37,13 @@ PEOPLE = [
 DISABLED = {"alxha", "bravo-1", "straße"}
 
 
-@pytest.fixture
-async def people(store: Store) -> list[User]:
+@pytest.fixture(scope="module")
+async def people(shared_store: Store) -> list[User]:
+    """The accounts of `shared_store`."""
+    return await add_people(shared_store)
+
+
+async def add_people(store: Store) -> list[User]:
     users = await add(store, *PEOPLE)
     return [
         await save(store, user, disabled=True) if user.username in DISABLED else user
@@ -60,11 +65,13 @@ async def page(
 async def members(
     store: Store, wanted: UserFilter, sort: Sort, after: Position | None, limit: int
 ) -> Sequence[str]:
-    return await store.read(lambda tx: tx.users.page(wanted, sort, after, limit, PANEL_USER))
+    return await store.read(lambda tx: tx.users.list_page(wanted, sort, after, limit, PANEL_USER))
 
 
 async def names(store: Store, wanted: UserFilter) -> set[str]:
-    return {user["username"] for user in await page(store, wanted)}
+    found = {user["username"] for user in await page(store, wanted)}
+    assert await store.read(lambda tx: tx.users.count(wanted)) == len(found)
+    return found
 
 
 # -------------------------------------------------------------------------------- filters
@@ -79,28 +86,31 @@ async def test_an_empty_store_has_empty_pages(store: Store) -> None:
     [(Status.ACTIVE, {False}), (Status.DISABLED, {True}), (Status.ALL, {False, True})],
 )
 async def test_a_status_chooses_by_disabled(
-    store: Store, people: list[User], status: Status, disabled: set[bool]
+    shared_store: Store, people: list[User], status: Status, disabled: set[bool]
 ) -> None:
     expected = [panel_user(user) for user in people if user.disabled in disabled]
-    assert await page(store, UserFilter(status=status)) == expected
+    assert await page(shared_store, UserFilter(status=status)) == expected
+    assert len(expected) == await shared_store.read(
+        lambda tx: tx.users.count(UserFilter(status=status))
+    )
 
 
 @pytest.mark.parametrize("admin", [True, False])
 async def test_admin_chooses_admins_or_the_others(
-    store: Store, people: list[User], admin: bool
+    shared_store: Store, people: list[User], admin: bool
 ) -> None:
     expected = [panel_user(user) for user in people if user.admin is admin]
-    assert await page(store, UserFilter(Status.ALL, admin=admin)) == expected
+    assert await page(shared_store, UserFilter(Status.ALL, admin=admin)) == expected
 
 
-async def test_an_exact_filter_chooses_one(store: Store, people: list[User]) -> None:
+async def test_an_exact_filter_chooses_one(shared_store: Store, people: list[User]) -> None:
     for user in people:
         shown = [panel_user(user)]
-        assert await page(store, UserFilter(Status.ALL, username=user.username)) == shown
-        assert await page(store, UserFilter(Status.ALL, id=user.id)) == shown
+        assert await page(shared_store, UserFilter(Status.ALL, username=user.username)) == shown
+        assert await page(shared_store, UserFilter(Status.ALL, id=user.id)) == shown
         if user.email is not None:
             wanted = UserFilter(Status.ALL, email_key=email_key(user.email))
-            assert await page(store, wanted) == shown
+            assert await page(shared_store, wanted) == shown
 
 
 @pytest.mark.usefixtures("people")
@@ -119,12 +129,12 @@ async def test_an_exact_filter_chooses_one(store: Store, people: list[User]) -> 
         UserFilter(Status.ALL, username="delta", text="alpha"),
     ],
 )
-async def test_every_condition_must_hold_in_full(store: Store, wanted: UserFilter) -> None:
-    assert await page(store, wanted) == []
+async def test_every_condition_must_hold_in_full(shared_store: Store, wanted: UserFilter) -> None:
+    assert await page(shared_store, wanted) == []
 
 
 @pytest.mark.usefixtures("people")
-async def test_all_conditions_together_choose_whom_they_all_allow(store: Store) -> None:
+async def test_all_conditions_together_choose_whom_they_all_allow(shared_store: Store) -> None:
     wanted = UserFilter(
         Status.DISABLED,
         username="straße",
@@ -133,7 +143,7 @@ async def test_all_conditions_together_choose_whom_they_all_allow(store: Store) 
         admin=True,
         text="anna@",
     )
-    assert await names(store, wanted) == {"straße"}
+    assert await names(shared_store, wanted) == {"straße"}
 
 
 # ----------------------------------------------------------------------------------- text
@@ -220,9 +230,9 @@ async def test_all_conditions_together_choose_whom_they_all_allow(store: Store) 
     ids=named,
 )
 async def test_text_is_a_literal_part_of_the_name_or_the_address(
-    store: Store, text: str, found: set[str]
+    shared_store: Store, text: str, found: set[str]
 ) -> None:
-    assert await names(store, UserFilter(Status.ALL, text=text)) == found
+    assert await names(shared_store, UserFilter(Status.ALL, text=text)) == found
 
 
 def parts(text: str) -> Iterator[str]:
@@ -304,9 +314,11 @@ async def test_a_member_is_the_very_json_of_the_accounts_view(store: Store, text
 
 async def test_a_member_has_whatever_its_shape_says(store: Store) -> None:
     (user,) = await add(store, new_user(1, display_name="Ä", admin=True))
-    shape = Shape((("flag", "admin"), ("not", "disabled"), ("n", "id"), ("name", "display_name")))
+    shape = RowShape(
+        (("flag", "admin"), ("not", "disabled"), ("n", "id"), ("name", "display_name"))
+    )
     wanted = {user.uuid: {"flag": 1, "not": 0, "n": user.id, "name": "Ä"}}
-    found = await store.read(lambda tx: tx.users.page(EVERYBODY, Sort(), None, 1, shape))
+    found = await store.read(lambda tx: tx.users.list_page(EVERYBODY, Sort(), None, 1, shape))
     assert [member.encode() for member in found] == [to_json(wanted)[1:-1]]
 
 
@@ -315,27 +327,29 @@ async def test_a_member_has_whatever_its_shape_says(store: Store) -> None:
 
 @pytest.mark.parametrize("sort", SORTS, ids=str)
 async def test_a_list_is_in_the_order_of_its_sort(
-    store: Store, people: list[User], sort: Sort
+    shared_store: Store, people: list[User], sort: Sort
 ) -> None:
     def value(user: PanelUser) -> str | int:
-        return position_of(user, sort).value
+        return user_position(user, sort).value
 
     expected = sorted(map(value, map(panel_user, people)), reverse=sort.descending)
-    assert [value(user) for user in await page(store, sort=sort)] == expected
+    assert [value(user) for user in await page(shared_store, sort=sort)] == expected
 
 
 @pytest.mark.usefixtures("people")
-async def test_without_a_sort_the_oldest_come_first(store: Store) -> None:
-    assert [user["username"] for user in await page(store)] == [new.username for new in PEOPLE]
+async def test_without_a_sort_the_oldest_come_first(shared_store: Store) -> None:
+    assert [user["username"] for user in await page(shared_store)] == [
+        new.username for new in PEOPLE
+    ]
 
 
 @pytest.mark.usefixtures("people")
-async def test_ties_fall_to_the_number(store: Store) -> None:
-    sorted_up = await page(store, sort=Sort(SortKey.EMAIL))
+async def test_ties_fall_to_the_number(shared_store: Store) -> None:
+    sorted_up = await page(shared_store, sort=Sort(SortKey.EMAIL))
     numbers = [user["id"] for user in sorted_up if user["email"] is None]
     assert numbers == [2, 4, 7, 10]
     assert numbers == [user["id"] for user in sorted_up[:4]]
-    sorted_down = await page(store, sort=Sort(SortKey.EMAIL, descending=True))
+    sorted_down = await page(shared_store, sort=Sort(SortKey.EMAIL, descending=True))
     assert sorted_down == sorted_up[::-1]
 
 
@@ -352,63 +366,68 @@ async def test_addresses_are_sorted_without_regard_to_case(store: Store) -> None
 @pytest.mark.parametrize("sort", SORTS, ids=str)
 @pytest.mark.parametrize("limit", [1, 3, 4, 10, 11])
 async def test_pages_one_after_the_other_are_the_list(
-    store: Store, people: list[User], sort: Sort, limit: int
+    shared_store: Store, people: list[User], sort: Sort, limit: int
 ) -> None:
     turned: list[PanelUser] = []
     after = None
-    while cut := await page(store, sort=sort, after=after, limit=limit):
+    while cut := await page(shared_store, sort=sort, after=after, limit=limit):
         assert len(cut) <= limit
         assert cut[0] not in turned
         turned += cut
-        after = position_of(cut[-1], sort)
-    assert turned == await page(store, sort=sort)
+        after = user_position(cut[-1], sort)
+    assert turned == await page(shared_store, sort=sort)
     assert sorted(turned, key=lambda user: user["id"]) == list(map(panel_user, people))
 
 
 @pytest.mark.usefixtures("people")
 @pytest.mark.parametrize("sort", SORTS, ids=str)
-async def test_a_page_keeps_to_its_filter(store: Store, sort: Sort) -> None:
+async def test_a_page_keeps_to_its_filter(shared_store: Store, sort: Sort) -> None:
     wanted = UserFilter(Status.ACTIVE, admin=False, text="a")
-    whole = await page(store, wanted, sort)
-    after = position_of(whole[1], sort)
-    assert await page(store, wanted, sort, after) == whole[2:]
-    assert await page(store, wanted, sort, after, limit=2) == whole[2:4]
+    whole = await page(shared_store, wanted, sort)
+    after = user_position(whole[1], sort)
+    assert await page(shared_store, wanted, sort, after) == whole[2:]
+    assert await page(shared_store, wanted, sort, after, limit=2) == whole[2:4]
 
 
 @pytest.mark.usefixtures("people")
 @pytest.mark.parametrize("sort", SORTS, ids=str)
-async def test_after_the_last_there_is_nobody(store: Store, sort: Sort) -> None:
-    last = (await page(store, sort=sort))[-1]
-    assert await page(store, sort=sort, after=position_of(last, sort)) == []
+async def test_the_page_after_the_last_account_is_empty(shared_store: Store, sort: Sort) -> None:
+    last = (await page(shared_store, sort=sort))[-1]
+    assert await page(shared_store, sort=sort, after=user_position(last, sort)) == []
 
 
-@pytest.mark.usefixtures("people")
-async def test_a_page_goes_on_after_a_place_where_nobody_stands_any_more(
-    store: Store, people: list[User]
-) -> None:
+async def test_a_page_continues_after_a_deleted_place(store: Store) -> None:
+    people = await add_people(store)
     sort = Sort(SortKey.USERNAME)
     whole = await page(store, sort=sort)
-    place = position_of(whole[3], sort)
+    place = user_position(whole[3], sort)
     (moved,) = (user for user in people if user.number == whole[3]["id"])
     await save(store, moved, username="aaaa")
     assert await page(store, sort=sort, after=place) == whole[4:]
 
 
 @pytest.mark.usefixtures("people")
-async def test_a_place_between_two_is_as_good_as_any(store: Store) -> None:
-    listed = await page(store, sort=Sort(SortKey.USERNAME), after=Position("b", 0))
+async def test_a_place_between_two_is_as_good_as_any(shared_store: Store) -> None:
+    listed = await page(shared_store, sort=Sort(SortKey.USERNAME), after=Position("b", 0))
     assert all(user["username"] > "b" for user in listed)
     assert len(listed) == 7
 
 
 @pytest.mark.usefixtures("people")
 @pytest.mark.parametrize("value", ["'", '"', "%", "\\", "\x00", "😀", "x" * 5000], ids=ascii)
-async def test_any_text_is_a_place(store: Store, value: str) -> None:
+async def test_any_text_is_a_place(shared_store: Store, value: str) -> None:
     sort = Sort(SortKey.USERNAME)
-    listed = await page(store, sort=sort, after=Position(value, 0))
-    assert listed == [user for user in await page(store, sort=sort) if user["username"] > value]
+    listed = await page(shared_store, sort=sort, after=Position(value, 0))
+    assert listed == [
+        user for user in await page(shared_store, sort=sort) if user["username"] > value
+    ]
 
 
 @pytest.mark.usefixtures("people")
-async def test_a_limit_is_an_upper_bound(store: Store) -> None:
-    assert [len(await page(store, limit=limit)) for limit in (1, 5, 10, 1001)] == [1, 5, 10, 10]
+async def test_a_limit_is_an_upper_bound(shared_store: Store) -> None:
+    assert [len(await page(shared_store, limit=limit)) for limit in (1, 5, 10, 1001)] == [
+        1,
+        5,
+        10,
+        10,
+    ]

@@ -7,7 +7,7 @@ import pytest
 from app.domain.errors import EmailTaken, UsernameTaken
 from app.domain.ports import Store
 from app.domain.presence import Presence
-from app.domain.users import AccountRef, NewUser, User
+from app.domain.users import AccountRef, User
 from tests.contracts.rows import UNKNOWN_ID, add, add_users, new_user, save
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,24 @@ async def test_an_account_is_found_by_each_of_its_names(store: Store) -> None:
     _, user, _ = await add_users(store, 3)
     assert await find(store, user.id) == user
     assert await store.read(lambda tx: tx.users.find(AccountRef(uuid=user.uuid))) == user
-    assert await store.read(lambda tx: tx.users.by_username(user.username)) == user
+    assert await store.read(lambda tx: tx.users.get_by_username(user.username)) == user
+
+
+async def test_accounts_are_found_by_any_of_their_names_by_one_query(store: Store) -> None:
+    users = await add_users(store, 3)
+    refs = [
+        AccountRef(id=users[0].id),
+        AccountRef(uuid=users[1].uuid),
+        AccountRef(username=users[2].username),
+        AccountRef(username=users[0].username),
+        AccountRef(id=UNKNOWN_ID),
+        AccountRef(username="nobody"),
+        AccountRef(username=users[0].uuid),
+    ]
+    found = await store.read(lambda tx: tx.users.find_many(refs))
+    assert found == dict(zip(refs[:4], [*users, users[0]], strict=True))
+    assert await store.read(lambda tx: tx.users.find_many(refs[-2:])) == {}
+    assert await store.read(lambda tx: tx.users.find_many([])) == {}
 
 
 async def test_an_account_that_is_not_there_is_none(store: Store) -> None:
@@ -55,8 +72,8 @@ async def test_an_account_that_is_not_there_is_none(store: Store) -> None:
     unknown = new_user(UNKNOWN_ID)
     assert await find(store, unknown.id) is None
     assert await store.read(lambda tx: tx.users.find(AccountRef(uuid=unknown.uuid))) is None
-    assert await store.read(lambda tx: tx.users.by_username(unknown.username)) is None
-    assert await store.read(lambda tx: tx.users.by_username("")) is None
+    assert await store.read(lambda tx: tx.users.get_by_username(unknown.username)) is None
+    assert await store.read(lambda tx: tx.users.get_by_username("")) is None
 
 
 async def test_the_largest_snowflake_is_kept_to_the_last_digit(store: Store) -> None:
@@ -188,7 +205,7 @@ async def test_a_number_is_never_given_again(store: Store) -> None:
 async def test_a_changed_account_keeps_its_number(store: Store) -> None:
     user, _ = await add_users(store, 2)
     await save(store, user, username="renamed", disabled=True)
-    found = await store.read(lambda tx: tx.users.by_username("renamed"))
+    found = await store.read(lambda tx: tx.users.get_by_username("renamed"))
     assert found is not None
     assert (found.number, found.id, found.uuid) == (user.number, user.id, user.uuid)
 
@@ -214,7 +231,7 @@ async def test_the_newest_id_is_the_highest(store: Store) -> None:
 )
 @pytest.mark.parametrize("admin", [True, False])
 async def test_another_active_admin_is_one_who_is_another(
-    store: Store, others: list[NewUser], answer: bool, admin: bool
+    store: Store, others: list[User], answer: bool, admin: bool
 ) -> None:
     user, *_ = await add(store, new_user(1, admin=admin), *others)
     assert await store.read(lambda tx: tx.users.has_other_active_admin(user.id)) is answer

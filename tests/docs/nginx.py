@@ -1,4 +1,4 @@
-"""nginx with one of the documentation's examples, on ports and folders of a test's own."""
+"""Run nginx with an example of the documentation, on temporary ports and folders."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from tests.needs import need
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 PROXY, CLIENT = "127.0.0.1", "127.0.0.2"
-# What the example leaves to the file that includes it, in a folder of its own.
+# The configuration around the example, in a temporary folder.
 AROUND = """\
 {user}
 daemon on;
@@ -46,16 +46,16 @@ http {{
 
 
 def found(program: str, package: str) -> str:
-    """Where a program is; the test is skipped, or fails, where it is not."""
+    """Return the path of a program; skip or fail the test if it is missing."""
     path = shutil.which(program, path=PATH)
-    need(path is not None, f"{program} is not here: apt-get install {package}")
+    need(path is not None, f"{program} is missing: apt-get install {package}")
     assert path is not None
     return path
 
 
 @contextmanager
 def running(folder: Path, example: str, changes: Mapping[str, str]) -> Iterator[None]:
-    """nginx with an example, in which `changes` replace what no test can have."""
+    """Run nginx with an example, in which `changes` replace ports, hosts and paths."""
     program = found("nginx", "nginx")
     certify(folder)
     site = (EXAMPLES / example).read_text()
@@ -67,11 +67,11 @@ def running(folder: Path, example: str, changes: Mapping[str, str]) -> Iterator[
         site, times = re.subn(here, there, site)
         assert times, here
     (folder / "site.conf").write_text(site)
-    # Else root's nginx works as somebody who must not look into the folder.
+    # Otherwise the workers of root's nginx run as a user without access to the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
     start = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    # It returns when it listens.
+    # The command returns when nginx listens.
     started = subprocess.run(start, capture_output=True, text=True, timeout=30, check=False)
     assert started.returncode == 0, started.stderr
     try:
@@ -81,7 +81,7 @@ def running(folder: Path, example: str, changes: Mapping[str, str]) -> Iterator[
 
 
 def certify(folder: Path) -> None:
-    """A certificate under the examples' file names."""
+    """Create a certificate under the examples' file names."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "id.example.com")])
     now = datetime.now(UTC)
@@ -103,7 +103,7 @@ def certify(folder: Path) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
+    """Return an unused port."""
     with socket.create_server((PROXY, 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
@@ -111,7 +111,7 @@ def free_port() -> int:
 
 @contextmanager
 def client_at(port: int, address: str = CLIENT) -> Iterator[httpx.Client]:
-    """Somebody who speaks https and is not at the proxy's address."""
+    """Open an HTTPS client with another address than the proxy's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     transport = httpx.HTTPTransport(verify=context, local_address=address)

@@ -1,4 +1,4 @@
-"""The example files of the documentation, given to the programs that they are for."""
+"""Test the example files of the documentation with nginx and systemd."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.docs.nginx import CLIENT, EXAMPLES, PROXY, client_at, found, free_port, running
-from tests.server import Server, serving
+from tests.server_process import Server, serving
 
 # ---------------------------------------------------------------------------- nginx
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def nginx(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    """The ports of nginx, instead of the example's 80 and 443."""
+    """Return the ports of nginx that replace the example's 80 and 443."""
     ports = {scheme: free_port() for scheme in ("http", "https")}
     changes = {
         "listen 80": f"listen {PROXY}:{ports['http']}",
@@ -39,12 +39,12 @@ def nginx(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def client(nginx: dict[str, int]) -> Iterator[httpx.Client]:
-    """Somebody who is not at the proxy's address."""
+    """Return a client with another address than the proxy's."""
     with client_at(nginx["https"]) as made:
         yield made
 
 
-def test_behind_nginx_a_client_has_the_address_that_nginx_saw(client: httpx.Client) -> None:
+def test_behind_nginx_a_client_has_the_address_of_its_connection(client: httpx.Client) -> None:
     pretended = {"X-Forwarded-For": "203.0.113.9"}
     body = {"username": "lamplighter", "password": "a lamp in the hall"}
     token = client.post("/users/auth", json=body, headers=pretended).json()["token"]
@@ -53,7 +53,7 @@ def test_behind_nginx_a_client_has_the_address_that_nginx_saw(client: httpx.Clie
     assert {session["address"] for session in sessions} == {CLIENT}
 
 
-def test_behind_nginx_a_request_has_the_id_that_nginx_gave_it(client: httpx.Client) -> None:
+def test_behind_nginx_a_request_has_the_id_of_nginx(client: httpx.Client) -> None:
     answer = client.get("/health/live", headers={"X-Request-ID": "mine"})
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
 
@@ -64,13 +64,13 @@ def test_behind_nginx_entity_tags_stay_strong(client: httpx.Client, server: Serv
     assert client.get(f"/users/{uuid}", headers=headers).headers["ETag"].startswith('"')
 
 
-def test_behind_nginx_it_is_gatehouse_that_refuses_a_large_body(client: httpx.Client) -> None:
+def test_behind_nginx_gatehouse_refuses_a_large_body(client: httpx.Client) -> None:
     body = {"username": "x" * 1024 * 1024}
     refused = client.post("/users/auth", json=body)
     assert (refused.status_code, refused.json()["code"]) == (413, "payload-too-large")
 
 
-def test_nginx_sends_whoever_comes_without_encryption_to_https(nginx: dict[str, int]) -> None:
+def test_nginx_redirects_http_to_https(nginx: dict[str, int]) -> None:
     answer = httpx.post(f"http://{PROXY}:{nginx['http']}/rpc?errors=problem", trust_env=False)
     assert answer.status_code == 308
     assert answer.headers["Location"] == f"https://{PROXY}/rpc?errors=problem"
@@ -79,9 +79,9 @@ def test_nginx_sends_whoever_comes_without_encryption_to_https(nginx: dict[str, 
 # -------------------------------------------------------------------------- systemd
 
 
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     program = found("systemd-analyze", "systemd")
-    # The judge looks whether the command is there.
+    # systemd-analyze requires that the command exists.
     ours = str(Path(sys.prefix) / "bin" / "gatehouse")
     unit = (EXAMPLES / "gatehouse.service").read_text()
     assert "/opt/gatehouse/.venv/bin/gatehouse" in unit

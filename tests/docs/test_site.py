@@ -1,4 +1,4 @@
-"""What looks through the built site finds what is wrong with one."""
+"""Test that the check of the built site finds problems."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ OTHER = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A site of two pages, a picture and a style sheet, with nothing wrong."""
+    """Create a correct site of two pages, a picture and a style sheet."""
     (tmp_path / "other").mkdir()
     (tmp_path / "index.html").write_text(PAGE)
     (tmp_path / "other" / "page.html").write_text(OTHER)
@@ -23,12 +23,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def flaws(folder: Path) -> list[str]:
-    return list(Site(folder).flaws())
+def problems(folder: Path) -> list[str]:
+    return list(Site(folder).find_problems())
 
 
-def test_a_sound_site_has_no_flaw(folder: Path) -> None:
-    assert flaws(folder) == []
+def test_a_correct_site_has_no_problems(folder: Path) -> None:
+    assert problems(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -38,36 +38,41 @@ def test_a_sound_site_has_no_flaw(folder: Path) -> None:
             "index.html",
             "page.html#",
             "gone.html#",
-            "index.html: other/gone.html#there leads nowhere",
+            "index.html: other/gone.html#there does not exist",
         ),
-        ("index.html", "#there", "#gone", "page.html#gone leads to no place in that page"),
-        ("index.html", "picture.svg", "gone.svg", "index.html: gone.svg leads nowhere"),
-        ("index.html", "other/", "/other/", "/other/page.html#there is not of this site"),
+        ("index.html", "#there", "#gone", "page.html#gone has an unknown fragment"),
+        ("index.html", "picture.svg", "gone.svg", "index.html: gone.svg does not exist"),
+        ("index.html", "other/", "/other/", "/other/page.html#there is external"),
         (
             "other/page.html",
             "../index",
             "../../index",
-            "other/page.html: ../../index.html#here leads",
+            "other/page.html: ../../index.html#here does not exist",
         ),
-        ("other/page.html", '<a href="https', '<img src="https', "https://example.com/ is not of"),
+        (
+            "other/page.html",
+            '<a href="https',
+            '<img src="https',
+            "https://example.com/ is external",
+        ),
         (
             "look.css",
             "picture.svg",
             "//example.com/p",
-            "look.css: //example.com/p is not of this site",
+            "look.css: //example.com/p is external",
         ),
-        ("look.css", "picture.svg", "'gone.svg'", "look.css: gone.svg leads nowhere"),
+        ("look.css", "picture.svg", "'gone.svg'", "look.css: gone.svg does not exist"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_a_flaw_is_reported(
     folder: Path, file: str, before: str, after: str, sentence: str
 ) -> None:
     path = folder / file
     path.write_text(path.read_text().replace(before, after, 1))
-    (found,) = flaws(folder)
+    (found,) = problems(folder)
     assert sentence in found
 
 
-def test_the_page_for_what_is_not_there_counts_from_the_top(folder: Path) -> None:
+def test_links_of_the_404_page_are_relative_to_the_root(folder: Path) -> None:
     (folder / "404.html").write_text('<a href="/index.html">Start</a><a href="/gone.html">Gone</a>')
-    assert flaws(folder) == ["404.html: /gone.html leads nowhere"]
+    assert problems(folder) == ["404.html: /gone.html does not exist"]

@@ -1,4 +1,4 @@
-"""The walk-throughs of the documentation, run as they stand against a real server."""
+"""Run the walk-throughs of the documentation unchanged against a real server."""
 
 import re
 import subprocess
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import environment, serving
+from tests.server_process import environment, serving
 
 DOCS = Path(__file__).parents[2] / "docs"
-WALKED = ["chat-door.md", "panel-door.md", "credentials.md", "running.md"]
+WALKED = ["json-rpc-api.md", "rest-api.md", "credentials.md", "running.md"]
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDRESS = "http://127.0.0.1:8000"
 END_OF_STEP = "\x1e"
-# What is another in every run, or on every machine.
+# Values that differ between runs or machines.
 VARYING = {
     "uuid": r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
     "key": r"\b[0-9A-Za-z]{8}(-[0-9A-Za-z]{4}){3}-[0-9A-Za-z]{8}\b",
@@ -30,7 +30,7 @@ VARYING = {
 
 
 def steps(page: str) -> list[tuple[str, str]]:
-    """Each `sh` block and what it is said to print: the block after it, if that is not one."""
+    """Return each `sh` block with its documented output, the block after it if that is not `sh`."""
     found: list[tuple[str, str]] = []
     for language, text in BLOCK.findall((DOCS / page).read_text("utf-8")):
         if language == "sh":
@@ -40,15 +40,15 @@ def steps(page: str) -> list[tuple[str, str]]:
     return found
 
 
-def alike(text: str) -> str:
-    """Without spaces, and with a word for what is another in every run."""
+def normalized(text: str) -> str:
+    """Remove spaces, and replace values that differ between runs with their names."""
     for what, pattern in VARYING.items():
         text = re.sub(pattern, f"<{what}>", text, flags=re.ASCII)
     return "".join(text.split())
 
 
 def printed(folder: Path, address: str, commands: list[str]) -> list[str]:
-    """What one shell prints for each of the commands, in what looks like a checkout."""
+    """Return the output of each command, run in one shell in a copy of a checkout."""
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "docs").symlink_to(DOCS)
     script = "".join(f"{command}\nprintf '\\x1e'\n" for command in commands)
@@ -67,7 +67,7 @@ def printed(folder: Path, address: str, commands: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("page", WALKED)
-def test_every_command_of_a_walk_through_prints_what_the_page_shows(
+def test_every_command_of_a_walk_through_prints_the_documented_output(
     page: str, tmp_path: Path
 ) -> None:
     walk = steps(page)
@@ -77,7 +77,9 @@ def test_every_command_of_a_walk_through_prints_what_the_page_shows(
         outputs = printed(tmp_path, address, [command for command, _ in walk])
     assert len(outputs) == len(walk), "a command ended the shell"
     for (command, shown), output in zip(walk, outputs, strict=True):
-        told = output.replace(address, ADDRESS)
-        expected = ".*".join(map(re.escape, alike(shown).split("…")))
-        if not re.fullmatch(expected, alike(told)):
-            pytest.fail(f"{command}\nprints\n\n{told}\nbut {page} shows\n\n{shown}", pytrace=False)
+        printed_output = output.replace(address, ADDRESS)
+        expected = ".*".join(map(re.escape, normalized(shown).split("…")))
+        if not re.fullmatch(expected, normalized(printed_output)):
+            pytest.fail(
+                f"{command}\nprints\n\n{printed_output}\nbut {page} shows\n\n{shown}", pytrace=False
+            )

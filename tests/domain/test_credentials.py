@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.credentials import (
+    KEY_NAME_MAX,
     AccessKey,
-    KeyText,
     Origin,
+    RawAccessKey,
     Session,
-    key_expiry,
-    key_name,
+    parse_key_expiry,
+    parse_key_name,
 )
 from app.domain.errors import InvalidInput
 
@@ -22,13 +23,13 @@ KEY = "ABCDefgh-0123-abcd-WXYZ-zzzz9999"
 
 
 def session(ttl: timedelta = WEEK, origin: Origin | None = None) -> Session:
-    return Session.open(
+    return Session.create(
         session_id="s", user_id=1, now=NOW, ttl=ttl, origin=origin or Origin("192.0.2.1", "curl")
     )
 
 
 def access_key(text: str = KEY, expires_at: datetime | None = None) -> AccessKey:
-    parsed = KeyText.parse(text)
+    parsed = RawAccessKey.parse(text)
     assert parsed is not None
     return AccessKey(parsed.id, 1, "test", parsed.secret_hash, NOW, expires_at, None)
 
@@ -39,8 +40,8 @@ def access_key(text: str = KEY, expires_at: datetime | None = None) -> AccessKey
 def test_a_session_lives_as_long_as_its_first_token() -> None:
     opened = session()
     assert opened.expires_at == NOW + WEEK
-    assert opened.is_live(NOW + WEEK - timedelta(seconds=1))
-    assert not opened.is_live(NOW + WEEK)
+    assert opened.is_active(NOW + WEEK - timedelta(seconds=1))
+    assert not opened.is_active(NOW + WEEK)
 
 
 def test_a_session_remembers_where_it_came_from() -> None:
@@ -86,20 +87,20 @@ def test_a_refresh_never_brings_the_end_nearer() -> None:
 
 
 def test_the_first_group_of_a_key_is_its_public_id() -> None:
-    key = KeyText.parse(KEY)
+    key = RawAccessKey.parse(KEY)
     assert key is not None
     assert key.id == "ABCDefgh"
 
 
 def test_a_key_opens_what_was_stored_of_it() -> None:
-    assert KeyText(KEY).opens(access_key())
+    assert RawAccessKey(KEY).matches(access_key())
 
 
 @pytest.mark.parametrize("place", [i for i, c in enumerate(KEY) if i > 8 and c != "-"])
 def test_a_key_with_another_secret_opens_nothing(place: int) -> None:
     other = KEY[:place] + KEY[place].swapcase().replace(KEY[place], "x") + KEY[place + 1 :]
     assert other != KEY
-    assert not KeyText(other).opens(access_key())
+    assert not RawAccessKey(other).matches(access_key())
 
 
 def test_the_secret_of_a_key_is_not_in_what_is_stored() -> None:
@@ -125,8 +126,8 @@ def test_the_secret_of_a_key_is_not_in_what_is_stored() -> None:
     ],
     ids=ascii,
 )
-def test_what_has_not_the_shape_of_a_key_is_none(raw: str) -> None:
-    assert KeyText.parse(raw) is None
+def test_a_malformed_key_is_none(raw: str) -> None:
+    assert RawAccessKey.parse(raw) is None
 
 
 @pytest.mark.parametrize(
@@ -140,35 +141,41 @@ def test_what_has_not_the_shape_of_a_key_is_none(raw: str) -> None:
     ],
 )
 def test_the_panel_documents_examples_are_known_for_keys_that_everybody_knows(raw: str) -> None:
-    assert KeyText(raw).is_published
-    assert not KeyText(raw[:-1] + "7").is_published
+    assert RawAccessKey(raw).is_published
+    assert not RawAccessKey(raw[:-1] + "7").is_published
 
 
 def test_a_key_without_an_end_lives_on() -> None:
-    assert access_key().is_live(NOW + timedelta(days=10_000))
+    assert access_key().is_active(NOW + timedelta(days=10_000))
 
 
 def test_a_key_with_an_end_is_dead_from_then_on() -> None:
     key = access_key(expires_at=NOW + WEEK)
-    assert key.is_live(NOW + WEEK - timedelta(milliseconds=1))
-    assert not key.is_live(NOW + WEEK)
+    assert key.is_active(NOW + WEEK - timedelta(milliseconds=1))
+    assert not key.is_active(NOW + WEEK)
 
 
 @pytest.mark.parametrize(
     ("raw", "kept"),
-    [("panel", "panel"), ("  my key ", "my key"), ("钥匙", "钥匙"), ("x" * 64, "x" * 64)],
+    [
+        ("panel", "panel"),
+        ("  my key ", "my key"),
+        ("钥匙", "钥匙"),
+        ("x" * 64, "x" * 64),
+        ("👩🏾‍💻 ❤️", "👩🏾‍💻 ❤️"),
+    ],
 )
 def test_a_key_has_a_name(raw: str, kept: str) -> None:
-    assert key_name(raw) == kept
+    assert parse_key_name(raw) == kept
 
 
 @pytest.mark.parametrize(
-    "raw", ["", "  ", "x" * 65, "a\nb", "a\x00b", "a\u202eb", "\ud800"], ids=ascii
+    "raw", ["", "  ", "x" * 65, "a\nb", "a\x00b", "a\u202eb", "a\u200db", "\ud800"], ids=ascii
 )
 def test_a_key_has_no_other_name(raw: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        key_name(raw)
-    assert [flaw.name for flaw in refusal.value.flaws] == ["name"]
+        parse_key_name(raw)
+    assert [field_error.name for field_error in refusal.value.field_errors] == ["name"]
 
 
 # --------------------------------------------------------------------------- when it ends
@@ -186,14 +193,14 @@ def test_a_key_has_no_other_name(raw: str) -> None:
     ],
 )
 def test_an_end_is_read_as_an_instant_in_utc(raw: str, instant: datetime) -> None:
-    expires = key_expiry(raw, NOW)
+    expires = parse_key_expiry(raw, NOW)
     assert expires == instant
     assert expires is not None
     assert expires.utcoffset() == timedelta(0)
 
 
 def test_no_end_is_never() -> None:
-    assert key_expiry(None, NOW) is None
+    assert parse_key_expiry(None, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -219,10 +226,10 @@ def test_no_end_is_never() -> None:
     ],
     ids=ascii,
 )
-def test_what_is_no_rfc_3339_time_is_refused(raw: str) -> None:
+def test_an_invalid_rfc_3339_time_is_refused(raw: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        key_expiry(raw, NOW)
-    assert [flaw.name for flaw in refusal.value.flaws] == ["expires_at"]
+        parse_key_expiry(raw, NOW)
+    assert [field_error.name for field_error in refusal.value.field_errors] == ["expires_at"]
 
 
 @pytest.mark.parametrize(
@@ -230,21 +237,30 @@ def test_what_is_no_rfc_3339_time_is_refused(raw: str) -> None:
 )
 def test_an_end_lies_in_the_future(raw: str) -> None:
     with pytest.raises(InvalidInput):
-        key_expiry(raw, NOW)
+        parse_key_expiry(raw, NOW)
 
 
 @given(st.timedeltas(timedelta(seconds=1), timedelta(days=365 * 7000)))
-def test_what_isoformat_writes_is_read_back(ahead: timedelta) -> None:
+def test_output_of_isoformat_is_parsed(ahead: timedelta) -> None:
     moment = NOW + ahead
-    assert key_expiry(moment.isoformat(timespec="milliseconds"), NOW) is not None
-    assert key_expiry(moment.isoformat(timespec="seconds"), NOW) == moment.replace(microsecond=0)
+    assert parse_key_expiry(moment.isoformat(timespec="milliseconds"), NOW) is not None
+    assert parse_key_expiry(moment.isoformat(timespec="seconds"), NOW) == moment.replace(
+        microsecond=0
+    )
 
 
 @given(st.text(st.characters(), max_size=40) | st.from_regex(r"\A[0-9]{4}(-[0-9]{2}){2}T.*"))
 def test_any_text_is_a_future_end_or_invalid_input(raw: str) -> None:
     try:
-        expires = key_expiry(raw, NOW)
+        expires = parse_key_expiry(raw, NOW)
     except InvalidInput:
         return
     assert expires is not None
     assert expires > NOW
+
+
+def test_a_far_too_long_name_of_a_key_is_refused_unread() -> None:
+    longest = " " * (8 * KEY_NAME_MAX - 1) + "x"
+    assert parse_key_name(longest) == "x"
+    with pytest.raises(InvalidInput):
+        parse_key_name(" " + longest)

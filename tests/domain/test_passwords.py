@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import WeakPassword
-from app.domain.passwords import new_password, presented_password
+from app.domain.passwords import normalize_password, validate_new_password
+from tests.domain.emoji import EMOJI
 
 
 def policy(raw: str, username: str = "demouser", email: str | None = "demo@example.com") -> str:
-    return new_password(raw, username=username, email=email)
+    return validate_new_password(raw, username=username, email=email)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def policy(raw: str, username: str = "demouser", email: str | None = "demo@examp
     ],
 )
 def test_a_good_password_is_taken_as_it_is(raw: str) -> None:
-    assert policy(raw) == raw == presented_password(raw)
+    assert policy(raw) == raw == normalize_password(raw)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_composed_and_decomposed_forms_are_one_password(character: str, count: i
     decomposed = normalize("NFD", composed)
     assert policy(composed) == composed
     assert policy(decomposed) == composed
-    assert presented_password(decomposed) == composed
+    assert normalize_password(decomposed) == composed
 
 
 def test_length_counts_after_composition() -> None:
@@ -61,7 +62,7 @@ def test_length_counts_after_composition() -> None:
 
 @pytest.mark.parametrize("raw", [" inner space ", "        ", "  leading", "trailing  "])
 def test_spaces_are_never_trimmed(raw: str) -> None:
-    assert policy(raw) == raw == presented_password(raw)
+    assert policy(raw) == raw == normalize_password(raw)
 
 
 def test_all_spaces_are_one_space() -> None:
@@ -90,7 +91,20 @@ def test_case_and_width_tell_passwords_apart() -> None:
 def test_control_and_unassigned_characters_are_refused(raw: str) -> None:
     with pytest.raises(WeakPassword):
         policy(raw)
-    assert presented_password(raw) is None
+    assert normalize_password(raw) is None
+
+
+@pytest.mark.parametrize("emoji", EMOJI)
+def test_emoji_as_phones_type_them_are_welcome(emoji: str) -> None:
+    raw = f"horse {emoji} battery"
+    assert policy(raw) == raw == normalize_password(raw)
+
+
+def test_a_password_of_marks_out_of_order_is_refused_before_it_is_normalized() -> None:
+    raw = "a" + "\u0327\u0301" * 500_000
+    assert normalize_password(raw) is None
+    with pytest.raises(WeakPassword, match="8 to 128"):
+        policy(raw)
 
 
 @pytest.mark.parametrize("raw", ["password1", "PASSWORD1", "12345678", "Princess09", "qwertyuiop"])
@@ -125,9 +139,13 @@ def test_an_account_without_an_address_may_have_any_address_as_password() -> Non
         ("short", "8 to 128"),
         ("x" * 999, "128"),
         ("a\x00bcdefgh", "control"),
+        ("zero\u200bwidth", "an invisible character"),
+        ("select\ufe0fed", "an invisible character"),
+        ("unassigned\u0378", "is not in Unicode"),
+        ("surrogate\ud800", "half of a surrogate pair"),
         ("password1", "common"),
     ],
-    ids=["short", "long", "control", "common"],
+    ids=lambda value: ascii(value)[:20],
 )
 def test_the_refusal_says_the_rule_and_not_the_password(raw: str, rule: str) -> None:
     with pytest.raises(WeakPassword) as refusal:
@@ -143,10 +161,10 @@ def test_any_text_is_a_password_or_a_weak_one(raw: str) -> None:
     except WeakPassword:
         return
     assert 8 <= len(prepared) <= 128
-    assert presented_password(raw) == prepared
+    assert normalize_password(raw) == prepared
 
 
 @given(st.text(st.characters(), max_size=150))
 def test_preparing_a_prepared_password_changes_nothing(raw: str) -> None:
-    prepared = presented_password(raw)
-    assert prepared is None or presented_password(prepared) == prepared
+    prepared = normalize_password(raw)
+    assert prepared is None or normalize_password(prepared) == prepared

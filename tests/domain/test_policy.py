@@ -1,14 +1,21 @@
-"""Who may do what, and who is told no."""
+"""Permissions: every access level for every kind of caller."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.bounds import UNBOUNDED, Scope
 from app.domain.credentials import AccessKey, Origin, Session
 from app.domain.errors import Forbidden, InvalidPresence, RegistrationClosed
-from app.domain.policy import READ_ONLY, THE_OPERATOR, Access, Principal, may_take_held_names
+from app.domain.key_limits import UNLIMITED, Scope
+from app.domain.policy import (
+    OPERATOR_PRINCIPAL,
+    READ_ONLY,
+    Access,
+    Principal,
+    can_list_members,
+    can_take_held_names,
+)
 from app.domain.presence import Presence
 from app.domain.rules import Rules
 from app.domain.users import User
@@ -16,7 +23,9 @@ from app.domain.users import User
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = User(1, 10, "u", "demo", "Demo", None, None, admin=False, disabled=False, version=1)
 ADMIN = replace(USER, admin=True)
-SESSION = Session.open(session_id="s", user_id=10, now=NOW, ttl=timedelta(days=7), origin=Origin())
+SESSION = Session.create(
+    session_id="s", user_id=10, now=NOW, ttl=timedelta(days=7), origin=Origin()
+)
 KEY = AccessKey("FAKE0001", 10, "key", b"", NOW, None, None)
 
 ACTORS = {
@@ -28,7 +37,7 @@ ACTORS = {
     "user by read key": Principal(USER, key=replace(KEY, scope=Scope.READ)),
     "admin by self key": Principal(ADMIN, key=replace(KEY, scope=Scope.SELF)),
     "admin by read key": Principal(ADMIN, key=replace(KEY, scope=Scope.READ)),
-    "operator": THE_OPERATOR,
+    "operator": OPERATOR_PRINCIPAL,
 }
 ALLOWED = {
     Access.ANYONE: set(ACTORS),
@@ -51,9 +60,7 @@ def test_access_is_given_to_just_whom_it_is_for(access: Access, name: str) -> No
 
 @pytest.mark.parametrize("name", ACTORS)
 @pytest.mark.parametrize("access", Access)
-def test_what_changes_something_is_for_the_same_but_for_read_keys(
-    access: Access, name: str
-) -> None:
+def test_changes_are_for_the_same_callers_except_read_keys(access: Access, name: str) -> None:
     if name in ALLOWED[access] and (name not in READERS or access is Access.ANYONE):
         access.require(ACTORS[name], changes=True)
     else:
@@ -61,7 +68,7 @@ def test_what_changes_something_is_for_the_same_but_for_read_keys(
             access.require(ACTORS[name], changes=True)
 
 
-def test_a_read_key_is_told_that_it_only_reads() -> None:
+def test_the_error_for_a_read_key_names_its_scope() -> None:
     with pytest.raises(Forbidden) as refusal:
         Access.HOLDER.require(ACTORS["user by read key"], changes=True)
     assert refusal.value.detail == READ_ONLY
@@ -70,7 +77,7 @@ def test_a_read_key_is_told_that_it_only_reads() -> None:
 @pytest.mark.parametrize("name", ACTORS)
 def test_a_key_has_bounds_and_nothing_else_has(name: str) -> None:
     actor = ACTORS[name]
-    assert actor.bounds == (UNBOUNDED if actor.key is None else actor.key.bounds)
+    assert actor.limits == (UNLIMITED if actor.key is None else actor.key.limits)
 
 
 def test_a_disabled_admin_is_no_admin() -> None:
@@ -90,7 +97,7 @@ def test_a_refusal_says_what_it_takes(access: Access) -> None:
 
 @pytest.mark.parametrize("name", ACTORS)
 def test_only_admins_override_names_that_are_held_back(name: str) -> None:
-    assert may_take_held_names(ACTORS[name]) is (name in ALLOWED[Access.ADMIN])
+    assert can_take_held_names(ACTORS[name]) is (name in ALLOWED[Access.ADMIN])
 
 
 def test_registration_is_open_unless_it_is_closed() -> None:
@@ -99,7 +106,7 @@ def test_registration_is_open_unless_it_is_closed() -> None:
         Rules(registration_open=False).require_open_registration()
 
 
-def test_the_rules_are_those_of_the_contract_where_nobody_turned_them() -> None:
+def test_the_default_rules_are_those_of_the_contract() -> None:
     rules = Rules()
     assert (rules.name_hold.days, rules.token_ttl.days) == (30, 7)
 
@@ -114,3 +121,16 @@ def test_any_other_presence_is_refused_with_the_five_named(raw: str) -> None:
     with pytest.raises(InvalidPresence) as refusal:
         Presence.parse(raw)
     assert all(name in refusal.value.detail for name in Presence)
+
+
+def test_a_principal_names_its_credential() -> None:
+    assert Principal(USER, session=SESSION).credential_id == "s"
+    assert Principal(USER, key=KEY).credential_id == "FAKE0001"
+    assert OPERATOR_PRINCIPAL.credential_id == ""
+
+
+@pytest.mark.parametrize("name", ACTORS)
+def test_members_are_listed_to_members_and_admins(name: str) -> None:
+    assert can_list_members(ACTORS[name], belongs=lambda: True)
+    is_admin = name in ALLOWED[Access.ADMIN]
+    assert can_list_members(ACTORS[name], belongs=lambda: False) is is_admin

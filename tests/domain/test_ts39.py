@@ -6,8 +6,8 @@ from unicodedata import normalize
 import pytest
 
 from app.domain.ts39 import is_highly_restrictive, skeleton
+from app.domain.ts39.data_files import read_rows
 from app.domain.ts39.restriction import augmented_scripts
-from app.domain.ts39.tables import rows
 
 CYRILLIC_A = "\u0430"
 GREEK_OMICRON = "\u03bf"
@@ -30,11 +30,11 @@ UNASSIGNED = "\u0378"
 
 CONFUSABLES = [
     (int(source, 16), "".join(chr(int(code, 16)) for code in prototype))
-    for source, *prototype in rows("confusables.txt")
+    for source, *prototype in read_rows("confusables.txt")
 ]
 IGNORABLES = {
     code
-    for first, last in rows("ignorables.txt")
+    for first, last in read_rows("ignorables.txt")
     for code in range(int(first, 16), int(last, 16) + 1)
 }
 
@@ -247,7 +247,7 @@ def test_common_and_inherited_match_all_scripts(character: str) -> None:
 
 
 def test_every_run_of_code_points_is_looked_up_from_its_first_to_its_last() -> None:
-    runs = [(int(first, 16), frozenset(scripts)) for first, *scripts in rows("scripts.txt")]
+    runs = [(int(first, 16), frozenset(scripts)) for first, *scripts in read_rows("scripts.txt")]
     for (first, scripts), (following, _) in pairwise([*runs, (0x110000, frozenset())]):
         found = augmented_scripts(chr(first))
         assert found == augmented_scripts(chr(following - 1))

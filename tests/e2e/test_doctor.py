@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from app import doctor
-from app.bootstrap import ADMIN_KEY_FILE, open_house, prepare_store
-from app.config import Settings
-from app.doctor import Finding, Mark, examine
+from app.cli import doctor
+from app.cli.doctor import Finding, Mark, examine
+from app.container import ADMIN_KEY_FILE, open_container, prepare_store
+from app.operations import operator
+from app.operations.admin_users import AdminCreateUser
 from app.security.clock import SystemClock
-from app.usecases import operator
-from app.usecases.admin_users import AdminCreateUser
+from app.settings import Settings
 from tests.postgres import new_database
 from tests.redis import own_redis
 
@@ -27,7 +27,7 @@ SECRET = "geheim4711"
 
 
 @pytest.fixture
-def house(tmp_path: Path, migrated: Path) -> Settings:
+def installation(tmp_path: Path, migrated: Path) -> Settings:
     """A sound installation."""
     (tmp_path / "var").mkdir(mode=0o700)
     database = tmp_path / "var" / "gatehouse.sqlite3"
@@ -40,7 +40,7 @@ def house(tmp_path: Path, migrated: Path) -> Settings:
 
 def make_admin(settings: Settings) -> None:
     async def work() -> None:
-        async with open_house(settings) as opened:
+        async with open_container(settings, signs=True) as opened:
             admin = AdminCreateUser("boss", "", "correct horse battery", admin=True)
             await operator.create_account(opened.services, admin, None)
 
@@ -60,43 +60,45 @@ def with_settings(settings: Settings, **changes: Any) -> Settings:
     return settings.model_copy(update=changes)
 
 
-def test_a_sound_installation_has_nothing_to_note(house: Settings) -> None:
-    assert found(house, Mark.NOTE, Mark.BAD) == []
+def test_a_sound_installation_has_nothing_to_note(installation: Settings) -> None:
+    assert found(installation, Mark.NOTE, Mark.BAD) == []
 
 
-def test_it_changes_nothing(house: Settings) -> None:
-    (house.data_dir / "signing-key.pem").unlink()
-    before = sorted(house.data_dir.iterdir())
-    assert "signing key" in {finding.subject for finding in found(house, Mark.NOTE)}
-    assert sorted(house.data_dir.iterdir()) == before
+def test_it_changes_nothing(installation: Settings) -> None:
+    (installation.data_dir / "signing-key.pem").unlink()
+    before = sorted(installation.data_dir.iterdir())
+    assert "signing key" in {finding.subject for finding in found(installation, Mark.NOTE)}
+    assert sorted(installation.data_dir.iterdir()) == before
 
 
-def test_an_admins_key_that_was_left_lying_is_noted(house: Settings) -> None:
-    (house.data_dir / ADMIN_KEY_FILE).write_text("key")
-    (finding,) = found(house, Mark.NOTE)
-    assert "remove it" in finding.detail
+def test_an_admins_key_that_was_left_lying_is_noted(installation: Settings) -> None:
+    (installation.data_dir / ADMIN_KEY_FILE).write_text("key")
+    (finding,) = found(installation, Mark.NOTE)
+    assert "remove it here" in finding.detail
 
 
-def test_a_signing_key_that_is_retired_is_bad(house: Settings) -> None:
+def test_a_signing_key_that_is_retired_is_bad(installation: Settings) -> None:
     async def retire() -> None:
-        async with open_house(house) as opened:
+        async with open_container(installation, signs=True) as opened:
             kid = opened.signing.current().kid
             now = opened.services.clock.now()
             await opened.services.store.write(lambda tx: tx.signing_keys.retire(kid, now))
 
     asyncio.run(retire())
-    assert "is retired" in the_bad(house).detail
+    assert "is retired" in the_bad(installation).detail
 
 
-def test_a_clock_that_was_set_back_is_bad(house: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_was_set_back_is_bad(
+    installation: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hour_ago = SystemClock().now() - timedelta(hours=1)
     monkeypatch.setattr(SystemClock, "now", lambda _: hour_ago)
-    assert the_bad(house).subject == "clock"
+    assert the_bad(installation).subject == "clock"
 
 
-def test_too_little_space_is_bad(house: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_bad(installation: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
-    assert the_bad(house).subject == "free space"
+    assert the_bad(installation).subject == "free space"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_too_little_space_is_bad(house: Settings, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_a_library_that_is_not_as_required_is_bad(
-    house: Settings,
+    installation: Settings,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     version: str | None,
@@ -122,7 +124,7 @@ def test_a_library_that_is_not_as_required_is_bad(
         return version
 
     monkeypatch.setattr(doctor, "version", pretend)
-    assert sentence in the_bad(house).detail
+    assert sentence in the_bad(installation).detail
 
 
 @pytest.mark.parametrize(
@@ -132,10 +134,10 @@ def test_a_library_that_is_not_as_required_is_bad(
         {"database_url": f"postgresql://user:{SECRET}@127.0.0.1:1/name"},
     ],
 )
-def test_what_cannot_be_reached_is_bad_and_no_password_is_shown(
-    house: Settings, configured: dict[str, str]
+def test_an_unreachable_service_is_bad_and_no_password_is_shown(
+    installation: Settings, configured: dict[str, str]
 ) -> None:
-    findings = asyncio.run(examine(with_settings(house, **configured)))
+    findings = asyncio.run(examine(with_settings(installation, **configured)))
     assert any("127.0.0.1" in f.detail for f in findings if f.mark is Mark.BAD)
     assert SECRET not in repr(findings)
 
@@ -147,13 +149,13 @@ def silent_server() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_what_does_not_answer_is_waited_for_in_vain_but_not_long(
-    house: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_silent_service_delays_the_checks_for_a_short_time(
+    installation: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "SECONDS", 0.5)
     with silent_server() as address:
         silent = with_settings(
-            house,
+            installation,
             redis_url=f"redis://{address}/0",
             database_url=f"postgresql://user:{SECRET}@{address}/name",
             password_range_url=f"http://{address}/range",
@@ -166,15 +168,15 @@ def test_what_does_not_answer_is_waited_for_in_vain_but_not_long(
     assert SECRET not in repr(findings)
 
 
-def test_redis_is_asked_and_its_clock(house: Settings, tmp_path: Path) -> None:
+def test_redis_is_asked_and_its_clock(installation: Settings, tmp_path: Path) -> None:
     with own_redis(tmp_path) as redis:
-        findings = found(with_settings(house, redis_url=redis.url), Mark.OK)
+        findings = found(with_settings(installation, redis_url=redis.url), Mark.OK)
     assert {"Redis", "clock of Redis"} <= {finding.subject for finding in findings}
 
 
-def test_postgresql_is_asked_and_its_clock(house: Settings) -> None:
+def test_postgresql_is_asked_and_its_clock(installation: Settings) -> None:
     with new_database() as url:
-        on_server = with_settings(house, database_url=url)
+        on_server = with_settings(installation, database_url=url)
         assert "migrate" in the_bad(on_server).detail
         prepare_store(on_server)
         make_admin(on_server)
@@ -185,9 +187,9 @@ def test_postgresql_is_asked_and_its_clock(house: Settings) -> None:
 
 
 def test_the_clocks_of_others_are_held_against_ones_own(
-    house: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installation: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = SystemClock().now() + timedelta(minutes=1)
     monkeypatch.setattr(SystemClock, "now", lambda _: later)
     with own_redis(tmp_path) as redis:
-        assert the_bad(with_settings(house, redis_url=redis.url)).subject == "clock of Redis"
+        assert the_bad(with_settings(installation, redis_url=redis.url)).subject == "clock of Redis"

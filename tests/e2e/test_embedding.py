@@ -1,12 +1,12 @@
-"""The application in somebody else's ASGI server."""
+"""The application in another ASGI server."""
 
 from pathlib import Path
 
 import httpx
 import pytest
 
-from app.config import Settings
 from app.main import create_app
+from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
 KEY = "A1B2C3D4-aaaa-bbbb-cccc-ddddeeee"

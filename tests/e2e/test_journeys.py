@@ -1,4 +1,4 @@
-"""A stranger's first hour, on a real server."""
+"""A new user's first hour, on a real server."""
 
 import json
 import socket
@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.commands import run_here
 from tests.postgres import new_database
-from tests.server import Server, run, serving
+from tests.server_process import Server, serving
 
 PASSWORD = "correct horse battery"
 
@@ -19,8 +20,8 @@ PASSWORD = "correct horse battery"
 def folder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """Where the server and the commands are started; a `.env` there names the database."""
-    folder = tmp_path_factory.mktemp("house")
+    """The working directory of server and commands; its `.env` names the database."""
+    folder = tmp_path_factory.mktemp("server")
     if request.param == "sqlite":
         yield folder
         return
@@ -46,7 +47,7 @@ def key(server: Server) -> dict[str, str]:
     return {"X-Access-Token": server.admin_key}
 
 
-def test_a_chat_user_made_at_one_door_is_the_panels_user_at_the_other(server: Server) -> None:
+def test_a_chat_user_made_at_one_api_is_the_panels_user_at_the_other(server: Server) -> None:
     made = call(server, "users.create", username="journey", password=PASSWORD)["result"]
     found = server.client.get("/api/users", params={"user_id": made["id"]}, headers=key(server))
     (uuid, user), *_ = found.json().items()
@@ -56,7 +57,7 @@ def test_a_chat_user_made_at_one_door_is_the_panels_user_at_the_other(server: Se
     assert refused == {"code": -32603, "message": "内部错误", "data": "This account is disabled."}
 
 
-def test_a_panel_user_logs_in_at_the_chat_door(server: Server) -> None:
+def test_a_panel_user_logs_in_at_rpc(server: Server) -> None:
     body = {"username": "panelist", "email": "panelist@example.com", "password": "rawPassword1"}
     made = server.client.post("/users", json=body, headers=key(server))
     assert (made.status_code, made.content) == (204, b"")
@@ -78,25 +79,25 @@ def test_a_race_for_one_name_has_one_winner(server: Server) -> None:
     assert losers == ["User with username contested already exists"] * 7
 
 
-def test_what_the_command_line_changes_the_server_knows_at_once(
+def test_changes_by_the_command_line_apply_to_the_server_at_once(
     server: Server, folder: Path
 ) -> None:
     call(server, "users.create", username="commanded", password=PASSWORD)
     token = call(server, "users.auth", username="commanded", password=PASSWORD)["result"]["token"]
     assert "result" in call(server, "users.self", token)
-    assert run(folder, "users", "disable", "commanded").status == 0
+    assert run_here(folder, "users", "disable", "commanded").status == 0
     assert "error" in call(server, "users.self", token)
-    assert run(folder, "users", "enable", "commanded").status == 0
-    key_text = run(folder, "keys", "create", "commanded").out.strip()
-    assert call(server, "users.self", key_text)["result"]["username"] == "commanded"
-    assert run(folder, "keys", "revoke", key_text[:8]).status == 0
-    assert "error" in call(server, "users.self", key_text)
+    assert run_here(folder, "users", "enable", "commanded").status == 0
+    raw_key = run_here(folder, "keys", "create", "commanded").out.strip()
+    assert call(server, "users.self", raw_key)["result"]["username"] == "commanded"
+    assert run_here(folder, "keys", "revoke", raw_key[:8]).status == 0
+    assert "error" in call(server, "users.self", raw_key)
 
 
-def test_rotating_the_signing_key_logs_nobody_out(server: Server, folder: Path) -> None:
+def test_rotating_the_signing_key_logs_no_user_out(server: Server, folder: Path) -> None:
     call(server, "users.create", username="rotated", password=PASSWORD)
     before = call(server, "users.auth", username="rotated", password=PASSWORD)["result"]["token"]
-    kid = run(folder, "signing-keys", "rotate").out.strip()
+    kid, _, _ = run_here(folder, "signing-keys", "rotate").out.partition("\t")
     after = call(server, "users.auth", username="rotated", password=PASSWORD)["result"]["token"]
     for token in (before, after):
         assert call(server, "users.self", token)["result"]["username"] == "rotated"
@@ -110,7 +111,8 @@ def test_every_line_of_the_log_is_json_even_of_what_is_not_http(server: Server) 
     with socket.create_connection(("127.0.0.1", port)) as raw:
         raw.sendall(b"no HTTP at all\r\n\r\n")
         assert raw.recv(4096).startswith(b"HTTP/1.1 400")
-    lines = [json.loads(line) for line in server.log.until("not a request of HTTP").splitlines()]
+    written = server.log.until("The request is not valid HTTP/1.1.")
+    lines = [json.loads(line) for line in written.splitlines()]
     (refused,) = (line for line in lines if "reason" in line)
     assert (refused["status"], refused["address"]) == (400, "127.0.0.1")
 

@@ -1,4 +1,4 @@
-"""What /metrics shows of several workers, and that the page about it speaks of what there is."""
+"""/metrics of several workers, and the page that describes it."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.redis import OwnRedis, own_redis
-from tests.server import Server, serving
+from tests.server_process import Server, serving
 
 DOCS = Path(__file__).parents[2] / "docs"
 PATIENCE = 30.0
@@ -65,7 +65,7 @@ def call(url: str, method: str, auth: str | None = None, **params: str) -> dict[
     return reply
 
 
-def test_what_several_workers_count_is_one_sum(server: Server) -> None:
+def test_counts_of_several_workers_are_one_sum(server: Server) -> None:
     url = server.greeting["url"]
     account = {"username": "somebody", "password": "correct horse battery"}
     call(url, "users.create", **account)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.commands import run_here
 from tests.faults.panel import FakePanel, Mood, open_panel
-from tests.server import Server, run, serving
+from tests.server_process import Server, serving
 
 SERVER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 KEY = "OUTBOX00-abcd-1234-EFGH-abcdefgh"
@@ -33,7 +34,7 @@ def settings(panel: FakePanel) -> dict[str, str]:
 
 
 def sign_up(server: Server, panel: FakePanel, name: str = "alice") -> str:
-    """The uuid of somebody who has a server that runs."""
+    """The uuid of a user who has a running server."""
     made = server.client.post(
         "/users",
         headers={"X-Access-Token": KEY, "Prefer": "return=representation"},
@@ -44,7 +45,7 @@ def sign_up(server: Server, panel: FakePanel, name: str = "alice") -> str:
 
 
 def messages(folder: Path, settings: dict[str, str], *options: str) -> list[dict[str, Any]]:
-    listed = run(folder, "outbox", "list", *options, **settings)
+    listed = run_here(folder, "outbox", "list", *options, **settings)
     assert listed.status == 0, listed.err
     return [json.loads(line) for line in listed.out.splitlines()]
 
@@ -56,7 +57,7 @@ def becomes(panel: FakePanel, uuid: str, *, active: bool) -> None:
         sleep(0.02)
 
 
-def test_a_server_stops_and_starts_with_its_owner_whoever_disables_him(
+def test_a_server_stops_and_starts_with_its_owner_through_every_interface(
     tmp_path: Path, panel: FakePanel, settings: dict[str, str]
 ) -> None:
     with serving(tmp_path, **settings) as server:
@@ -64,13 +65,13 @@ def test_a_server_stops_and_starts_with_its_owner_whoever_disables_him(
         server.client.delete(f"/users/{uuid}", headers={"X-Access-Token": KEY})
         becomes(panel, uuid, active=False)
         # What the command line leaves, a running server finds.
-        assert run(tmp_path, "users", "enable", "alice", **settings).status == 0
+        assert run_here(tmp_path, "users", "enable", "alice", **settings).status == 0
         becomes(panel, uuid, active=True)
-        server.log.until("delivered")
+        server.log.until("message delivered")
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=30) == 0
     # Where the settings are not those of the server.
-    done = run(tmp_path, "users", "disable", "alice")
+    done = run_here(tmp_path, "users", "disable", "alice")
     assert (done.status, done.out, done.err.count("\n")) == (0, "", 1)
     assert "GATEHOUSE_PANEL_URL" in done.err
     assert "enable the account and disable it again" in done.err
@@ -84,7 +85,7 @@ def test_the_operator_sees_to_what_could_not_be_delivered(
         for name in ("alice", "bobby"):
             uuid = sign_up(server, panel, name)
             server.client.delete(f"/users/{uuid}", headers={"X-Access-Token": KEY})
-        server.log.until("not delivered")
+        server.log.until("delivery failed")
         metrics = server.client.get("/metrics").text
         assert 'gatehouse_outbox_messages{kind="servers",state="waiting"} 2.0' in metrics
         assert 'gatehouse_outbox_oldest_seconds{kind="servers",state="waiting"}' in metrics
@@ -93,15 +94,15 @@ def test_the_operator_sees_to_what_could_not_be_delivered(
     other, first = messages(tmp_path, settings)
     assert (first["state"], first["payload"]) == ("waiting", {"disabled": True})
     assert "panel" in first["error"]
-    assert run(tmp_path, "outbox", "retry", str(first["id"]), **settings).status == 0
-    assert run(tmp_path, "outbox", "drop", str(other["id"]), **settings).status == 0
+    assert run_here(tmp_path, "outbox", "retry", str(first["id"]), **settings).status == 0
+    assert run_here(tmp_path, "outbox", "drop", str(other["id"]), **settings).status == 0
     (again,) = messages(tmp_path, settings, "--state", "waiting", "--user", "alice")
     assert (again["id"], again["attempts"]) == (first["id"], 0)
-    gone = run(tmp_path, "outbox", "retry", str(other["id"]), **settings)
+    gone = run_here(tmp_path, "outbox", "retry", str(other["id"]), **settings)
     assert (gone.status, "no message" in gone.err) == (1, True)
 
 
-def test_a_delivery_under_way_is_given_back_when_the_server_is_told_to_stop(
+def test_a_delivery_in_progress_is_released_when_the_server_stops(
     tmp_path: Path, panel: FakePanel, settings: dict[str, str]
 ) -> None:
     with serving(tmp_path, **settings) as server:
@@ -116,6 +117,6 @@ def test_a_delivery_under_way_is_given_back_when_the_server_is_told_to_stop(
     with serving(tmp_path, **settings) as server:
         # Long before a lease would have ended.
         becomes(panel, uuid, active=False)
-        server.log.until("delivered")
+        server.log.until("message delivered")
         (done,) = server.client.get("/outbox", headers={"X-Access-Token": KEY}).json()
     assert done["attempts"] == 1

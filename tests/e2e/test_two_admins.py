@@ -9,8 +9,9 @@ from threading import Barrier
 
 import pytest
 
+from tests.commands import run_here
 from tests.postgres import new_database
-from tests.server import Server, run, serving
+from tests.server_process import Server, serving
 
 ROUNDS = 12
 KEY = "TWOADMIN-aaaa-bbbb-cccc-ddddeeee"
@@ -18,7 +19,7 @@ KEY = "TWOADMIN-aaaa-bbbb-cccc-ddddeeee"
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """One of the two: his account, his key, and the server that he asks."""
+    """One of the two admins: account, key, and the server to send requests to."""
 
     uuid: str
     key: str
@@ -32,7 +33,7 @@ class Admin:
         return self.server.client.put(url, json=body, headers=headers).status_code
 
     def admins(self) -> set[str]:
-        """Who is an admin; nobody where this one may not ask."""
+        """Return the admins; none where this one may not list them."""
         headers = {"X-Access-Token": self.key}
         answer = self.server.client.get("/users", params={"admin": 1}, headers=headers)
         return set(answer.json()) if answer.status_code == 200 else set()
@@ -47,8 +48,8 @@ def two(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Admin,
             settings["GATEHOUSE_DATABASE_URL"] = stack.enter_context(new_database())
         one, other = (stack.enter_context(serving(tmp_path, **settings)) for _ in range(2))
         first = Admin(_uuid(one, "admin"), KEY, one)
-        made = run(tmp_path, "users", "create", "second", "--admin", **settings).out
-        key = run(tmp_path, "keys", "create", "second", **settings).out.strip()
+        made = run_here(tmp_path, "users", "create", "second", "--admin", **settings).out
+        key = run_here(tmp_path, "keys", "create", "second", **settings).out.strip()
         yield first, Admin(made.split("\t")[1], key, other)
 
 

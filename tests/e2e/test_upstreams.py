@@ -1,4 +1,4 @@
-"""A real gateway, and a real chat service that misbehaves: who asks is told soon, others go on."""
+"""A real server and a misbehaving chat service: errors come soon, other requests go on."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,11 +9,11 @@ import pytest
 
 from bench.misbehaving import GOOD, GUILD, MOODS
 from bench.upstream import Pair, misbehaving
-from tests.server import Server, run, serving
+from tests.server_process import Server, run, serving
 
 PASSWORD = "correct horse battery"
 SECRET = "secret-of-the-chat-service"
-# A slow machine may take its time; whoever waits for the service alone would wait for good.
+# A slow machine may take its time; a request that waits for the service would never end.
 SOON_MS = 15_000
 
 
@@ -32,13 +32,13 @@ def settings_of(chat: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("house")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
 
 
 @pytest.fixture(scope="module")
-def server(chat: int, house: Path) -> Iterator[Server]:
-    with serving(house, **settings_of(chat)) as opened:
+def server(chat: int, folder: Path) -> Iterator[Server]:
+    with serving(folder, **settings_of(chat)) as opened:
         yield opened
 
 
@@ -55,32 +55,32 @@ def pair(server: Server, chat: int) -> Pair:
 
 
 @pytest.mark.parametrize("mood", [mood for mood in MOODS if mood != GOOD])
-def test_whatever_it_does_the_caller_is_told_soon_and_others_go_on(
+def test_whatever_it_does_the_caller_gets_an_error_soon_and_others_go_on(
     pair: Pair, server: Server, mood: str
 ) -> None:
     _, status, slug = MOODS[mood]
-    pair.tell(mood)
+    pair.set_mood(mood)
     seen = pair.guilds()
     assert (seen.status, seen.slug) == (status, slug)
     assert seen.ms < SOON_MS
-    assert pair.myself(0.05)
+    assert pair.measure_self(0.05)
 
 
-def test_at_the_chat_door_it_is_the_same_and_the_log_has_the_reason_without_the_secret(
+def test_at_rpc_it_is_the_same_and_the_log_has_the_reason_without_the_secret(
     pair: Pair, server: Server
 ) -> None:
     token = token_of(server.client, "chatter")
-    pair.tell("sends a gzip bomb")
+    pair.set_mood("sends a gzip bomb")
     call = {"jsonrpc": "2.0", "method": "users.guilds", "auth": token, "id": 1}
     reply = server.client.post("/rpc?errors=problem", json=call).json()
     assert reply["error"]["data"]["code"] == "upstream-failed"
-    log = server.log.until("its answer is packed")
+    log = server.log.until("the response has a content coding")
     assert SECRET not in log + repr(server.greeting)
 
 
 def test_its_guilds_get_through(pair: Pair, server: Server) -> None:
     token = token_of(server.client, "builder")
-    pair.tell(GOOD)
+    pair.set_mood(GOOD)
     response = server.client.get("/users/@self/guilds", headers={"X-Access-Token": token})
     assert response.json() == [GUILD]
 
@@ -94,11 +94,11 @@ def test_a_service_that_is_gone_is_a_failure_and_no_fault(tmp_path: Path) -> Non
 
 
 def test_the_doctor_says_whether_it_answers(
-    pair: Pair, server: Server, chat: int, house: Path
+    pair: Pair, server: Server, chat: int, folder: Path
 ) -> None:
     for mood, said in ((GOOD, "ok "), ("redirects to loopback", "BAD")):
-        pair.tell(mood)
-        done = run(house, "doctor", **settings_of(chat))
+        pair.set_mood(mood)
+        done = run(folder, "doctor", **settings_of(chat))
         (line,) = (line for line in done.out.splitlines() if "chat service" in line)
         assert line.startswith(said)
         assert SECRET not in done.out + done.err

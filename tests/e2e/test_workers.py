@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -15,13 +16,13 @@ import httpx
 import pytest
 
 from tests.postgres import new_database
-from tests.server import Server, serving
+from tests.server_process import Server, serving
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+def on_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     settings = {"GATEHOUSE_WORKERS": "2"}
     if request.param == "sqlite":
         yield settings
@@ -61,9 +62,9 @@ def answers(server: Server) -> bool:
 
 
 def test_whichever_worker_is_asked_knows_what_another_did(
-    tmp_path: Path, house: dict[str, str]
+    tmp_path: Path, on_engine: dict[str, str]
 ) -> None:
-    with serving(tmp_path, **house) as server:
+    with serving(tmp_path, **on_engine) as server:
         eventually(lambda: answers(server))
         for number in range(10):
             name = f"traveller{number}"
@@ -85,7 +86,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: len(workers(server.process.pid) - {killed}) == 2)
         assert spared in workers(server.process.pid)
-        assert f'"pid":{killed}' in server.log.until("a worker ended")
+        assert f'"pid":{killed}' in server.log.until("worker ended unexpectedly")
         eventually(lambda: answers(server))
 
 
@@ -115,12 +116,49 @@ def test_the_metrics_are_those_of_all_workers(tmp_path: Path) -> None:
         for _ in range(40):
             httpx.get(f"{url}/health/live", trust_env=False)
         counted = 'gatehouse_http_request_seconds_count{method="GET",route="/health/live"'
-        (line,) = (
-            line
-            for line in httpx.get(f"{url}/metrics", trust_env=False).text.splitlines()
-            if line.startswith(counted)
+
+        def lives() -> list[str]:
+            told = httpx.get(f"{url}/metrics", trust_env=False).text
+            return [line.split()[-1] for line in told.splitlines() if line.startswith(counted)]
+
+        # A worker counts a request after its response, while the other may answer already.
+        eventually(lambda: lives() == ["40.0"])
+
+
+def test_killed_workers_leave_no_files_and_what_they_counted_stays(tmp_path: Path) -> None:
+    counted = 'gatehouse_http_request_seconds_count{method="GET",route="/health/live"'
+
+    def lives() -> float:
+        told = httpx.get(f"{server.greeting['url']}/metrics", trust_env=False).text
+        return sum(
+            float(line.split()[-1]) for line in told.splitlines() if line.startswith(counted)
         )
-        assert line.endswith(" 40.0")
+
+    def have_lived(requests: int) -> bool:
+        return lives() == requests
+
+    def files() -> set[str]:
+        (folder,) = tmp_path.glob("gatehouse-metrics-*")
+        return {path.name for path in folder.glob("*.db")}
+
+    def are_gone(endings: tuple[str, ...]) -> bool:
+        return not any(name.endswith(endings) for name in files())
+
+    with serving(tmp_path, GATEHOUSE_WORKERS="2", TMPDIR=str(tmp_path)) as server:
+        for killed in range(3):
+            eventually(lambda: len(workers(server.process.pid)) == 2 and answers(server))
+            for _ in range(10):
+                httpx.get(f"{server.greeting['url']}/health/live", trust_env=False)
+            # A worker counts a request after its response, while the other may answer already.
+            eventually(partial(have_lived, 10 * (killed + 1)))
+            before = workers(server.process.pid)
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            ended = tuple(f"_{pid}.db" for pid in before)
+            eventually(partial(are_gone, ended))
+        eventually(lambda: len(workers(server.process.pid)) == 2 and answers(server))
+        assert lives() == 30
+        assert {"counter_ended.db", "histogram_ended.db"} <= files()
 
 
 @contextmanager
@@ -128,7 +166,7 @@ def counting(folder: Path, *, children: bool) -> Iterator["subprocess.Popen[str]
     """A process that counts with others in a folder below `folder`, and forked one where asked."""
     script = (
         "import os, sys, time\n"
-        "from app.workers import METRICS_FOLDER, shared_metrics\n"
+        "from app.server.supervisor import METRICS_FOLDER, shared_metrics\n"
         "with shared_metrics(2):\n"
         "    if not int(sys.argv[1]) or os.fork():\n"
         "        print(os.environ[METRICS_FOLDER], flush=True)\n"
@@ -182,7 +220,7 @@ def test_a_start_removes_what_was_left_by_those_that_were_killed_and_nothing_els
 
 
 def is_free(lock: Path) -> bool:
-    """Whether nobody holds it."""
+    """Return true if no process holds the lock."""
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -193,13 +231,13 @@ def is_free(lock: Path) -> bool:
 
 def test_a_worker_that_does_not_heed_sigterm_ends_all_the_same() -> None:
     stubborn = (
-        "import signal, time, app.workers as workers\n"
+        "import signal, time, app.server.supervisor as workers\n"
         "def work():\n"
         "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "    print('at work', flush=True)\n"
         "    time.sleep(60)\n"
         "workers.STOP_SECONDS = 0.2\n"
-        "workers.Workers(1, work).keep()\n"
+        "workers.WorkerSupervisor(1, work).run()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", stubborn], stdout=subprocess.PIPE, text=True

@@ -5,7 +5,7 @@ which takes the place of what was there when the work is done. The lock makes ea
 the only one; what is done in it cannot wait.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
@@ -20,17 +20,17 @@ from pydantic_core import to_json
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import AccessKey, Session
 from app.domain.errors import EmailTaken, Overloaded, UsernameTaken
-from app.domain.idempotency import RECORDS_PER_CALLER, IdempotencyRecord
+from app.domain.guilds_and_servers import Guild, Server
+from app.domain.idempotency import IdempotencyRecord
+from app.domain.json_rows import RowShape
 from app.domain.names import email_key
-from app.domain.outbox import LEASE, PAUSE_MAX, Delivery, Depth, OutboxFilter
+from app.domain.outbox import LEASE, RETRY_DELAY_MAX, Delivery, Depth, OutboxFilter
 from app.domain.outbox import State as Fate
-from app.domain.ports import LiveCredentials, PublicKey, Transaction
-from app.domain.registry import Guild, Server
-from app.domain.shapes import Shape
-from app.domain.throttling import Attempts
+from app.domain.ports import LiveCredentials, Transaction
+from app.domain.rate_limits import LoginAttempts
+from app.domain.signing_keys import PublicKey
 from app.domain.users import (
     AccountRef,
-    NewUser,
     Position,
     Sort,
     SortKey,
@@ -44,12 +44,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whose a name is; `held_until` is None for the name that an account carries."""
+    """The owner of a name; `held_until` is None for the current name of an account."""
 
     user_id: int
     held_until: datetime | None = None
 
-    def stands(self, now: datetime) -> bool:
+    def is_held(self, now: datetime) -> bool:
         return self.held_until is None or now < self.held_until
 
 
@@ -72,9 +72,10 @@ class State:
     audit_numbers: int = 0
     users: dict[int, User] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
+    renames: dict[int, Sequence[datetime]] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     keys: dict[str, AccessKey] = field(default_factory=dict)
-    attempts: dict[tuple[int, str], Attempts] = field(default_factory=dict)
+    attempts: dict[tuple[int, str], LoginAttempts] = field(default_factory=dict)
     idempotency: dict[tuple[str, bytes], IdempotencyRecord] = field(default_factory=dict)
     signing_keys: dict[str, PublicKey] = field(default_factory=dict)
     guilds: dict[int, Guild] = field(default_factory=dict)
@@ -93,18 +94,20 @@ class State:
 class MemoryStore:
     """The `Store` of tests that do not care which."""
 
-    seldom_waits = True
-
     def __init__(self) -> None:
         self._state = State()
         self._commits = 0
         self._lock = Lock()
 
+    @property
+    def lookups(self) -> "MemoryLookups":
+        return MemoryLookups(self)
+
     async def read(self, work: Callable[[Transaction], T]) -> T:
         with self._lock:
             return work(MemoryTransaction(self._state.snapshot()))
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         with self._lock:
             state = self._state.snapshot()
             result = work(MemoryTransaction(state))
@@ -115,16 +118,33 @@ class MemoryStore:
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         return await self.read(work)
 
-    tells_of_accounts = True
+    async def accepts_writes(self) -> bool:
+        return True
 
     def version(self) -> object | None:
         return self._commits
 
-    def note(self, about: str, work: Callable[[Transaction], None]) -> None:
-        """Here nobody is ever kept waiting."""
+    def defer(self, about: str, work: Callable[[Transaction], None]) -> None:
+        """Return at once: this store never waits."""
         with self._lock, suppress(Overloaded):
             work(MemoryTransaction(self._state))
             self._commits += 1
+
+
+class MemoryLookups:
+    """Each is a read of its own."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def get_session_with_owner(self, session_id: str) -> tuple[Session, User] | None:
+        return await self._store.read(lambda tx: tx.sessions.get_with_owner(session_id))
+
+    async def get_key_with_owner(self, key_id: str) -> tuple[AccessKey, User] | None:
+        return await self._store.read(lambda tx: tx.keys.get_with_owner(key_id))
+
+    async def find_taken_names(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
+        return await self._store.read(lambda tx: tx.name_claims.find_taken(skeletons, now))
 
 
 class MemoryTransaction:
@@ -132,16 +152,16 @@ class MemoryTransaction:
 
     def __init__(self, state: State) -> None:
         self.users = MemoryUsers(state)
-        self.names = MemoryNames(state)
+        self.name_claims = MemoryNames(state)
         self.sessions = MemorySessions(state)
         self.keys = MemoryKeys(state)
-        self.attempts = MemoryAttempts(state)
+        self.login_attempts = MemoryAttempts(state)
         self.idempotency = MemoryIdempotency(state)
         self.signing_keys = MemorySigningKeys(state)
         self.guilds = MemoryGuilds(state)
         self.servers = MemoryServers(state)
         self.audit = MemoryAudit(state)
-        self.restoration = MemoryRestoration(state)
+        self.restored_database = MemoryRestoredDatabase(state)
         self.outbox = MemoryOutbox(state)
         self.stopped_servers = MemoryStoppedServers(state)
 
@@ -154,29 +174,26 @@ class MemoryUsers:
         self._users = state.users
 
     def find(self, ref: AccountRef) -> User | None:
-        if ref.uuid is None:
+        name, key = ref.key
+        if name == "id":
             return None if ref.id is None else self._users.get(ref.id)
-        return next((user for user in self._users.values() if user.uuid == ref.uuid), None)
+        return next((user for user in self._users.values() if getattr(user, name) == key), None)
 
-    def by_username(self, username: str) -> User | None:
+    def find_many(self, refs: Collection[AccountRef]) -> Mapping[AccountRef, User]:
+        found = {ref: self.find(ref) for ref in refs}
+        return {ref: user for ref, user in found.items() if user is not None}
+
+    def get_by_username(self, username: str) -> User | None:
         return next((user for user in self._users.values() if user.username == username), None)
 
-    def add(self, new: NewUser) -> User:
-        user = User(
-            number=self._state.numbers + 1,
-            id=new.id,
-            uuid=new.uuid,
-            username=new.username,
-            display_name=new.display_name,
-            email=new.email,
-            password_hash=new.password_hash,
-            admin=new.admin,
-            disabled=False,
-            version=1,
-        )
-        self.save(user)
+    def get_by_email_key(self, email_key: str) -> User | None:
+        return next((u for u in self._users.values() if _email_key(u) == email_key), None)
+
+    def add(self, user: User) -> User:
+        added = replace(user, number=self._state.numbers + 1)
+        self.save(added)
         self._state.numbers += 1
-        return user
+        return added
 
     def save(self, user: User) -> None:
         for other in self._users.values():
@@ -194,8 +211,8 @@ class MemoryUsers:
     def has_other_active_admin(self, user_id: int) -> bool:
         return any(u.is_active_admin and u.id != user_id for u in self._users.values())
 
-    def page(
-        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: Shape
+    def list_page(
+        self, wanted: UserFilter, sort: Sort, after: Position | None, limit: int, shape: RowShape
     ) -> Sequence[str]:
         def place(user: User) -> tuple[str, int]:
             return _sort_value(user, sort.key), user.number
@@ -207,7 +224,10 @@ class MemoryUsers:
                 u for u in users if (place(u) < start if sort.descending else place(u) > start)
             ]
         page = sorted(users, key=place, reverse=sort.descending)[:limit]
-        return [to_json({user.uuid: shape.of(user)}).decode()[1:-1] for user in page]
+        return [to_json({user.uuid: shape.render(user)}).decode()[1:-1] for user in page]
+
+    def count(self, wanted: UserFilter) -> int:
+        return sum(_matches(user, wanted) for user in self._users.values())
 
 
 def _email_key(user: User) -> str:
@@ -231,7 +251,10 @@ def _matches(user: User, wanted: UserFilter) -> bool:
         and wanted.email_key in {None, _email_key(user)}
         and wanted.id in {None, user.id}
         and wanted.admin in {None, user.admin}
-        and (wanted.username_part in user.username or wanted.email_part in _email_key(user))
+        and (
+            wanted.username_part in user.username
+            or any(part in _email_key(user) for part in wanted.email_parts)
+        )
     )
 
 
@@ -240,24 +263,44 @@ class MemoryNames:
 
     def __init__(self, state: State) -> None:
         self._claims = state.claims
+        self._renames = state.renames
 
-    def claim(self, skeleton: str, user_id: int, *, now: datetime, held_too: bool) -> bool:
+    def claim(self, skeleton: str, user_id: int, *, now: datetime, include_held: bool) -> bool:
         found = self._claims.get(skeleton)
-        if found is not None and found.user_id != user_id and found.stands(now):
-            may_override = held_too and found.held_until is not None
+        if found is not None and found.user_id != user_id and found.is_held(now):
+            may_override = include_held and found.held_until is not None
             if not may_override:
                 return False
         self._claims[skeleton] = Claim(user_id)
         return True
 
-    def release(self, user_id: int, held_until: datetime) -> None:
+    def find_current_owner(self, skeleton: str) -> int | None:
+        claim = self._claims.get(skeleton)
+        return None if claim is None or claim.held_until is not None else claim.user_id
+
+    def hold_current(self, user_id: int, held_until: datetime) -> None:
         for skeleton, claim in list(self._claims.items()):
             if claim == Claim(user_id):
                 self._claims[skeleton] = Claim(user_id, held_until)
 
-    def taken(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
+    def release_oldest_held(self, user_id: int, max_count: int) -> None:
+        held = [
+            (-claim.held_until.timestamp(), skeleton)
+            for skeleton, claim in self._claims.items()
+            if claim.user_id == user_id and claim.held_until is not None
+        ]
+        for _, skeleton in sorted(held)[max_count:]:
+            del self._claims[skeleton]
+
+    def list_renames(self, user_id: int) -> Sequence[datetime]:
+        return self._renames.get(user_id, ())
+
+    def save_renames(self, user_id: int, times: Sequence[datetime]) -> None:
+        self._renames[user_id] = times
+
+    def find_taken(self, skeletons: Collection[str], now: datetime) -> Collection[str]:
         claimed = self._claims.keys() & skeletons
-        return {skeleton for skeleton in claimed if self._claims[skeleton].stands(now)}
+        return {skeleton for skeleton in claimed if self._claims[skeleton].is_held(now)}
 
 
 class MemorySessions:
@@ -270,32 +313,42 @@ class MemorySessions:
     def add(self, session: Session) -> None:
         self._sessions[session.id] = session
 
-    def with_owner(self, session_id: str) -> tuple[Session, User] | None:
+    def get_with_owner(self, session_id: str) -> tuple[Session, User] | None:
         session = self._sessions.get(session_id)
         return None if session is None else (session, self._users[session.user_id])
 
-    def of(self, user_id: int) -> Sequence[Session]:
+    def list_for_user(self, user_id: int) -> Sequence[Session]:
         own = [session for session in self._sessions.values() if session.user_id == user_id]
         return sorted(own, key=lambda session: (session.created_at, session.id))
 
-    def refresh(self, session: Session) -> None:
+    def save_expiry(self, session: Session) -> None:
         if (stored := self._sessions.get(session.id)) is not None:
             self._sessions[session.id] = replace(stored, expires_at=session.expires_at)
 
-    def seen(self, session_id: str, at: datetime) -> None:
+    def set_last_seen(self, session_id: str, at: datetime) -> None:
         if (stored := self._sessions.get(session_id)) is not None:
             self._sessions[session_id] = replace(stored, last_seen_at=at)
 
-    def end(self, user_id: int, *, only: str | None = None, keep: str | None = None) -> int:
-        ended = [s.id for s in self.of(user_id) if only in {None, s.id} and s.id != keep]
+    def end_for_user(
+        self, user_id: int, *, only: str | None = None, keep: str | None = None
+    ) -> int:
+        ended = [s.id for s in self.list_for_user(user_id) if only in {None, s.id} and s.id != keep]
         for session_id in ended:
             del self._sessions[session_id]
         return len(ended)
 
     def end_expired(self, user_id: int, now: datetime) -> None:
-        for session in self.of(user_id):
-            if not session.is_live(now):
+        for session in self.list_for_user(user_id):
+            if not session.is_active(now):
                 del self._sessions[session.id]
+
+    def end_oldest(self, user_id: int, *, max_count: int, keep: str) -> Sequence[str]:
+        others = [
+            session.id for session in reversed(self.list_for_user(user_id)) if session.id != keep
+        ]
+        for session_id in (ended := others[max_count - 1 :]):
+            del self._sessions[session_id]
+        return ended
 
 
 class MemoryKeys:
@@ -308,20 +361,23 @@ class MemoryKeys:
     def add(self, key: AccessKey) -> None:
         self._keys[key.id] = key
 
-    def with_owner(self, key_id: str) -> tuple[AccessKey, User] | None:
+    def get_with_owner(self, key_id: str) -> tuple[AccessKey, User] | None:
         key = self._keys.get(key_id)
         return None if key is None else (key, self._users[key.user_id])
 
-    def of(self, user_id: int) -> Sequence[AccessKey]:
+    def list_for_user(self, user_id: int) -> Sequence[AccessKey]:
         own = [key for key in self._keys.values() if key.user_id == user_id]
         return sorted(own, key=lambda key: (key.created_at, key.id))
 
-    def used(self, key_id: str, at: datetime) -> None:
+    def count_for_user(self, user_id: int) -> int:
+        return len(self.list_for_user(user_id))
+
+    def set_last_used(self, key_id: str, at: datetime) -> None:
         if (stored := self._keys.get(key_id)) is not None:
             self._keys[key_id] = replace(stored, last_used_at=at)
 
-    def revoke(self, user_id: int, *, only: str | None = None) -> int:
-        revoked = [key.id for key in self.of(user_id) if only in {None, key.id}]
+    def revoke_for_user(self, user_id: int, *, only: str | None = None) -> int:
+        revoked = [key.id for key in self.list_for_user(user_id) if only in {None, key.id}]
         for key_id in revoked:
             del self._keys[key_id]
         return len(revoked)
@@ -333,11 +389,11 @@ class MemoryAttempts:
     def __init__(self, state: State) -> None:
         self._attempts = state.attempts
 
-    def of(self, subject: int, *places: str) -> Sequence[Attempts]:
+    def list_for_subject(self, subject: int, *places: str) -> Sequence[LoginAttempts]:
         keys = [(subject, place) for place in dict.fromkeys(places)]
         return [self._attempts[key] for key in keys if key in self._attempts]
 
-    def put(self, attempts: Attempts) -> None:
+    def save(self, attempts: LoginAttempts) -> None:
         self._attempts[attempts.subject, attempts.place] = attempts
 
     def clear(self, subject: int, place: str, now: datetime) -> None:
@@ -346,7 +402,16 @@ class MemoryAttempts:
             if found.subject == subject and (found.place == place or is_over):
                 del self._attempts[key]
 
-    def forgive(self, subject: int) -> bool:
+    def delete_oldest(self, subject: int, *, max_count: int, keep: str) -> None:
+        others = [
+            (-found.familiar_until.timestamp(), place)
+            for (of, place), found in self._attempts.items()
+            if of == subject and place != keep and found.familiar_until is not None
+        ]
+        for _, place in sorted(others)[max_count - 1 :]:
+            del self._attempts[subject, place]
+
+    def reset(self, subject: int) -> bool:
         counted = [
             (key, found)
             for key, found in self._attempts.items()
@@ -376,15 +441,6 @@ class MemoryIdempotency:
     def complete(self, record: IdempotencyRecord) -> None:
         self._records[record.caller, record.key] = record
 
-    def sweep(self, caller: str, now: datetime) -> None:
-        over = [id for id, record in self._records.items() if not record.is_kept(now)]
-        for id in over:
-            del self._records[id]
-        own = [record for record in self._records.values() if record.caller == caller]
-        own.sort(key=lambda record: (-record.made_at.timestamp(), record.key))
-        for record in own[RECORDS_PER_CALLER:]:
-            del self._records[record.caller, record.key]
-
 
 class MemorySigningKeys:
     """Public keys by thumbprint."""
@@ -398,25 +454,32 @@ class MemorySigningKeys:
     def find(self, kid: str) -> PublicKey | None:
         return self._keys.get(kid)
 
-    def all(self) -> Sequence[PublicKey]:
+    def list_all(self) -> Sequence[PublicKey]:
         return sorted(self._keys.values(), key=lambda key: (key.created_at, key.kid))
 
     def retire(self, kid: str, at: datetime) -> None:
         if (stored := self._keys.get(kid)) is not None:
             self._keys[kid] = replace(stored, retired_at=at)
 
+    def renew(self, key: PublicKey) -> None:
+        if (stored := self._keys.get(key.kid)) is not None:
+            self._keys[key.kid] = replace(
+                stored, signs_from=key.signs_from, renewed_at=key.renewed_at
+            )
+
 
 class MemoryGuilds:
     """Guilds by snowflake, and pairs of guild and member."""
 
     def __init__(self, state: State) -> None:
+        self._users = state.users
         self._guilds = state.guilds
         self._members = state.members
 
     def find(self, guild_id: int) -> Guild | None:
         return self._guilds.get(guild_id)
 
-    def put(self, guild: Guild) -> bool:
+    def upsert(self, guild: Guild) -> bool:
         is_new = guild.id not in self._guilds
         self._guilds[guild.id] = guild
         return is_new
@@ -425,13 +488,13 @@ class MemoryGuilds:
         self._members -= {pair for pair in self._members if pair[0] == guild_id}
         return self._guilds.pop(guild_id, None) is not None
 
-    def all(self) -> Sequence[Guild]:
+    def list_all(self) -> Sequence[Guild]:
         return [self._guilds[guild_id] for guild_id in sorted(self._guilds)]
 
-    def of(self, user_id: int) -> Sequence[Guild]:
+    def list_for_user(self, user_id: int) -> Sequence[Guild]:
         return [
             guild
-            for guild in self.all()
+            for guild in self.list_all()
             if guild.owner_id == user_id or (guild.id, user_id) in self._members
         ]
 
@@ -444,6 +507,16 @@ class MemoryGuilds:
         was_there = (guild_id, user_id) in self._members
         self._members.discard((guild_id, user_id))
         return was_there
+
+    def belongs_to(self, guild: Guild, user_id: int) -> bool:
+        return user_id == guild.owner_id or (guild.id, user_id) in self._members
+
+    def list_members(self, guild: Guild, after: int, limit: int) -> Sequence[User]:
+        return [
+            user
+            for user_id, user in sorted(self._users.items())
+            if user_id > after and not user.disabled and self.belongs_to(guild, user_id)
+        ][:limit]
 
 
 class MemoryServers:
@@ -468,7 +541,7 @@ class MemoryServers:
             active=row.enabled and not owner.disabled,
         )
 
-    def put(self, uuid: str, *, owner_id: int, name: str, enabled: bool) -> bool:
+    def upsert(self, uuid: str, *, owner_id: int, name: str, enabled: bool) -> bool:
         before = self._servers.get(uuid)
         if before is None:
             self._state.server_numbers += 1
@@ -479,12 +552,12 @@ class MemoryServers:
     def delete(self, uuid: str) -> bool:
         return self._servers.pop(uuid, None) is not None
 
-    def all(self) -> Sequence[Server]:
+    def list_all(self) -> Sequence[Server]:
         servers = [self.find(uuid) for uuid in self._servers]
         return sorted((s for s in servers if s is not None), key=lambda server: server.number)
 
-    def uuids_of(self, user_id: int) -> Sequence[str]:
-        return [server.uuid for server in self.all() if server.owner_id == user_id]
+    def list_uuids_for_user(self, user_id: int) -> Sequence[str]:
+        return [server.uuid for server in self.list_all() if server.owner_id == user_id]
 
 
 class MemoryAudit:
@@ -498,7 +571,7 @@ class MemoryAudit:
         self._state.audit_numbers += 1
         self._entries.append(replace(entry, number=self._state.audit_numbers))
 
-    def page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
+    def list_page(self, wanted: EntryFilter, after: Position | None, limit: int) -> Sequence[Entry]:
         def place(entry: Entry) -> tuple[int, int]:
             return int(entry.position.value), entry.number
 
@@ -507,6 +580,15 @@ class MemoryAudit:
             for entry in sorted(self._entries, key=place, reverse=True)
             if after is None or place(entry) < (int(after.value), after.number)
         ]
+        return [entry for entry in found if _is_wanted(entry, wanted)][:limit]
+
+    def get_complete_up_to(self) -> int:
+        return self._state.audit_numbers
+
+    def list_after(
+        self, wanted: EntryFilter, after: int, up_to: int, limit: int
+    ) -> Sequence[Entry]:
+        found = [entry for entry in self._entries if after < entry.number <= up_to]
         return [entry for entry in found if _is_wanted(entry, wanted)][:limit]
 
 
@@ -522,20 +604,20 @@ def _is_wanted(entry: Entry, wanted: EntryFilter) -> bool:
     )
 
 
-class MemoryRestoration:
+class MemoryRestoredDatabase:
     """All credentials and all numbers."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def credentials(self, now: datetime) -> LiveCredentials:
+    def count_credentials(self, now: datetime) -> LiveCredentials:
         state = self._state
         return LiveCredentials(
-            sum(session.is_live(now) for session in state.sessions.values()),
-            sum(key.is_live(now) for key in state.keys.values()),
+            sum(session.is_active(now) for session in state.sessions.values()),
+            sum(key.is_active(now) for key in state.keys.values()),
         )
 
-    def end_credentials(self, kid: str) -> None:
+    def end_credentials(self, kid: str | None) -> None:
         self._state.sessions.clear()
         self._state.keys.clear()
         for other in self._state.signing_keys.keys() - {kid}:
@@ -559,19 +641,19 @@ class MemoryOutbox:
         number = self._state.messages
         self._outbox[number] = replace(delivery, number=number)
 
-    def is_due(self, kinds: Collection[str], now: datetime) -> bool:
+    def has_due(self, kinds: Collection[str], now: datetime) -> bool:
         return bool(self._claimable(kinds, now))
 
     def claim(
-        self, kinds: Collection[str], now: datetime, holder: str, most: int
+        self, kinds: Collection[str], now: datetime, holder: str, max_count: int
     ) -> Sequence[Delivery]:
-        claimed = sorted(self._claimable(kinds, now)[:most], key=lambda found: found.number)
+        claimed = sorted(self._claimable(kinds, now)[:max_count], key=lambda found: found.number)
         for found in claimed:
             self._held[found.number] = (holder, monotonic() + LEASE.total_seconds())
             self._outbox[found.number] = replace(found, attempts=found.attempts + 1)
         return [self._outbox[found.number] for found in claimed]
 
-    def settle(self, delivery: Delivery, holder: str) -> bool:
+    def release(self, delivery: Delivery, holder: str) -> bool:
         if self._held.get(delivery.number, ("", 0))[0] != holder:
             return False
         del self._held[delivery.number]
@@ -584,15 +666,10 @@ class MemoryOutbox:
     def save(self, delivery: Delivery) -> None:
         self._outbox[delivery.number] = delivery
 
-    def drop(self, number: int) -> bool:
+    def delete(self, number: int) -> bool:
         return not self._is_held(number) and self._outbox.pop(number, None) is not None
 
-    def forget(self, before: datetime) -> None:
-        for number, found in list(self._outbox.items()):
-            if found.state is Fate.DONE and found.ended_at is not None and found.ended_at < before:
-                del self._outbox[number]
-
-    def page(self, wanted: OutboxFilter, after: int | None, limit: int) -> Sequence[Delivery]:
+    def list_page(self, wanted: OutboxFilter, after: int | None, limit: int) -> Sequence[Delivery]:
         return [
             found
             for number, found in sorted(self._outbox.items(), reverse=True)
@@ -618,7 +695,7 @@ class MemoryOutbox:
             found
             for found in waiting
             if found.message.kind in kinds
-            and (found.due_at <= now or found.due_at > now + PAUSE_MAX)
+            and (found.due_at <= now or found.due_at > now + RETRY_DELAY_MAX)
             and not self._is_held(found.number)
             and not any(self._keeps_back(other, found) for other in waiting)
         ]
@@ -637,9 +714,9 @@ class MemoryStoppedServers:
     def __init__(self, state: State) -> None:
         self._stopped = state.stopped
 
-    def of(self, user_id: int) -> Sequence[str]:
+    def list_for_user(self, user_id: int) -> Sequence[str]:
         return sorted(server for owner, server in self._stopped if owner == user_id)
 
-    def put(self, user_id: int, servers: Collection[str]) -> None:
+    def replace_for_user(self, user_id: int, servers: Collection[str]) -> None:
         self._stopped -= {pair for pair in self._stopped if pair[0] == user_id}
         self._stopped |= {(user_id, server) for server in servers}

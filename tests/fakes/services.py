@@ -1,4 +1,4 @@
-"""A house on fakes, and short ways to the people in it, through the operations everybody uses."""
+"""Services on fakes, and shortcuts to users through the operations."""
 
 import json
 from collections.abc import Mapping
@@ -13,18 +13,19 @@ from app.domain.ports import (
     Panel,
     PasswordHasher,
     Randomness,
+    RateLimiter,
     Store,
-    Throttle,
     Tokens,
     Transaction,
 )
 from app.domain.rules import Rules
 from app.domain.users import User
-from app.usecases.call import Caller
-from app.usecases.operator import make_first_admin
-from app.usecases.registry import OPERATIONS
-from app.usecases.services import Services
-from app.usecases.views import Created, Written
+from app.operations.catalog import OPERATIONS
+from app.operations.framework.context import Caller
+from app.operations.framework.services import Services
+from app.operations.operator import create_first_admin
+from app.operations.views import Created, RawJson
+from app.runtime.background_tasks import Supervisor
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (
     BREACHED,
@@ -33,7 +34,7 @@ from tests.fakes.ports import (
     FakeHasher,
     FakeIds,
     FakeRandomness,
-    FakeThrottle,
+    FakeRateLimiter,
     FakeTokens,
 )
 
@@ -42,7 +43,7 @@ NOBODY = Caller()
 
 
 class Overrides(TypedDict, total=False):
-    """What a test brings itself."""
+    """The ports that a test replaces."""
 
     store: Store
     hasher: PasswordHasher
@@ -50,12 +51,13 @@ class Overrides(TypedDict, total=False):
     clock: Clock
     ids: Ids
     randomness: Randomness
-    throttle: Throttle
+    rate_limiter: RateLimiter
     rules: Rules
     breached: BreachedPasswords
     chat: GuildSource
     panel: Panel
     handlers: Mapping[str, Handler]
+    background: Supervisor
 
 
 def make_services(**overrides: Unpack[Overrides]) -> Services:
@@ -64,16 +66,17 @@ def make_services(**overrides: Unpack[Overrides]) -> Services:
     return Services(
         store=overrides.get("store") or MemoryStore(),
         hasher=overrides.get("hasher") or FakeHasher(),
-        tokens=overrides.get("tokens") or FakeTokens(clock),
+        tokens=overrides.get("tokens") or FakeTokens(),
         clock=clock,
         ids=overrides.get("ids") or FakeIds(),
         randomness=overrides.get("randomness") or FakeRandomness(),
-        throttle=overrides.get("throttle") or FakeThrottle(clock),
+        rate_limiter=overrides.get("rate_limiter") or FakeRateLimiter(clock),
         rules=overrides.get("rules") or Rules(),
         breached=overrides.get("breached") or FakeBreachedPasswords(BREACHED),
         chat=overrides.get("chat"),
         panel=overrides.get("panel"),
         handlers=overrides.get("handlers") or {},
+        background=overrides.get("background") or Supervisor(),
     )
 
 
@@ -85,7 +88,7 @@ async def do(services: Services, name: str, caller: Caller = NOBODY, /, **member
     """
     operation = OPERATIONS[name]
     result = await operation.perform(services, caller, operation.input(**members))
-    if isinstance(result, Written):
+    if isinstance(result, RawJson):
         return json.loads(result.json)
     return result.view if isinstance(result, Created) else result
 
@@ -103,15 +106,15 @@ async def log_in(services: Services, username: str, password: str = PASSWORD) ->
 
 
 async def as_user(services: Services, username: str) -> Caller:
-    """Somebody who just signed up and logged in."""
+    """A user who just signed up and logged in."""
     await sign_up(services, username)
     return await log_in(services, username)
 
 
 async def as_admin(services: Services) -> Caller:
-    """The first admin, `admin`, with his access key."""
-    key = services.randomness.access_key()
-    assert await make_first_admin(services, key)
+    """The first admin, `admin`, with an access key."""
+    key = services.randomness.new_access_key()
+    assert await create_first_admin(services, key)
     return Caller(credential=key)
 
 
@@ -125,7 +128,7 @@ async def account(services: Services, username: str) -> User:
     """The account with this name, as it is stored."""
 
     def find(tx: Transaction) -> User:
-        user = tx.users.by_username(username.lower())
+        user = tx.users.get_by_username(username.lower())
         assert user is not None
         return user
 

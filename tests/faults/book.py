@@ -1,4 +1,4 @@
-"""What a gateway has promised by its answers, held against what its store has.
+"""The acknowledged writes of a server, compared with its store.
 
 The trail decides about what was sent and never answered: where there is an entry, all of it must
 have been done, else nothing. So half a change shows, whichever half it is.
@@ -12,12 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from app.domain.names import FORMER_NAMES_MAX
 from tests.databases import Database, within
 
 
 @dataclass(eq=False)
 class Account:
-    """Somebody as he has to be, and every credential that he ever had."""
+    """The expected state of a user, with every credential ever issued."""
 
     id: str
     username: str
@@ -30,16 +31,16 @@ class Account:
     number: int = 0
     names_left: int = 0
     former_password: str | None = None
-    # By id; None where nobody was told.
+    # By id; None where the response was lost.
     sessions: dict[str, str | None] = field(default_factory=dict)
     keys: dict[str, str | None] = field(default_factory=dict)
     servers: dict[str, tuple[str, bool]] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
 
     def rename(self, username: str) -> None:
-        """Another name; the one before is held back."""
+        """Another name; the one before is held back, of several the last ones."""
         self.username = username
-        self.names_left += 1
+        self.names_left = min(self.names_left + 1, FORMER_NAMES_MAX)
 
     def set_password(self, password: str, keep: str | None = None) -> None:
         """Another password; sessions end, but for the one to keep."""
@@ -66,12 +67,12 @@ class Account:
 
     @property
     def credentials(self) -> list[str]:
-        """What lets him in."""
+        """Credentials that have to be accepted."""
         return [known for known in (*self.sessions.values(), *self.keys.values()) if known]
 
     @property
     def stored(self) -> dict[str, Any]:
-        """What a store has of him."""
+        """The user in a store."""
         return {
             "uuid": self.uuid,
             "number": self.number,
@@ -88,7 +89,7 @@ class Account:
 
     @property
     def listed(self) -> dict[str, Any]:
-        """What a panel shows of him."""
+        """The user in the panel's list."""
         view = {
             "id": self.number,
             "username": self.username,
@@ -147,7 +148,7 @@ class Book:
         self.touched.add(deed.effect(id, secret))
 
     def settle(self, database: Database) -> None:
-        """Hold the store against the book, when nobody writes. Raises AssertionError."""
+        """Compare the store with the book while there are no writes. Raises AssertionError."""
         stored = within(database, _Stored)
         self._settle_trail(stored)
         for id, account in self.accounts.items():
@@ -182,7 +183,7 @@ class Book:
 
 
 def _learned(deed: Deed, entry: Entry, stored: "_Stored") -> str:
-    """The id that nobody was told."""
+    """The id in the response that was lost."""
     match deed.operation:
         case "users.create" | "admin.users.create":
             assert entry.target_id in stored.ids, f"{deed} has an entry and no account"
@@ -203,7 +204,7 @@ def _differences(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, A
 
 
 class _Stored:
-    """What a store has at one moment, but for the first admin."""
+    """The contents of a store at one moment, without the first admin."""
 
     def __init__(self, connection: Connection) -> None:
         def ask(statement: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which fault programmes `make test` runs, and which only `make faults`."""
+"""Selection of the fault tests: `make test` runs a part, `make faults` all."""
 
 import os
 

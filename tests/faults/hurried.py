@@ -13,21 +13,21 @@ from app.domain import outbox as rules
 # Before anybody imports them from there.
 rules.DELIVERY_MAX = timedelta(seconds=2)
 rules.LEASE = timedelta(seconds=5)
-rules.PAUSE_MIN = timedelta(seconds=0.05)
-rules.PAUSE_MAX = timedelta(seconds=0.5)
+rules.RETRY_DELAY_MIN = timedelta(seconds=0.05)
+rules.RETRY_DELAY_MAX = timedelta(seconds=0.5)
 
-from app import cli  # noqa: E402
+from app.cli.main import main  # noqa: E402
 from app.domain.outbox import Delivery, Json  # noqa: E402
+from app.operations import outbox  # noqa: E402
+from app.operations.framework.services import Services  # noqa: E402
 from app.upstream import client  # noqa: E402
-from app.usecases import outbox  # noqa: E402
-from app.usecases.services import Services  # noqa: E402
 
 attempt = outbox._attempt
 witness = httpx.AsyncClient(base_url=os.environ["WITNESS"], trust_env=False, timeout=30)
 
 
 async def tell(what: str, delivery: Delivery) -> None:
-    """The witness writes down in which order it is told."""
+    """The witness records the order of its requests."""
     said = {
         "what": what,
         "number": delivery.number,
@@ -51,5 +51,5 @@ async def watched(services: Services, delivery: Delivery) -> Json | str | None:
 
 if __name__ == "__main__":
     outbox._attempt = watched
-    client.breaker = lambda: client.Breaker(failures=5, pause=0.5)
-    cli.main()
+    client.make_breaker = lambda: client.CircuitBreaker(failures=5, pause=0.5)
+    main()

@@ -17,14 +17,14 @@ from typing import TypeVar
 import httpx
 from sqlalchemy import make_url
 
-from app.storage.postgres import PostgresServer
-from app.storage.sqlite import SqliteFile
+from app.storage.postgresql.store import PostgresServer
+from app.storage.sqlite.store import SqliteFile
 from tests.databases import Database, ask, url_of
 from tests.faults.book import Account, Book
 from tests.faults.writers import ADMIN_KEY, SETTINGS, Names, Writer, client_of
-from tests.parity.doors import Outcome
+from tests.parity.apis import Outcome
 from tests.postgres import SERVER
-from tests.server import START_SECONDS, Server, serving
+from tests.server_process import START_SECONDS, Server, serving
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ LOOKED_AT = 60
 
 @dataclass
 class Figures:
-    """What a programme shows in the end."""
+    """The result of a test run."""
 
     kills: Counter[str] = field(default_factory=Counter)
     looks: Counter[str] = field(default_factory=Counter)
@@ -79,13 +79,13 @@ class Victim:
 
     @property
     def url(self) -> str:
-        """Where it serves."""
+        """The URL of the server."""
         assert self._server is not None
         return self._server.greeting["url"]
 
     @property
     def is_running(self) -> bool:
-        """Whether there is one."""
+        """Return true while there is a process."""
         return self._server is not None
 
     def start(self, workers: int) -> None:
@@ -111,7 +111,7 @@ class Victim:
         return False
 
     def kill(self, which: str) -> Callable[[], None]:
-        """SIGKILL, and nobody is told; the result waits until it has had all its consequences."""
+        """Send SIGKILL; return a function that waits until it has had all its consequences."""
         assert self._server is not None
         parent = self._server.process.pid
         workers = _children(parent) if self._workers > 1 else []
@@ -172,7 +172,7 @@ class Programme:
             self._victim.close()
 
     async def _begin(self) -> None:
-        """Let there be somebody to write about."""
+        """Create users to write about."""
         async with client_of(self._victim.url) as client:
             writer = Writer(client, self.book, self._names, [], self._random.getrandbits(64))
             for _ in range(WRITERS):
@@ -199,7 +199,7 @@ class Programme:
         return see
 
     def _look(self, accounts: Sequence[Account], *, at_all: bool = False) -> None:
-        """Hold what the doors show against the book."""
+        """Hold what the APIs show against the book."""
         _require_sound(self._database)
         asyncio.run(self._look_through_doors(accounts, at_all=at_all))
         # Logins were writes, too.
@@ -227,7 +227,7 @@ class Programme:
 
     async def _look_at_lists(self, writer: Writer) -> None:
         """Each account and each server, as a panel sees them."""
-        chat, rest = writer.doors
+        chat, rest = writer.apis
         shown = (await rest("admin.users.list", ADMIN_KEY, status="all")).value
         accounts = self.book.accounts.values()
         others = {uuid: view for uuid, view in shown.items() if view["username"] != "admin"}
@@ -256,7 +256,7 @@ class Programme:
     async def _ask(
         self, writer: Writer, operation: str, credential: str | None, **members: str
     ) -> Outcome:
-        return await self._random.choice(writer.doors)(operation, credential, **members)
+        return await self._random.choice(writer.apis)(operation, credential, **members)
 
     def _some(self, things: list[T]) -> list[T]:
         return self._random.sample(things, min(len(things), LOOKED_AT))
@@ -293,8 +293,7 @@ def _is_alive(process: int) -> bool:
 
 
 def _is_quiet(database: Database) -> bool:
-    """Whether no transaction is left of a client that is gone: a database server goes on with what
-    it was told last."""
+    """Return true if no transaction of a killed client is left: a server finishes its statement."""
     if isinstance(database, SqliteFile):
         return True
     name = make_url(database.url).database

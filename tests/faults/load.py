@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one client sends over and over; `status` is what it expects."""
+    """The request that one client repeats; `status` is the expected one."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Request:
 
 
 def rpc(method: str, auth: str | None = None, **params: str) -> Request:
-    """A call at the chat's door."""
+    """A call at JSON-RPC."""
     call = {"jsonrpc": "2.0", "method": method, "auth": auth, "params": params, "id": 1}
     return Request("POST", "/rpc", json.dumps(call), JSON)
 
@@ -50,7 +50,7 @@ class Cut:
 
 @dataclass(slots=True)
 class Load:
-    """What became of the requests until now."""
+    """The outcomes of the requests so far."""
 
     answered: Counter[int] = field(default_factory=Counter)
     # Monotonic times of the answers.
@@ -62,7 +62,7 @@ class Load:
     _lock: Lock = field(default_factory=Lock)
 
     def since(self, moment: float) -> int:
-        """How many answers have come since then."""
+        """Return the number of responses since then."""
         with self._lock:
             return sum(1 for time in self.times if time >= moment)
 
@@ -81,7 +81,7 @@ class Load:
 def under_load(url: str, requests: list[Request], *, until_refused: bool) -> Iterator[Load]:
     """One client for each of `requests`, half of them with a new connection for each request.
 
-    Where nobody listens a client tries again, or with `until_refused` ends. At the end of the block
+    A client whose connection is refused tries again, or ends with `until_refused`. After the block
     all of them end, and the last answers are waited for.
     """
     load, enough = Load(), Event()

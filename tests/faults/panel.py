@@ -1,6 +1,6 @@
 """A panel of the generic dialect on loopback, which is down or slow at times and counts everything.
 
-It is also the witness to whom every attempt at a delivery is told, in whatever mood it is.
+It is also the witness that records every attempt at a delivery, however it responds.
 """
 
 import json
@@ -21,7 +21,7 @@ _SWITCH = re.compile(r"/servers/(?P<uuid>[0-9a-f-]{36})/(?P<verb>start|stop)")
 
 
 class Mood(StrEnum):
-    """How the panel answers."""
+    """A way of the panel to respond."""
 
     UP = "up"
     DOWN = "down"
@@ -29,7 +29,7 @@ class Mood(StrEnum):
 
 
 class Attempt(NamedTuple):
-    """What the witness was told."""
+    """The attempts that the witness recorded."""
 
     what: str
     number: int
@@ -82,7 +82,7 @@ def open_panel(random: Random) -> Iterator[FakePanel]:
     """The panel, on a port of its own."""
     panel = FakePanel(random)
 
-    class Answers(BaseHTTPRequestHandler):
+    class StaleCache(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -128,9 +128,9 @@ def open_panel(random: Random) -> Iterator[FakePanel]:
         daemon_threads = True
 
         def handle_error(self, *_: Any) -> None:
-            """Whoever asked was killed."""
+            """The client was killed."""
 
-    with Quiet(("127.0.0.1", 0), Answers) as server:
+    with Quiet(("127.0.0.1", 0), StaleCache) as server:
         panel.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -13,14 +12,10 @@ from typing import Any, NoReturn
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Dialect
 
-import app.cli
-import app.serve
+from app.cli.main import app
 from tests.databases import Database
-from tests.server import environment
+from tests.server_process import PROCESSES, environment
 
-# A process that has imported everything is forked for each; nothing of pytest is in it.
-_PROCESSES = get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["alembic.command", "alembic.autogenerate", __name__])
 SECONDS = 60
 
 
@@ -29,7 +24,7 @@ def killed_at(database: Database, step: int) -> bool:
 
     COMMIT counts as a statement, and so does what comes after it. False where it got through.
     """
-    process = _PROCESSES.Process(target=_migrate_until, args=(database, step), daemon=True)
+    process = PROCESSES.Process(target=_migrate_until, args=(database, step), daemon=True)
     process.start()
     return _end_of(process) == -signal.SIGKILL
 
@@ -47,7 +42,7 @@ def command_killed_at(
     folder: Path, settings: Mapping[str, str], words: Sequence[str], step: int
 ) -> bool:
     """The same for a command of the operator's; `serve` gets through when it greets."""
-    process = _PROCESSES.Process(
+    process = PROCESSES.Process(
         target=_command_until, args=(environment(folder, settings), words, step), daemon=True
     )
     process.start()
@@ -60,19 +55,22 @@ def _command_until(settings: Mapping[str, str], words: Sequence[str], last: int)
             _be_killed()
 
     os.environ.update(settings)
+    # It imports prometheus_client.
+    from app.server import run
+
     _watch(count)
     # What it says goes nowhere.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    app.serve._greet = lambda *_: os._exit(0)
-    app.cli.app(list(words), standalone_mode=False)
+    run._greet = lambda *_: os._exit(0)
+    app(list(words), standalone_mode=False)
 
 
 @contextmanager
 def halted_at(database: Database, step: int) -> Iterator["Halted"]:
-    """A process that migrates and stands still before its statement number `step`."""
-    ours, its = _PROCESSES.Pipe()
-    process = _PROCESSES.Process(target=_migrate_and_halt, args=(database, step, its), daemon=True)
+    """A process that migrates and stops before its statement number `step`."""
+    ours, its = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=_migrate_and_halt, args=(database, step, its), daemon=True)
     process.start()
     its.close()
     try:
@@ -94,7 +92,7 @@ class Halted:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended."""
+        """Return true while the process runs."""
         return self._process.is_alive()
 
     def go_on(self) -> None:
@@ -107,7 +105,7 @@ class Halted:
         self._process.join(SECONDS)
 
     def ends_well(self) -> bool:
-        """Whether it does."""
+        """Return true if it does."""
         self._process.join(SECONDS)
         return self._process.exitcode == 0
 

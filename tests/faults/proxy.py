@@ -13,7 +13,7 @@ COMMIT = b"COMMIT"
 
 
 class Commits(Enum):
-    """What becomes of a COMMIT."""
+    """The fate of a COMMIT."""
 
     PASS = auto()
     # The connection is cut before the server has it.
@@ -87,7 +87,7 @@ class Proxy:
         self._flows.set()
 
     def forget(self) -> None:
-        """Pass on nothing on the connections that there are, for ever; serve new ones."""
+        """Stall the present connections forever; serve new ones."""
         with self._lock:
             for pair in self._pairs:
                 pair.forgotten = True

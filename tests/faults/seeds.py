@@ -33,6 +33,13 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"skeleton": "rnernber1", "user_id": 4_000_000_000_000_000_001, "held_until": None},
         {"skeleton": "left", "user_id": 4_000_000_000_000_000_001, "held_until": 1_800_000_000_000},
     ],
+    "renames": [
+        {
+            "user_id": 4_000_000_000_000_000_001,
+            "times": "1700000000000 1700000000001",
+            "ends_at": 1_700_086_400_001,
+        }
+    ],
     "sessions": [
         {
             "id": "a session",
@@ -60,7 +67,15 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         for id, expires_at in (("AAAAAAAA", None), ("BBBBBBBB", 1_800_000_000_000))
     ],
     "signing_keys": [
-        {"kid": "kid", "jwk": "{}", "created_at": 1_700_000_000_000, "retired_at": None}
+        {
+            "kid": "kid",
+            "jwk": "{}",
+            "created_at": 1_700_000_000_000,
+            "retired_at": None,
+            "signs_from": 1_700_000_000_000,
+            "renewed_at": 1_700_000_000_000,
+            "replaces": None,
+        }
     ],
     "guilds": [{"id": 71395574100676610, "name": "Guild", "owner_id": 4_000_000_000_000_000_001}],
     "guild_members": [{"guild_id": 71395574100676610, "user_id": 4_000_000_000_000_000_002}],
@@ -73,6 +88,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "enabled": True,
         }
     ],
+    "leases": [{"name": "a lease", "holder": "a process", "ends_at": 1_700_000_000_000}],
     "workers": [{"number": 3, "holder": "a process", "ends_at": 1_700_000_000_000}],
     "audit": [
         {

@@ -1,22 +1,15 @@
-"""`gatehouse serve` by a clock that is ahead by as many seconds as a file says at the moment.
+"""A server goes by a clock that is ahead by as many seconds as a file says at the moment."""
 
-python shifted.py FILE serve
-"""
-
-import sys
 import time
 from pathlib import Path
 
-from app import cli
 from app.security import clock
 
-AHEAD = Path(sys.argv.pop(1))
 
+def shift(ahead: Path) -> None:
+    """Let this process go by that clock."""
 
-def shifted_time_ns() -> int:
-    return time.time_ns() + int(AHEAD.read_text()) * 1_000_000_000
+    def shifted() -> int:
+        return time.time_ns() + int(ahead.read_text()) * 1_000_000_000
 
-
-if __name__ == "__main__":
-    clock.time_ns = shifted_time_ns  # type: ignore[attr-defined]
-    cli.main()
+    clock.time_ns = shifted  # type: ignore[attr-defined]

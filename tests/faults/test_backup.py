@@ -18,22 +18,22 @@ import pysqlite3
 import pytest
 from alembic import command as alembic
 
-from app import bootstrap
-from app.bootstrap import House, StartError, open_house, prepare_store
-from app.config import Settings
+from app import container
+from app.container import Container, StartError, open_container, prepare_store
 from app.main import create_app
-from app.security.ids import at_work
-from app.storage import backups
+from app.operations import operator
+from app.operations.admin_audit import ListAudit
+from app.operations.admin_users import AdminCreateUser
+from app.operations.credentials import CreateKey
+from app.security.ids import lock_data_dir
+from app.settings import Settings
 from app.storage.errors import StoreError
-from app.storage.sqlite import SqliteFile
-from app.usecases import operator
-from app.usecases.admin_audit import ListAudit
-from app.usecases.admin_users import AdminCreateUser
-from app.usecases.credentials import CreateKey
+from app.storage.sqlite import backups
+from app.storage.sqlite.store import SqliteFile
 from tests.gateway import Gate, client_of
 from tests.needs import need
 from tests.postgres import new_database
-from tests.server import command, environment, run, serving
+from tests.server_process import command, environment, run, serving
 
 PASSWORD = "correct horse battery"
 # How long after the first trace of its work a restore is killed, in milliseconds.
@@ -41,7 +41,7 @@ KILLED_AFTER = [0, 40, 80] if "FAULT_KILLS" not in os.environ else range(0, 300,
 
 
 @pytest.fixture
-def house(tmp_path: Path, migrated: Path) -> Path:
+def folder(tmp_path: Path, migrated: Path) -> Path:
     """A migrated store below a directory, with an admin, and a backup of it."""
     (tmp_path / "var").mkdir(mode=0o700)
     shutil.copyfile(migrated, database_of(tmp_path))
@@ -60,7 +60,7 @@ def at(folder: Path, **settings: Any) -> Settings:
 
 def create(settings: Settings, username: str) -> None:
     async def work() -> None:
-        async with open_house(settings) as opened:
+        async with open_container(settings) as opened:
             admin = AdminCreateUser(username, "", PASSWORD, admin=True)
             await operator.create_account(opened.services, admin, None)
 
@@ -68,13 +68,13 @@ def create(settings: Settings, username: str) -> None:
 
 
 def back_up(folder: Path, name: str = "backup") -> None:
-    bootstrap.back_up(at(folder), folder / name)
+    container.back_up(at(folder), folder / name)
 
 
 def restore(
     folder: Path, *, replace: bool = True, keep_credentials: bool = False
-) -> bootstrap.Restoration:
-    return bootstrap.restore(
+) -> container.RestoreResult:
+    return container.restore(
         at(folder), folder / "backup", replace=replace, keep_credentials=keep_credentials
     )
 
@@ -96,7 +96,7 @@ def is_sound(database: Path) -> bool:
 
 
 def left_beside(file: Path) -> list[str]:
-    """What a command left in the file's directory that is not for good."""
+    """The temporary files that a command left in the file's directory."""
     return [path.name for path in file.parent.iterdir() if file.name in path.name and path != file]
 
 
@@ -105,17 +105,17 @@ def left_beside(file: Path) -> list[str]:
 
 @contextmanager
 def signing_up(url: str) -> Iterator[list[str]]:
-    """Accounts that come in through both doors all the while; those that were acknowledged."""
+    """Accounts that come in through both APIs all the while; those that were acknowledged."""
     acknowledged: list[str] = []
     ended = Event()
 
-    def go_on(door: str) -> None:
+    def go_on(api: str) -> None:
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             number = 0
             while not ended.is_set():
                 number += 1
-                account = {"username": f"{door}{number:05}", "password": PASSWORD}
-                if door == "rpc":
+                account = {"username": f"{api}{number:05}", "password": PASSWORD}
+                if api == "rpc":
                     call = {"jsonrpc": "2.0", "method": "users.create", "auth": None}
                     reply = client.post("/rpc", json={**call, "params": account, "id": 1})
                     assert "result" in reply.json(), reply.text
@@ -124,7 +124,7 @@ def signing_up(url: str) -> Iterator[list[str]]:
                     assert reply.status_code == 201, reply.text
                 acknowledged.append(account["username"])
 
-    threads = [Thread(target=go_on, args=[door]) for door in ("rpc", "rest")]
+    threads = [Thread(target=go_on, args=[api]) for api in ("rpc", "rest")]
     for thread in threads:
         thread.start()
     try:
@@ -136,26 +136,26 @@ def signing_up(url: str) -> Iterator[list[str]]:
 
 
 def test_a_backup_under_writes_by_two_workers_has_all_that_was_acknowledged_before(
-    house: Path,
+    folder: Path,
 ) -> None:
-    (house / "backup").unlink()
+    (folder / "backup").unlink()
     quick = {"GATEHOUSE_RATE_LIMITS": "off", "GATEHOUSE_WORKERS": "2"}
-    with serving(house, **quick) as server:
+    with serving(folder, **quick) as server:
         with signing_up(server.greeting["url"]) as acknowledged:
             latest = monotonic() + 60
             while len(acknowledged) < 20:
                 assert monotonic() < latest
                 sleep(0.01)
             known = list(acknowledged)
-            done = run(house, "backup", "backup")
+            done = run(folder, "backup", "backup")
             assert (done.status, done.err) == (0, "")
         assert len(acknowledged) > len(known), "nothing was written meanwhile"
-    file = house / "backup"
+    file = folder / "backup"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert is_sound(file)
     assert set(known) <= names_in(file)
     assert left_beside(file) == []
-    elsewhere = house / "elsewhere"
+    elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     restored = run(elsewhere, "restore", str(file))
     assert (restored.status, restored.err) == (0, "")
@@ -164,19 +164,19 @@ def test_a_backup_under_writes_by_two_workers_has_all_that_was_acknowledged_befo
         assert server.client.post("/users/auth", json=account).status_code == 200
 
 
-def test_a_backup_overwrites_nothing(house: Path) -> None:
-    (house / "mine").write_text("mine")
+def test_a_backup_overwrites_nothing(folder: Path) -> None:
+    (folder / "mine").write_text("mine")
     with pytest.raises(FileExistsError):
-        back_up(house, "mine")
-    assert (house / "mine").read_text() == "mine"
-    (house / "link").symlink_to("nowhere")
+        back_up(folder, "mine")
+    assert (folder / "mine").read_text() == "mine"
+    (folder / "link").symlink_to("nowhere")
     with pytest.raises(FileExistsError):
-        back_up(house, "link")
-    assert (house / "link").is_symlink()
+        back_up(folder, "link")
+    assert (folder / "link").is_symlink()
 
 
-def test_what_gets_the_name_in_the_last_moment_is_not_overwritten(
-    house: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_created_at_the_last_moment_is_not_overwritten(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def after_theirs(act: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
         def raced(draft: Path, file: Path) -> None:
@@ -188,29 +188,29 @@ def test_what_gets_the_name_in_the_last_moment_is_not_overwritten(
     for name in ("link", "replace"):
         monkeypatch.setattr(os, name, after_theirs(getattr(os, name)))
     with pytest.raises(FileExistsError):
-        back_up(house, "late")
-    assert (house / "late").read_text() == "theirs"
-    assert left_beside(house / "late") == []
+        back_up(folder, "late")
+    assert (folder / "late").read_text() == "theirs"
+    assert left_beside(folder / "late") == []
 
 
 def test_a_backup_gets_its_name_where_a_file_can_have_no_second_one(
-    house: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    back_up(house, "stick")
-    assert is_sound(house / "stick")
+    back_up(folder, "stick")
+    assert is_sound(folder / "stick")
     with pytest.raises(FileExistsError):
-        back_up(house, "stick")
+        back_up(folder, "stick")
 
 
-def test_a_backup_for_which_there_is_no_room_leaves_nothing(house: Path) -> None:
+def test_a_backup_for_which_there_is_no_room_leaves_nothing(folder: Path) -> None:
     done = subprocess.run(
         command("backup", "another"),
-        cwd=house,
-        env=environment(house, {}),
+        cwd=folder,
+        env=environment(folder, {}),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
         capture_output=True,
         text=True,
@@ -220,27 +220,27 @@ def test_a_backup_for_which_there_is_no_room_leaves_nothing(house: Path) -> None
     assert done.returncode == 1
     assert done.stderr.startswith("gatehouse: ")
     assert "Traceback" not in done.stderr
-    assert not list(house.glob("*another*"))
+    assert not list(folder.glob("*another*"))
 
 
-def test_of_a_database_that_is_not_sound_there_is_no_backup(house: Path) -> None:
-    (house / "backup").unlink()
-    with database_of(house).open("r+b") as file:
+def test_of_a_database_that_is_not_sound_there_is_no_backup(folder: Path) -> None:
+    (folder / "backup").unlink()
+    with database_of(folder).open("r+b") as file:
         file.seek(4096 * 4)
         file.write(os.urandom(4096 * 20))
     with pytest.raises(StoreError):
-        back_up(house)
-    assert not list(house.glob("*backup*"))
+        back_up(folder)
+    assert not list(folder.glob("*backup*"))
 
 
 # ------------------------------------------------------------------- dead credentials
 
 
 @asynccontextmanager
-async def doors(folder: Path) -> AsyncIterator[tuple[Gate, House]]:
+async def apis(folder: Path) -> AsyncIterator[tuple[Gate, Container]]:
     settings = at(folder)
     async with (
-        open_house(settings) as opened,
+        open_container(settings, signs=True) as opened,
         client_of(create_app(settings, opened.services), "127.0.0.1") as client,
     ):
         yield Gate(client), opened
@@ -262,50 +262,50 @@ async def trusted(gate: Gate) -> list[str]:
 
 
 class Past:
-    """What was ended and given after a backup."""
+    """The credentials revoked and issued after a backup."""
 
-    def __init__(self, house: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.credentials: list[str] = []
-        asyncio.run(self._begin(house))
-        (house / "backup").unlink()
-        back_up(house)
-        asyncio.run(self._go_on(house))
-        create(at(house), "later")
-        self.newest_number = ask(database_of(house), "SELECT max(number) FROM users")[0][0]
+        asyncio.run(self._begin(folder))
+        (folder / "backup").unlink()
+        back_up(folder)
+        asyncio.run(self._go_on(folder))
+        create(at(folder), "later")
+        self.newest_number = ask(database_of(folder), "SELECT max(number) FROM users")[0][0]
 
-    async def _begin(self, house: Path) -> None:
-        async with doors(house) as (gate, opened):
+    async def _begin(self, folder: Path) -> None:
+        async with apis(folder) as (gate, opened):
             made = await operator.create_key_for(opened.services, "boss", CreateKey("key"))
             assert made["key"] is not None
             self.credentials = [made["key"], await log_in(gate), await log_in(gate)]
 
-    async def _go_on(self, house: Path) -> None:
-        async with doors(house) as (gate, opened):
+    async def _go_on(self, folder: Path) -> None:
+        async with apis(folder) as (gate, opened):
             for token in self.credentials[1:]:
                 assert (await gate.rpc("users.logout", auth=token))["result"] is True
             await operator.revoke_key(opened.services, self.credentials[0][:8])
             recorded = operator.record_rotation(opened.services)
-            self.kid = await opened.signing.rotate(opened.services.store, recorded)
+            self.kid = (await opened.signing.rotate(opened.services.store, recorded)).kid
             assert await statuses(gate, self.credentials) == {401}
 
 
-async def noted(opened: House) -> dict[str, Any]:
+async def noted(opened: Container) -> dict[str, Any]:
     wanted = ListAudit(action="restored")
-    (entry,) = (await operator.audit_trail(opened.services, wanted))["entries"]
+    (entry,) = (await operator.list_audit_log(opened.services, wanted))["entries"]
     assert (entry["actor"], entry["door"]) == ("operator", "command line")
     return {name: change and change["after"] for name, change in entry["changes"].items()}
 
 
-def test_what_was_ended_after_a_backup_stays_dead_when_it_is_restored(house: Path) -> None:
-    past = Past(house)
-    done = restore(house).restored
+def test_credentials_revoked_after_a_backup_stay_revoked_when_it_is_restored(folder: Path) -> None:
+    past = Past(folder)
+    done = restore(folder).restored
     assert (done.kept, done.credentials.sessions, done.credentials.keys) == (False, 2, 1)
-    create(at(house), "newest")
-    (number,) = ask(database_of(house), "SELECT number FROM users WHERE username = 'newest'")[0]
+    create(at(folder), "newest")
+    (number,) = ask(database_of(folder), "SELECT number FROM users WHERE username = 'newest'")[0]
     assert number > past.newest_number
 
     async def look() -> None:
-        async with doors(house) as (gate, opened):
+        async with apis(folder) as (gate, opened):
             assert await statuses(gate, past.credentials) == {401}
             assert await trusted(gate) == [past.kid], "the one before it is trusted again"
             assert await statuses(gate, [await log_in(gate)]) == {200}
@@ -314,23 +314,23 @@ def test_what_was_ended_after_a_backup_stays_dead_when_it_is_restored(house: Pat
     asyncio.run(look())
 
 
-def test_restoring_the_same_again_gives_no_number_twice(house: Path) -> None:
+def test_restoring_the_same_again_gives_no_number_twice(folder: Path) -> None:
     numbers = []
     for name in ("first", "second"):
-        restore(house)
-        create(at(house), name)
+        restore(folder)
+        create(at(folder), name)
         sleep(1.1)
-        numbers += ask(database_of(house), "SELECT max(number) FROM users")[0]
+        numbers += ask(database_of(folder), "SELECT max(number) FROM users")[0]
     assert numbers[0] < numbers[1]
 
 
-def test_what_comes_back_to_life_is_told_and_on_record(house: Path) -> None:
-    past = Past(house)
-    done = restore(house, keep_credentials=True).restored
+def test_restored_credentials_are_printed_and_in_the_audit_log(folder: Path) -> None:
+    past = Past(folder)
+    done = restore(folder, keep_credentials=True).restored
     assert (done.kept, done.credentials.sessions, done.credentials.keys) == (True, 2, 1)
 
     async def look() -> None:
-        async with doors(house) as (gate, opened):
+        async with apis(folder) as (gate, opened):
             assert await statuses(gate, past.credentials) == {200}
             told = await noted(opened)
             assert (told["credentials"], told["sessions"], told["keys"]) == ("kept", "2", "1")
@@ -341,51 +341,51 @@ def test_what_comes_back_to_life_is_told_and_on_record(house: Path) -> None:
 # ------------------------------------------------------------------------- restoring
 
 
-def test_while_a_server_runs_nothing_is_restored(house: Path) -> None:
-    before = database_of(house).stat().st_ino
-    with serving(house, GATEHOUSE_WORKERS="2") as server:
+def test_while_a_server_runs_nothing_is_restored(folder: Path) -> None:
+    before = database_of(folder).stat().st_ino
+    with serving(folder, GATEHOUSE_WORKERS="2") as server:
         for arguments in (["restore", "backup", "--replace"], ["restored"]):
-            done = run(house, *arguments)
-            assert (done.status, "is at work in" in done.err) == (1, True)
+            done = run(folder, *arguments)
+            assert (done.status, "Stop it first" in done.err) == (1, True)
         assert server.client.get("/health/ready").status_code == 200
-    assert database_of(house).stat().st_ino == before
+    assert database_of(folder).stat().st_ino == before
 
 
-def test_while_something_is_restored_no_server_starts(house: Path) -> None:
-    with at_work(at(house).data_dir, alone=True):
-        done = run(house, "serve")
+def test_while_something_is_restored_no_server_starts(folder: Path) -> None:
+    with lock_data_dir(at(folder).data_dir, alone=True):
+        done = run(folder, "serve")
     assert (done.status, "Traceback" in done.err) == (1, False)
 
 
-def test_a_database_that_another_program_has_open_is_not_replaced(house: Path) -> None:
-    with closing(pysqlite3.dbapi2.connect(str(database_of(house)))) as other:
+def test_a_database_that_another_program_has_open_is_not_replaced(folder: Path) -> None:
+    with closing(pysqlite3.dbapi2.connect(str(database_of(folder)))) as other:
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("BEGIN")
         other.execute("SELECT count(*) FROM users").fetchone()
         with pytest.raises(StoreError, match="is in use"):
-            restore(house)
-        assert not list((house / "var").glob("*restoring*"))
-    restore(house)
+            restore(folder)
+        assert not list((folder / "var").glob("*restoring*"))
+    restore(folder)
 
 
-def test_a_database_is_replaced_only_on_demand_and_kept(house: Path) -> None:
-    create(at(house), "later")
+def test_a_database_is_replaced_only_on_demand_and_kept(folder: Path) -> None:
+    create(at(folder), "later")
     with pytest.raises(StartError, match="--replace"):
-        restore(house, replace=False)
-    assert names_in(database_of(house)) == {"boss", "later"}
-    kept = restore(house).kept_as
-    assert names_in(database_of(house)) == {"boss"}
-    assert stat.S_IMODE(database_of(house).stat().st_mode) == 0o600
+        restore(folder, replace=False)
+    assert names_in(database_of(folder)) == {"boss", "later"}
+    kept = restore(folder).kept_as
+    assert names_in(database_of(folder)) == {"boss"}
+    assert stat.S_IMODE(database_of(folder).stat().st_mode) == 0o600
     assert kept is not None
     assert names_in(kept) == {"boss", "later"}
 
 
-def test_a_spoiled_database_makes_room_and_is_kept_as_it_is(house: Path) -> None:
-    for leftover in (house / "var").glob("gatehouse.sqlite3*"):
+def test_a_spoiled_database_makes_room_and_is_kept_as_it_is(folder: Path) -> None:
+    for leftover in (folder / "var").glob("gatehouse.sqlite3*"):
         leftover.unlink()
-    database_of(house).write_bytes(b"spoiled" * 1000)
-    kept = restore(house).kept_as
-    assert names_in(database_of(house)) == {"boss"}
+    database_of(folder).write_bytes(b"spoiled" * 1000)
+    kept = restore(folder).kept_as
+    assert names_in(database_of(folder)) == {"boss"}
     assert kept is not None
     assert kept.read_bytes() == b"spoiled" * 1000
 
@@ -412,65 +412,65 @@ def make_newer(file: Path) -> None:
         (Path.unlink, "No such file"),
         (lambda file: file.write_bytes(b"no database" * 1000), "not a database"),
         (spoil, "malformed"),
-        (make_strange, "no database of Gatehouse"),
+        (make_strange, "backup is no database of Gatehouse"),
         (make_newer, "written by a newer one"),
     ],
 )
-def test_what_is_no_backup_replaces_nothing(house: Path, change: Any, sentence: str) -> None:
-    change(house / "backup")
+def test_an_invalid_backup_replaces_nothing(folder: Path, change: Any, sentence: str) -> None:
+    change(folder / "backup")
     with pytest.raises((StoreError, OSError), match=sentence):
-        restore(house)
-    assert names_in(database_of(house)) == {"boss"}
-    assert left_beside(database_of(house)) == []
+        restore(folder)
+    assert names_in(database_of(folder)) == {"boss"}
+    assert left_beside(database_of(folder)) == []
 
 
-def test_a_log_that_somebody_lays_beside_a_backup_is_not_believed(
-    house: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_log_file_beside_a_backup_is_ignored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beside = house / "backup-wal"
-    shutil.copyfile(house / "backup", house / "copy")
-    with closing(pysqlite3.dbapi2.connect(str(house / "copy"), isolation_level=None)) as other:
+    beside = folder / "backup-wal"
+    shutil.copyfile(folder / "backup", folder / "copy")
+    with closing(pysqlite3.dbapi2.connect(str(folder / "copy"), isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("UPDATE users SET username = 'mallory'")
-        log = (house / "copy-wal").read_bytes()
+        log = (folder / "copy-wal").read_bytes()
     beside.write_bytes(log)
     with pytest.raises(StoreError, match="part of no backup"):
-        restore(house)
+        restore(folder)
     monkeypatch.setattr(backups, "_refuse_what_is_beside", lambda _: beside.write_bytes(log))
-    restore(house)
-    assert names_in(database_of(house)) == {"boss"}
+    restore(folder)
+    assert names_in(database_of(folder)) == {"boss"}
 
 
-def test_a_backup_with_an_older_schema_is_brought_to_the_present_one(house: Path) -> None:
-    SqliteFile(house / "backup").migrate(lambda config: alembic.downgrade(config, "0005"))
-    restore(house)
-    create(at(house), "later")
+def test_a_backup_with_an_older_schema_is_brought_to_the_present_one(folder: Path) -> None:
+    SqliteFile(folder / "backup").migrate(lambda config: alembic.downgrade(config, "0005"))
+    restore(folder)
+    create(at(folder), "later")
 
 
 @pytest.mark.parametrize("later", KILLED_AFTER)
 def test_killed_at_any_moment_restoring_leaves_one_of_the_two_whole(
-    house: Path, later: int
+    folder: Path, later: int
 ) -> None:
-    create(at(house), "later")
+    create(at(folder), "later")
     process = subprocess.Popen(
         command("restore", "backup", "--replace"),
-        cwd=house,
-        env=environment(house, {}),
+        cwd=folder,
+        env=environment(folder, {}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     latest = monotonic() + 60
-    while not list((house / "var").glob("*restoring*")) and process.poll() is None:
+    while not list((folder / "var").glob("*restoring*")) and process.poll() is None:
         assert monotonic() < latest
     sleep(later / 1000)
     process.kill()
     process.wait()
     before, after = {"boss", "later"}, {"boss"}
-    assert is_sound(database_of(house))
-    assert names_in(database_of(house)) in (before, after)
-    restore(house)
-    assert names_in(database_of(house)) == after
-    assert not list((house / "var").glob("*restoring*"))
+    assert is_sound(database_of(folder))
+    assert names_in(database_of(folder)) in (before, after)
+    restore(folder)
+    assert names_in(database_of(folder)) == after
+    assert not list((folder / "var").glob("*restoring*"))
 
 
 # ------------------------------------------------------------------------ PostgreSQL
@@ -491,8 +491,8 @@ def test_postgresql_is_backed_up_with_its_own_tools(tmp_path: Path) -> None:
         prepare_store(here)
         create(here, "boss")
         for refused in (
-            lambda: bootstrap.back_up(here, tmp_path / "backup"),
-            lambda: bootstrap.restore(
+            lambda: container.back_up(here, tmp_path / "backup"),
+            lambda: container.restore(
                 here, tmp_path / "backup", replace=False, keep_credentials=False
             ),
         ):
@@ -503,33 +503,33 @@ def test_postgresql_is_backed_up_with_its_own_tools(tmp_path: Path) -> None:
         pg("pg_dump", "--format=custom", "--exclude-table-data=workers", f"--file={dump}", url)
         options = ["--no-owner", "--single-transaction", "--exit-on-error", f"--dbname={other}"]
         pg("pg_restore", *options, dump)
-        assert asyncio.run(keys_of(there)) == [key]
+        assert asyncio.run(list_keys_of(there)) == [key]
         asyncio.run(refused_while_a_gateway_runs(there))
-        done = asyncio.run(bootstrap.settle_restored(there, keep_credentials=False))
+        done = asyncio.run(container.settle_restored(there, keep_credentials=False))
         assert (done.kept, done.credentials.keys) == (False, 1)
-        assert asyncio.run(keys_of(there)) == []
+        assert asyncio.run(list_keys_of(there)) == []
         create(there, "later")
         assert asyncio.run(numbers_of(there)) > 1_000_000
 
 
 async def make_key(settings: Settings) -> str:
-    async with open_house(settings) as opened:
+    async with open_container(settings) as opened:
         return (await operator.create_key_for(opened.services, "boss", CreateKey("key")))["id"]
 
 
-async def keys_of(settings: Settings) -> list[str]:
-    async with open_house(settings) as opened:
-        return [key["id"] for key in await operator.keys_of(opened.services, "boss")]
+async def list_keys_of(settings: Settings) -> list[str]:
+    async with open_container(settings) as opened:
+        return [key["id"] for key in await operator.list_keys_of(opened.services, "boss")]
 
 
 async def numbers_of(settings: Settings) -> int:
-    async with open_house(settings) as opened:
-        user = await opened.services.store.read(lambda tx: tx.users.by_username("later"))
+    async with open_container(settings) as opened:
+        user = await opened.services.store.read(lambda tx: tx.users.get_by_username("later"))
         assert user is not None
         return user.number
 
 
 async def refused_while_a_gateway_runs(settings: Settings) -> None:
-    async with open_house(settings):
-        with pytest.raises(StartError, match="A gateway runs on"):
-            await bootstrap.settle_restored(settings, keep_credentials=False)
+    async with open_container(settings):
+        with pytest.raises(StartError, match="A gateway is running on"):
+            await container.settle_restored(settings, keep_credentials=False)

@@ -1,11 +1,10 @@
 """The clock is set back and forward, while a gateway runs and while it does not."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,24 @@ import anyio
 import pytest
 
 from app.domain.credentials import TokenClaims
-from app.domain.throttling import FIRST_WAIT, FREE_FAILURES, REGISTRATIONS
-from app.security.ids import EPOCH, Snowflakes
-from app.security.signing import SigningKeyFile
-from app.security.throttle import MemoryThrottle
+from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LOCK_MIN, REGISTRATIONS
+from app.security.ids import EPOCH, Snowflakes, snowflake_time
+from app.security.rate_limiter import MemoryRateLimiter
+from app.security.signing_keys import SigningKeyFile
 from app.security.tokens import JoseTokens
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import FakeClock, FakeIds
 from tests.fakes.services import PASSWORD
+from tests.faults.load import eventually
+from tests.faults.shifted import shift
 from tests.gateway import Gateway
 from tests.postgres import new_database
 from tests.rest.wire import problem_of
-from tests.server import Server, attend, environment
+from tests.server_process import Server, serving
 
 pytestmark = pytest.mark.anyio
 
 HOUR, DAY, DECADE = timedelta(hours=1), timedelta(days=1), timedelta(days=3653)
-SHIFTED = Path(__file__).with_name("shifted.py")
 
 
 # --------------------------------------------------------------------- a real process
@@ -47,15 +47,7 @@ def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 @contextmanager
 def serving_by(clock: Path, folder: Path, settings: dict[str, str]) -> Iterator[Server]:
     """A server that is as far ahead as the file `clock` says."""
-    process = subprocess.Popen(
-        [sys.executable, str(SHIFTED), str(clock), "serve"],
-        cwd=folder,
-        env=environment(folder, settings),
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
-    with attend(process) as server:
+    with serving(folder, partial(shift, clock), **settings) as server:
         yield server
 
 
@@ -70,7 +62,7 @@ def test_ids_go_on_increasing_and_tokens_open_whatever_the_clock_does(
         os.replace(draft, clock)
 
     def visit(server: Server, by: timedelta) -> None:
-        """Somebody signs up and in; he and all before him are let in."""
+        """Sign up and log in a user; the credentials of all users are accepted."""
         turn(by)
         login = {"username": f"visitor{len(ids)}", "password": PASSWORD}
         ids.append(int(server.client.post("/users/@self", json=login).json()["id"]))
@@ -90,19 +82,33 @@ def test_ids_go_on_increasing_and_tokens_open_whatever_the_clock_does(
     assert ids == sorted(set(ids))
 
 
+def test_machines_at_one_database_go_by_its_clock(tmp_path: Path) -> None:
+    clock = tmp_path / "ahead"
+    clock.write_text(f"{20 * 60}")
+    with (
+        new_database() as url,
+        serving_by(clock, tmp_path, {"GATEHOUSE_DATABASE_URL": url}) as server,
+    ):
+        eventually(lambda: server.client.get("/health/ready").json().get("failing") == ["clock"])
+        assert "1200 s ahead of the database clock" in server.log.so_far
+        login = {"username": "visitor", "password": PASSWORD}
+        made = server.client.post("/users/@self", json=login).json()
+        assert abs(snowflake_time(int(made["id"])) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
 # ------------------------------------------------------------------------------- ids
 
 
 @pytest.mark.parametrize("back", [HOUR, DECADE, timedelta(days=20_000)])
 def test_snowflakes_neither_repeat_nor_wait_after_the_clock_was_set_back(back: timedelta) -> None:
-    """More of them than fit into one millisecond, though the clock stands still."""
+    """More ids than fit into one millisecond, while the clock does not move."""
     clock = FakeClock()
     ids = Snowflakes(clock, worker=lambda: 0)
-    given = [ids.snowflake()]
+    given = [ids.new_snowflake()]
     clock.turn(-back)
-    given += [ids.snowflake() for _ in range(10_000)]
+    given += [ids.new_snowflake() for _ in range(10_000)]
     again = Snowflakes(clock, worker=lambda: 0, floor=given[-1])
-    given += [again.snowflake() for _ in range(10_000)]
+    given += [again.new_snowflake() for _ in range(10_000)]
     assert given == sorted(set(given))
     # Four thousand to a millisecond: the time in them runs ahead by no more than is used up.
     ahead = (given[-1] >> 22) - (given[0] >> 22)
@@ -167,15 +173,18 @@ async def test_a_key_that_is_trusted_no_more_is_noticed_after_the_clock_was_set_
 ) -> None:
     clock, store, ids = FakeClock(), MemoryStore(), FakeIds()
     signing = SigningKeyFile(tmp_path, clock)
-    kid = await signing.ensure(store)
+    await signing.ensure(store)
+    kid = signing.current().kid
     tokens = JoseTokens(signing, store, clock)
     token = tokens.issue(
-        TokenClaims(ids.snowflake(), ids.uuid(), clock.now(), clock.now() + DAY, ids.uuid())
+        TokenClaims(
+            ids.new_snowflake(), ids.new_uuid(), clock.now(), clock.now() + DAY, ids.new_uuid()
+        )
     )
-    assert await tokens.read(token) is not None
+    assert await tokens.verify(token) is not None
     clock.turn(-HOUR)
     await store.write(lambda tx: tx.signing_keys.retire(kid, clock.now() - timedelta(days=90)))
-    assert await tokens.read(token) is None
+    assert await tokens.verify(token) is None
 
 
 # ---------------------------------------------------------------------------- throttling
@@ -192,10 +201,10 @@ async def test_a_lock_is_as_long_as_ever_after_the_clock_was_set_back(
     gateway: Gateway, back: timedelta, name: str
 ) -> None:
     await gateway.sign_up("alice")
-    for _ in range(FREE_FAILURES):
+    for _ in range(FAILURES_BEFORE_LOCK):
         assert (await log_in(gateway, "wrong horse", name)).status_code == 401
     gateway.clock.turn(-back)
-    wait = FIRST_WAIT // timedelta(seconds=1)
+    wait = LOCK_MIN // timedelta(seconds=1)
     refused = await log_in(gateway, name=name)
     problem_of(refused, 429, "rate-limited")
     assert int(refused.headers["retry-after"]) == wait
@@ -208,7 +217,7 @@ async def test_a_lock_is_as_long_as_ever_after_the_clock_was_set_back(
 
 async def test_a_lock_is_over_when_the_clock_is_a_day_further(gateway: Gateway) -> None:
     await gateway.sign_up("alice")
-    for _ in range(FREE_FAILURES):
+    for _ in range(FAILURES_BEFORE_LOCK):
         await log_in(gateway, "wrong horse")
     gateway.clock.turn(DAY)
     assert (await log_in(gateway)).status_code == 200
@@ -217,15 +226,15 @@ async def test_a_lock_is_over_when_the_clock_is_a_day_further(gateway: Gateway) 
 @pytest.mark.parametrize("turned", [-HOUR, -DECADE, DAY])
 async def test_an_address_waits_no_longer_than_its_limit_says(turned: timedelta) -> None:
     clock = FakeClock()
-    throttle = MemoryThrottle(clock)
+    rate_limiter = MemoryRateLimiter(clock)
     for _ in range(REGISTRATIONS.calls):
-        assert not await throttle.count(REGISTRATIONS, "203.0.113.7")
-    assert await throttle.count(REGISTRATIONS, "203.0.113.7")
+        assert not await rate_limiter.count(REGISTRATIONS, "203.0.113.7")
+    assert await rate_limiter.count(REGISTRATIONS, "203.0.113.7")
     clock.turn(turned)
-    assert throttle.peek(REGISTRATIONS, "203.0.113.7") <= REGISTRATIONS.seconds
+    assert rate_limiter.peek(REGISTRATIONS, "203.0.113.7") <= REGISTRATIONS.seconds
     for _ in range(REGISTRATIONS.calls):
-        await throttle.count(REGISTRATIONS, "203.0.113.7")
-    assert 0 < await throttle.count(REGISTRATIONS, "203.0.113.7") <= 2 * REGISTRATIONS.seconds
+        await rate_limiter.count(REGISTRATIONS, "203.0.113.7")
+    assert 0 < await rate_limiter.count(REGISTRATIONS, "203.0.113.7") <= 2 * REGISTRATIONS.seconds
 
 
 # ------------------------------------------------------------------------------ the rest

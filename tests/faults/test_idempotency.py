@@ -1,8 +1,6 @@
 """A creation whose answer is lost: sent again with its key it is done once, on real servers."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.faults.dying import after_commit, before_commit
 from tests.postgres import new_database
-from tests.server import Server, attend, environment, serving
+from tests.server_process import Server, serving
 
 PASSWORD = "correct horse battery"
 ADMIN_KEY = "IDEMPOT1-aaaa-bbbb-cccc-ddddeeee"
 REPLAYED = "idempotent-replayed"
-DYING = Path(__file__).with_name("dying.py")
 REGISTRATION, BY_ADMIN, KEY = range(3)
 WAYS: list[tuple[str, dict[str, Any]]] = [
     ("/users/@self", {"username": "alice", "password": PASSWORD}),
@@ -37,19 +35,11 @@ def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def dying(folder: Path, moment: str, **settings: str) -> Iterator[Server]:
+def dying(folder: Path, moment: Callable[[], None], **settings: str) -> Iterator[Server]:
     """A server that is killed at its first creation."""
-    process = subprocess.Popen(
-        [sys.executable, str(DYING), moment, "serve"],
-        cwd=folder,
-        env=environment(folder, settings),
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
-    with attend(process) as server:
+    with serving(folder, moment, **settings) as server:
         yield server
-        assert process.wait(timeout=30) == -9
+        assert server.process.wait(timeout=30) == -9
 
 
 def create(url: str, way: int, key: str = "") -> httpx.Response:
@@ -61,7 +51,7 @@ def create(url: str, way: int, key: str = "") -> httpx.Response:
 
 
 def everything(server: Server) -> list[int]:
-    """How many accounts and keys there are, beside the first admin and his."""
+    """Return the numbers of accounts and keys, without those of the first admin."""
     headers = {"X-Access-Token": ADMIN_KEY}
     lists = ("/users", "/users/@self/keys")
     return [len(server.client.get(path, headers=headers).json()) - 1 for path in lists]
@@ -70,16 +60,16 @@ def everything(server: Server) -> list[int]:
 def test_a_creation_that_a_kill_cuts_off_is_done_once_and_answered_at_the_next_try(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    def cut_off(moment: str, way: int, there_already: list[int]) -> None:
+    def cut_off(moment: Callable[[], None], way: int, there_already: list[int]) -> None:
         with dying(tmp_path, moment, **settings) as server:
             assert everything(server) == there_already
             with pytest.raises(httpx.TransportError):
                 create(server.greeting["url"], way)
 
-    cut_off("before-commit", REGISTRATION, [0, 0])
-    cut_off("after-commit", REGISTRATION, [0, 0])
-    cut_off("after-commit", BY_ADMIN, [1, 0])
-    cut_off("after-commit", KEY, [2, 0])
+    cut_off(before_commit, REGISTRATION, [0, 0])
+    cut_off(after_commit, REGISTRATION, [0, 0])
+    cut_off(after_commit, BY_ADMIN, [1, 0])
+    cut_off(after_commit, KEY, [2, 0])
     with serving(tmp_path, **settings) as server:
         url, cut = server.greeting["url"], (REGISTRATION, BY_ADMIN, KEY)
         assert everything(server) == [2, 1]
@@ -89,9 +79,59 @@ def test_a_creation_that_a_kill_cuts_off_is_done_once_and_answered_at_the_next_t
             assert answer.content == the_same.content
             assert answer.headers.get("location") == the_same.headers.get("location")
         assert [answer.json().get("username") for answer in again] == ["alice", "bobby", None]
-        # What nobody saw is lost, and the answer says so.
+        # A result that was never sent is lost, and the response says so.
         assert [answer.json().get("password", 0) for answer in again] == [0, None, 0]
         assert again[-1].json()["key"] is None
+        assert everything(server) == [2, 1]
+
+
+BATCH = [
+    {"jsonrpc": "2.0", "method": method, "params": body, "id": method}
+    for method, (_, body) in zip(
+        ("users.create", "admin.users.create", "keys.create"), WAYS, strict=True
+    )
+]
+
+
+def create_all(url: str) -> httpx.Response:
+    headers = {"Idempotency-Key": "batch", "X-Access-Token": ADMIN_KEY}
+    path = "/rpc?errors=problem"
+    return httpx.post(f"{url}{path}", json=BATCH, headers=headers, timeout=30, trust_env=False)
+
+
+def test_a_batch_that_a_kill_cuts_off_is_completed_at_the_next_try(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    for moment, there in ((before_commit, [0, 0]), (after_commit, [0, 0])):
+        with dying(tmp_path, moment, **settings) as server:
+            assert everything(server) == there
+            with pytest.raises(httpx.TransportError):
+                create_all(server.greeting["url"])
+    with serving(tmp_path, **settings) as server:
+        assert everything(server) == [1, 0]
+        completed, again = [create_all(server.greeting["url"]) for _ in range(2)]
+        assert [it.headers[REPLAYED] for it in (completed, again)] == ["true", "true"]
+        names = [reply["result"].get("username") for reply in completed.json()]
+        assert names == ["alice", "bobby", None]
+        for first, second in zip(completed.json(), again.json(), strict=True):
+            assert first["result"]["id"] == second["result"]["id"]
+        assert everything(server) == [2, 1]
+
+
+def test_of_many_batches_at_once_each_call_is_done_once(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with (
+        serving(tmp_path, **settings, GATEHOUSE_WORKERS="2") as server,
+        ThreadPoolExecutor(6) as threads,
+    ):
+        url = server.greeting["url"]
+        answers = list(threads.map(lambda _: create_all(url).json(), range(6)))
+        for replies in zip(*answers, strict=True):
+            done = [reply["result"] for reply in replies if "result" in reply]
+            assert len({result["id"] for result in done}) == 1
+            refused = {reply["error"]["data"]["code"] for reply in replies if "error" in reply}
+            assert refused <= {"request-in-flight"}
         assert everything(server) == [2, 1]
 
 

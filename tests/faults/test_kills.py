@@ -1,4 +1,4 @@
-"""kill -9 in the midst of writes through both doors: what was acknowledged is there, once.
+"""kill -9 in the midst of writes through both APIs: what was acknowledged is there, once.
 
 FAULT_KILLS says how many there are over both engines, FAULT_SEED what a failure names.
 """
@@ -17,7 +17,7 @@ SEED = int(os.environ.get("FAULT_SEED", SystemRandom().getrandbits(32)))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path, engine: str) -> None:
+def test_acknowledged_writes_outlive_a_kill(tmp_path: Path, engine: str) -> None:
     with new_store(engine, tmp_path) as database:
         programme = Programme(tmp_path, database, SEED)
         print(f"\n{engine}, FAULT_SEED={SEED}")

@@ -1,4 +1,4 @@
-"""A migration is done or not begun, whoever ends it and when, and no row is lost on the way.
+"""A migration is complete or not begun, wherever it is killed, and no row is lost.
 
 FAULT_STATEMENTS says at which of a migration's statements a process is killed: at every one with 1,
 as `make faults` has it, else at each so many.
@@ -15,13 +15,14 @@ import pytest
 from alembic import command
 
 from app.storage.migrations import revisions
-from app.storage.postgres import PostgresServer
-from app.storage.sqlite import SqliteFile
+from app.storage.postgresql.store import PostgresServer
+from app.storage.sqlite.store import SqliteFile
+from tests.commands import run_here
 from tests.databases import ENGINES, Database, ask, contents, definitions, new_store, url_of
 from tests.faults.kills import eventually
 from tests.faults.processes import Halted, halted_at, killed_at
 from tests.faults.seeds import fill
-from tests.server import run
+from tests.server_process import run
 
 SEED = int(os.environ.get("FAULT_SEED", SystemRandom().getrandbits(32)))
 EVERY = int(os.environ.get("FAULT_STATEMENTS", "8"))
@@ -120,7 +121,7 @@ def one_works_and_one_waits(store: Database) -> Iterator[tuple[Halted, Halted]]:
 def is_waited_for(store: Database, waiting: Halted) -> bool:
     if isinstance(store, PostgresServer):
         return bool(ask(store, "SELECT 1 FROM pg_locks WHERE NOT granted"))
-    # SQLite tells nobody who waits.
+    # SQLite does not show which process waits.
     return waiting.is_alive
 
 
@@ -165,7 +166,8 @@ def test_an_older_release_refuses_a_newer_schema_and_changes_nothing(
     ask(store, "INSERT INTO of_tomorrow VALUES (1)")
     ask(store, "UPDATE alembic_version SET version_num = '9999'")
     before = definitions(store), contents(store)
-    done = run(tmp_path, *words, GATEHOUSE_DATABASE_URL=url_of(store))
+    start = run if words == ["serve"] else run_here
+    done = start(tmp_path, *words, GATEHOUSE_DATABASE_URL=url_of(store))
     assert done.status == 1
     assert done.err.startswith(REFUSAL)
     assert len(done.err.splitlines()) == 1

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from random import Random, SystemRandom
@@ -23,7 +24,7 @@ import pytest
 
 from tests.faults.panel import Attempt, FakePanel, Mood, open_panel
 from tests.postgres import new_database
-from tests.server import Server, attend, environment
+from tests.server_process import Server, attend, environment
 
 ROOT = Path(__file__).parents[2]
 ENGINES = ["sqlite", "postgresql"]
@@ -133,7 +134,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 class Admins:
-    """They disable and enable accounts, each his own, whether they are answered or not."""
+    """Clients that disable and enable accounts, each its own, with or without a response."""
 
     def __init__(self, directory: Directory, accounts: Sequence[str]) -> None:
         self._directory = directory
@@ -180,7 +181,7 @@ class Admins:
 
 
 def ask(directory: Directory, path: str) -> Any:
-    """What a running server answers an admin; again where it was just about to be ready."""
+    """Return an admin's response from a running server, trying again until it is ready."""
     assert directory.server is not None
     headers = {"X-Access-Token": KEY}
 
@@ -194,7 +195,7 @@ def ask(directory: Directory, path: str) -> Any:
 
 
 def eventually(holds: Callable[[], Any], seconds: float) -> Any:
-    """What `holds` gives as soon as that is true."""
+    """Return the value of `holds` as soon as it is true."""
     end = monotonic() + seconds
     while not (found := holds()):
         assert monotonic() < end, "it does not come to rest"
@@ -254,9 +255,7 @@ def sign_up(directory: Directory, panel: FakePanel, number: int) -> tuple[str, s
     return made["uuid"], made["user_id"]
 
 
-def test_what_is_to_happen_outside_outlives_every_kill(
-    tmp_path: Path, database: str | None
-) -> None:
+def test_messages_of_the_outbox_outlive_every_kill(tmp_path: Path, database: str | None) -> None:
     random = Random(SEED)
     with open_panel(Random(SEED + 1)) as panel:
         directory = Directory(tmp_path, database, panel)
@@ -288,7 +287,8 @@ def test_what_is_to_happen_outside_outlives_every_kill(
     assert {message["state"] for message in messages} == {"done"}
     for message, later in pairwise(sorted(messages, key=lambda m: (m["user_id"], m["id"]))):
         if message["user_id"] == later["user_id"]:
-            assert message["ended_at"] <= later["ended_at"]
+            ended, after = (datetime.fromisoformat(m["ended_at"]) for m in (message, later))
+            assert ended <= after
     assert_one_at_a_time_in_order(panel.attempts, directory.killed)
     for uuid in ids:
         is_active = not disabled[uuid]
@@ -315,18 +315,18 @@ def assert_one_at_a_time_in_order(attempts: list[Attempt], killed: dict[int, int
 
     What a killed process had under way is over when it is dead.
     """
-    under_way: dict[int, Attempt] = {}
+    in_progress: dict[int, Attempt] = {}
     newest: dict[int, int] = {}
     for index, attempt in enumerate(attempts):
-        other = under_way.get(attempt.account)
+        other = in_progress.get(attempt.account)
         if attempt.what != "begun":
             if other is not None and other[1:] == attempt[1:]:
-                del under_way[attempt.account]
+                del in_progress[attempt.account]
             continue
         assert other is None or killed.get(other.process, len(attempts)) <= index, (other, attempt)
         assert newest.get(attempt.account, 0) <= attempt.number, attempt
         newest[attempt.account] = attempt.number
-        under_way[attempt.account] = attempt
+        in_progress[attempt.account] = attempt
 
 
 def show(
@@ -336,7 +336,7 @@ def show(
     messages: list[dict[str, Any]],
     rest: float,
 ) -> None:
-    """What came of it, for people to read."""
+    """The outcome, to be read."""
     done = Counter(attempt.number for attempt in panel.attempts if attempt.what == "done")
     attempts = Counter(attempt.what for attempt in panel.attempts)
     left = Counter(message["state"] for message in messages)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
@@ -13,25 +14,26 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
-from app.storage.postgres import UNKNOWN
-from tests.faults.house import (
+from app.storage.postgresql.store import UNKNOWN
+from tests.faults.faulty_server import (
     KEY,
     RECOVERY,
     REFUSAL,
     SETTINGS,
-    House,
+    FaultyServer,
     client_of,
     guarded,
-    inhabited,
+    with_users,
 )
 from tests.faults.load import IN_FULL, eventually
 from tests.faults.own_postgres import own_postgres
 from tests.faults.proxy import Commits, Proxy, proxy_before
 from tests.postgres import ask_server, new_database
-from tests.server import serving
+from tests.server_process import serving
 
 # How often everybody's connection is ended in the middle of whatever it does.
 ROUNDS = 30
+ACCOUNTS = 12
 
 
 @pytest.fixture(scope="module")
@@ -48,48 +50,58 @@ def proxy(database: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="module")
-def house(database: str, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def faulty_server(
+    database: str, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FaultyServer]:
     url = make_url(database).set(host="127.0.0.1", port=proxy.port)
     settings = {"GATEHOUSE_DATABASE_URL": url.render_as_string(hide_password=False), **SETTINGS}
-    folder = tmp_path_factory.mktemp("house")
-    with serving(folder, **settings) as server, inhabited(server) as opened:
+    folder = tmp_path_factory.mktemp("server")
+    with serving(folder, **settings) as server, with_users(server) as opened:
         yield opened
 
 
-def test_a_server_that_is_gone_is_said_and_found_again(house: House, proxy: Proxy) -> None:
-    with guarded(house) as guard:
+def test_a_lost_server_is_reported_and_found_again(
+    faulty_server: FaultyServer, proxy: Proxy
+) -> None:
+    with guarded(faulty_server) as guard:
         proxy.shut()
         began = monotonic()
-        assert house.reads() == house.writes() == {"overloaded"}
-        assert house.ready() == ["store"]
+        assert faulty_server.reads() == faulty_server.writes() == {"overloaded"}
+        assert faulty_server.ready() == ["store"]
         refused = monotonic() - began
         proxy.open()
-        recovered = house.recovers(monotonic())
+        recovered = faulty_server.recovers(monotonic())
     print(
         f"\nPostgreSQL gone: 11 refusals in {refused:.2f} s, back after {recovered:.2f} s, {guard}"
     )
     assert recovered < RECOVERY
 
 
-def test_a_line_that_is_cut_is_noticed_by_nobody(house: House, proxy: Proxy) -> None:
-    with guarded(house) as guard:
+def test_no_client_notices_a_connection_that_is_cut(
+    faulty_server: FaultyServer, proxy: Proxy
+) -> None:
+    with guarded(faulty_server) as guard:
         for _ in range(5):
             proxy.cut()
-            assert house.reads() == {"ok"}
+            assert faulty_server.reads() == {"ok"}
             proxy.cut()
-            assert house.writes() == {"ok"}
+            assert faulty_server.writes() == {"ok"}
     print(f"\nPostgreSQL's line cut 10 times between requests: no refusal, {guard}")
 
 
-def test_a_server_that_stalls_holds_nobody_up_for_long(house: House, proxy: Proxy) -> None:
-    with guarded(house) as guard:
+def test_a_stalled_server_delays_no_request_for_long(
+    faulty_server: FaultyServer, proxy: Proxy
+) -> None:
+    with guarded(faulty_server) as guard:
         proxy.stall()
         asked = [
-            lambda: house.rest("GET", "/users/@self", house.token),
-            lambda: house.rest("PATCH", "/users/@self", house.token, json={"display_name": "X"}),
-            lambda: house.rpc("users.self", house.token),
-            lambda: house.rpc("users.presence", house.token, presence="DND"),
-            lambda: "overloaded" if house.ready() == ["store"] else "ready",
+            lambda: faulty_server.rest("GET", "/users/@self", faulty_server.token),
+            lambda: faulty_server.rest(
+                "PATCH", "/users/@self", faulty_server.token, json={"display_name": "X"}
+            ),
+            lambda: faulty_server.rpc("users.self", faulty_server.token),
+            lambda: faulty_server.rpc("users.presence", faulty_server.token, presence="DND"),
+            lambda: "overloaded" if faulty_server.ready() == ["store"] else "ready",
         ]
 
         def waited(ask: Callable[[], str]) -> float:
@@ -100,7 +112,7 @@ def test_a_server_that_stalls_holds_nobody_up_for_long(house: House, proxy: Prox
         with ThreadPoolExecutor(len(asked)) as threads:
             waits = list(threads.map(waited, asked))
         proxy.go_on()
-        recovered = house.recovers(monotonic())
+        recovered = faulty_server.recovers(monotonic())
     print(
         f"\nPostgreSQL stalls: 503 after {max(waits):.1f} s, back after {recovered:.2f} s, {guard}"
     )
@@ -109,30 +121,32 @@ def test_a_server_that_stalls_holds_nobody_up_for_long(house: House, proxy: Prox
 
 
 @IN_FULL
-def test_connections_that_lead_nowhere_are_replaced(house: House, proxy: Proxy) -> None:
-    with guarded(house) as guard:
+def test_connections_that_lead_nowhere_are_replaced(
+    faulty_server: FaultyServer, proxy: Proxy
+) -> None:
+    with guarded(faulty_server) as guard:
         proxy.forget()
-        recovered = house.recovers(monotonic())
-    assert "Traceback" not in house.server.log.so_far
-    assert "exception" not in house.server.log.so_far
+        recovered = faulty_server.recovers(monotonic())
+    assert "Traceback" not in faulty_server.server.log.so_far
+    assert "exception" not in faulty_server.server.log.so_far
     print(f"\nPostgreSQL's old connections lead nowhere: back after {recovered:.2f} s, {guard}")
     assert recovered < 30
 
 
-def test_what_another_gateway_revokes_is_refused_by_one_that_cannot_hear_of_it(
-    house: House, proxy: Proxy, database: str, tmp_path: Path
+def test_a_credential_revoked_at_another_server_is_refused_by_one_that_is_cut_off(
+    faulty_server: FaultyServer, proxy: Proxy, database: str, tmp_path: Path
 ) -> None:
     """Its cache is believed for the lease, which the other waits for before it answers."""
-    token = house.log_in(house.sign_up())
+    token = faulty_server.log_in(faulty_server.sign_up())
     enough = Event()
     let_in: list[float] = []
     told: Counter[str] = Counter()
 
     def ask() -> None:
-        with client_of(house.server) as client:
+        with client_of(faulty_server.server) as client:
             while not enough.is_set():
                 began = monotonic()
-                outcome = replace(house, client=client).rest("GET", "/users/@self", token)
+                outcome = replace(faulty_server, client=client).rest("GET", "/users/@self", token)
                 told[outcome] += 1
                 if outcome == "ok":
                     let_in.append(began)
@@ -144,7 +158,7 @@ def test_what_another_gateway_revokes_is_refused_by_one_that_cannot_hear_of_it(
             thread.start()
         eventually(lambda: len(let_in) > 100)
         proxy.stall()
-        assert House(other, client).rpc("users.logout", token) == "ok"
+        assert FaultyServer(other, client).rpc("users.logout", token) == "ok"
         revoked_at = monotonic()
         eventually(lambda: told["overloaded"] >= len(threads))
         proxy.go_on()
@@ -159,63 +173,70 @@ def test_what_another_gateway_revokes_is_refused_by_one_that_cannot_hear_of_it(
 # ------------------------------------------------------------------------------ commits
 
 
-def keys_named(house: House, name: str) -> int:
-    headers = {"X-Access-Token": house.token}
-    keys = house.client.get("/users/@self/keys", headers=headers).json()
+def keys_named(faulty_server: FaultyServer, name: str) -> int:
+    headers = {"X-Access-Token": faulty_server.token}
+    keys = faulty_server.client.get("/users/@self/keys", headers=headers).json()
     return sum(key["name"] == name for key in keys)
 
 
-def make_key(house: House, door: str, name: str) -> str:
-    """'ok', or the detail of the refusal, which is the same at both doors."""
-    if door == "rest":
-        headers = {"X-Access-Token": house.token}
-        made = house.client.post("/users/@self/keys", json={"name": name}, headers=headers)
+def make_key(faulty_server: FaultyServer, api: str, name: str, token: str = "") -> str:
+    """'ok', or the detail of the refusal, which is the same at both APIs."""
+    token = token or faulty_server.token
+    if api == "rest":
+        headers = {"X-Access-Token": token}
+        made = faulty_server.client.post("/users/@self/keys", json={"name": name}, headers=headers)
         assert made.status_code in {201, 503}, made.text
         return "ok" if made.is_success else str(made.json()["detail"])
-    call = {"jsonrpc": "2.0", "method": "keys.create", "auth": house.token, "id": 1}
-    reply = house.client.post("/rpc", json={**call, "params": {"name": name}}).json()
+    call = {"jsonrpc": "2.0", "method": "keys.create", "auth": token, "id": 1}
+    reply = faulty_server.client.post("/rpc", json={**call, "params": {"name": name}}).json()
     assert "result" in reply or reply["error"]["code"] == -32603, reply
     return "ok" if "result" in reply else str(reply["error"]["data"])
 
 
-@pytest.mark.parametrize("door", ["rest", "rpc"])
+@pytest.mark.parametrize("api", ["rest", "rpc"])
 @pytest.mark.parametrize(
     ("commits", "effects"), [(Commits.UNSENT, 0), (Commits.UNANSWERED, 1)], ids=["before", "after"]
 )
-def test_a_commit_of_which_nobody_knows_is_said_and_not_repeated(
-    house: House, proxy: Proxy, door: str, commits: Commits, effects: int
+def test_an_unknown_commit_is_reported_and_not_repeated(
+    faulty_server: FaultyServer, proxy: Proxy, api: str, commits: Commits, effects: int
 ) -> None:
     name = uuid4().hex[:16]
     with proxy.cutting(commits):
-        assert make_key(house, door, name) == UNKNOWN
+        assert make_key(faulty_server, api, name) == UNKNOWN
         assert proxy.cut_commits > 0
-    assert keys_named(house, name) == effects
+    assert keys_named(faulty_server, name) == effects
 
 
-def test_a_logout_of_which_nobody_knows_may_be_asked_about(house: House, proxy: Proxy) -> None:
-    token = house.log_in(house.sign_up())
+def test_the_outcome_of_an_unknown_logout_can_be_checked(
+    faulty_server: FaultyServer, proxy: Proxy
+) -> None:
+    token = faulty_server.log_in(faulty_server.sign_up())
     with proxy.cutting(Commits.UNSENT):
-        assert house.rpc("users.logout", token) == "overloaded"
-    assert house.rest("GET", "/users/@self", token) == "ok"
+        assert faulty_server.rpc("users.logout", token) == "overloaded"
+    assert faulty_server.rest("GET", "/users/@self", token) == "ok"
     with proxy.cutting(Commits.UNANSWERED):
-        assert house.rpc("users.logout", token) == "overloaded"
-    assert house.rest("GET", "/users/@self", token) == "unauthenticated"
+        assert faulty_server.rpc("users.logout", token) == "overloaded"
+    assert faulty_server.rest("GET", "/users/@self", token) == "unauthenticated"
 
 
 def test_connections_cut_in_the_middle_of_everything_lose_and_double_nothing(
-    house: House, database: str
+    faulty_server: FaultyServer, database: str
 ) -> None:
     name = make_url(database).database
     enough = Event()
     outcomes: dict[str, str] = {}
+    # Of each account a part, since none has more than a hundred keys.
+    tokens = [faulty_server.log_in(faulty_server.sign_up()) for _ in range(ACCOUNTS)]
 
     def write(number: int) -> None:
-        door = ("rest", "rpc")[number % 2]
-        while not enough.is_set():
+        api = ("rest", "rpc")[number % 2]
+        for token in cycle(tokens):
+            if enough.is_set():
+                return
             key = uuid4().hex[:16]
-            outcomes[key] = make_key(house, door, key)
+            outcomes[key] = make_key(faulty_server, api, key, token)
 
-    with guarded(house) as guard:
+    with guarded(faulty_server) as guard:
         threads = [Thread(target=write, args=[number], daemon=True) for number in range(4)]
         for thread in threads:
             thread.start()
@@ -228,10 +249,13 @@ def test_connections_cut_in_the_middle_of_everything_lose_and_double_nothing(
         enough.set()
         for thread in threads:
             thread.join(60)
-        recovered = house.recovers(monotonic())
-    headers = {"X-Access-Token": house.token}
+        recovered = faulty_server.recovers(monotonic())
     keys = Counter(
-        key["name"] for key in house.client.get("/users/@self/keys", headers=headers).json()
+        key["name"]
+        for token in tokens
+        for key in faulty_server.client.get(
+            "/users/@self/keys", headers={"X-Access-Token": token}
+        ).json()
     )
     told = Counter(outcomes.values())
     assert max(keys.values()) == 1
@@ -276,12 +300,12 @@ def test_a_server_that_stalls_does_not_hold_up_the_end(database: str, tmp_path: 
 def test_a_server_that_is_restarted_is_found_again(tmp_path: Path, mode: str) -> None:
     with own_postgres() as postgres:
         settings = {"GATEHOUSE_DATABASE_URL": postgres.url, "GATEHOUSE_WORKERS": "2", **SETTINGS}
-        with serving(tmp_path, **settings) as server, inhabited(server) as house:
-            with guarded(house) as guard:
+        with serving(tmp_path, **settings) as server, with_users(server) as faulty_server:
+            with guarded(faulty_server) as guard:
                 postgres.stop(mode)
-                assert house.reads() == house.writes() == {"overloaded"}
-                assert house.ready() == ["store"]
+                assert faulty_server.reads() == faulty_server.writes() == {"overloaded"}
+                assert faulty_server.ready() == ["store"]
                 postgres.start()
-                recovered = house.recovers(monotonic())
+                recovered = faulty_server.recovers(monotonic())
             print(f"\nPostgreSQL stopped ({mode}), started: back after {recovered:.2f} s, {guard}")
             assert recovered < RECOVERY

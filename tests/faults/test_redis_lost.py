@@ -1,4 +1,4 @@
-"""Redis that forgets, ends and stands still: nothing opens, and it is found again."""
+"""Redis that loses its data, ends or stalls: no limit opens, and it is found again."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.throttling import CHECKS
-from tests.faults.house import KEY, RECOVERY, guarded, inhabited
+from app.domain.rate_limits import CHECKS
+from tests.faults.faulty_server import KEY, RECOVERY, guarded, with_users
 from tests.faults.load import IN_FULL, eventually
 from tests.redis import OwnRedis, own_redis
-from tests.server import Server, serving
+from tests.server_process import Server, serving
 
 PROXY = {"GATEHOUSE_TRUSTED_PROXIES": "127.0.0.1"}
 
@@ -25,7 +25,7 @@ def redis(tmp_path: Path) -> Iterator[OwnRedis]:
 
 
 def check(server: Server, count: int, address: str) -> Counter[int]:
-    """Ask so often whether there is somebody, each time on a connection of its own."""
+    """Check so often if a user exists, each time on a new connection."""
     host = server.greeting["url"].removeprefix("http://")
 
     def ask(_: int) -> int:
@@ -48,7 +48,7 @@ def test_a_redis_that_forgets_begins_a_new_count_and_no_more(
         after = check(server, calls, "203.0.113.7")
         other = check(server, calls, "203.0.113.8")
         # A slow machine makes Redis seem lost, and then the processes' own counts let by, too.
-        most = CHECKS.calls * (2.2 if "Redis is lost" in server.log.so_far else 1.1)
+        most = CHECKS.calls * (2.2 if "Redis is unavailable" in server.log.so_far else 1.1)
     for told in (before, after, other):
         assert told.keys() <= {404, 429}
         assert told[404] <= most
@@ -67,16 +67,20 @@ def test_a_redis_that_is_lost_is_used_again_soon_after_its_return(
     settings = {"GATEHOUSE_REDIS_URL": redis.url, "GATEHOUSE_BOOTSTRAP_ADMIN_KEY": KEY, **PROXY}
     with (
         serving(tmp_path, **settings) as server,
-        inhabited(server) as house,
-        guarded(house) as guard,
+        with_users(server) as faulty_server,
+        guarded(faulty_server) as guard,
     ):
         redis.kill() if fault == "ended" else redis.pause()
-        eventually(lambda: check(server, 1, "203.0.113.8") and "is lost" in server.log.so_far)
-        assert house.reads() == {"ok"}
-        assert house.ready() == []
+        eventually(
+            lambda: check(server, 1, "203.0.113.8") and "is unavailable" in server.log.so_far
+        )
+        assert faulty_server.reads() == {"ok"}
+        assert faulty_server.ready() == []
         redis.start() if fault == "ended" else redis.go_on()
         took = eventually(
-            lambda: check(server, 1, "203.0.113.9") and "Redis is back" in server.log.so_far
+            lambda: (
+                check(server, 1, "203.0.113.9") and "Redis is available again" in server.log.so_far
+            )
         )
     print(f"\nRedis {fault}: back after {took:.2f} s, {guard}")
     assert took < RECOVERY

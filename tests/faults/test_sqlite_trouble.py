@@ -14,22 +14,25 @@ from time import monotonic, sleep
 import pysqlite3
 import pytest
 
-from tests.faults.house import RECOVERY, SETTINGS, House, guarded, inhabited
+from tests.faults.faulty_server import RECOVERY, SETTINGS, FaultyServer, guarded, with_users
 from tests.faults.load import IN_FULL
-from tests.server import attend, command, environment, serving
+from tests.server_process import attend, command, environment, serving
 
 WRITES = 4
 # A write waits 5 seconds for a lock, also in the queue behind others that do.
 LOCKED = 8.0
 
 
-def held_up(house: House) -> float:
-    """How long the slowest of several writes waits to be refused; each comes a little later."""
+def held_up(faulty_server: FaultyServer) -> float:
+    """Return how long the slowest of several staggered writes waits for its error."""
 
     def write(number: int) -> float:
         sleep(number * 0.5)
         began = monotonic()
-        assert house.rpc("users.presence", house.token, presence="IDLE") == "overloaded"
+        assert (
+            faulty_server.rpc("users.presence", faulty_server.token, presence="IDLE")
+            == "overloaded"
+        )
         return monotonic() - began
 
     with ThreadPoolExecutor(WRITES) as threads:
@@ -37,15 +40,15 @@ def held_up(house: House) -> float:
 
 
 def test_while_another_program_holds_the_file_reads_go_on(tmp_path: Path) -> None:
-    with serving(tmp_path, **SETTINGS) as server, inhabited(server) as house:
+    with serving(tmp_path, **SETTINGS) as server, with_users(server) as faulty_server:
         other = pysqlite3.connect(str(tmp_path / "var/gatehouse.sqlite3"), isolation_level=None)
-        with guarded(house) as guard:
+        with guarded(faulty_server) as guard:
             other.execute("BEGIN EXCLUSIVE")
-            waited = held_up(house)
-            assert house.reads() == {"ok"}
-            assert house.ready() == []
+            waited = held_up(faulty_server)
+            assert faulty_server.reads() == {"ok"}
+            assert faulty_server.ready() == []
             other.execute("COMMIT")
-            recovered = house.recovers(monotonic())
+            recovered = faulty_server.recovers(monotonic())
         other.close()
     assert guard.told.keys() == {"unauthenticated"}
     print(
@@ -60,9 +63,9 @@ def test_while_another_program_holds_the_file_reads_go_on(tmp_path: Path) -> Non
 
 
 @contextmanager
-def limited_files(house: House, data: Path) -> Iterator[None]:
+def limited_files(faulty_server: FaultyServer, data: Path) -> Iterator[None]:
     """No file of the server's may grow any more."""
-    pid = house.server.process.pid
+    pid = faulty_server.server.process.pid
     _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     # The write-ahead log is the one that grows; what it has room for is written over.
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, most))
@@ -73,7 +76,7 @@ def limited_files(house: House, data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk(house: House, data: Path) -> Iterator[None]:
+def full_disk(faulty_server: FaultyServer, data: Path) -> Iterator[None]:
     """Not one byte is left."""
     filler = data / "filler"
     try:
@@ -99,22 +102,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(data)], check=True)
 
 
-Fault = Callable[[House, Path], AbstractContextManager[None]]
+Fault = Callable[[FaultyServer, Path], AbstractContextManager[None]]
 
 
 def without_room(folder: Path, fault: Fault, name: str) -> None:
-    with serving(folder, **SETTINGS) as server, inhabited(server) as house:
-        before = house.log_in(house.sign_up())
-        with guarded(house) as guard:
-            with fault(house, folder / "var"):
+    with serving(folder, **SETTINGS) as server, with_users(server) as faulty_server:
+        before = faulty_server.log_in(faulty_server.sign_up())
+        with guarded(faulty_server) as guard:
+            with fault(faulty_server, folder / "var"):
                 began = monotonic()
-                assert house.writes() == {"overloaded"}
+                assert faulty_server.writes() == {"overloaded"}
                 waited = monotonic() - began
-                assert house.reads() == {"ok"}
-                assert house.ready() == []
-            recovered = house.recovers(monotonic())
+                assert faulty_server.reads() == {"ok"}
+                assert faulty_server.ready() == []
+            recovered = faulty_server.recovers(monotonic())
         # What was there is there.
-        assert house.rest("GET", "/users/@self", before) == "ok"
+        assert faulty_server.rest("GET", "/users/@self", before) == "ok"
         assert guard.told.keys() == {"unauthenticated"}
     store = pysqlite3.connect(str(folder / "var/gatehouse.sqlite3"))
     assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -126,12 +129,12 @@ def without_room(folder: Path, fault: Fault, name: str) -> None:
     assert recovered < RECOVERY
 
 
-def test_where_files_may_not_grow_reads_go_on(tmp_path: Path) -> None:
+def test_reads_go_on_while_files_may_not_grow(tmp_path: Path) -> None:
     without_room(tmp_path, limited_files, "a limit on its files")
 
 
 @IN_FULL
-def test_where_the_disk_is_full_reads_go_on(tmp_path: Path, small_disk: Path) -> None:
+def test_reads_go_on_while_the_disk_is_full(tmp_path: Path, small_disk: Path) -> None:
     without_room(tmp_path, full_disk, "a full disk")
 
 
@@ -140,7 +143,7 @@ def test_where_the_disk_is_full_reads_go_on(tmp_path: Path, small_disk: Path) ->
 
 @pytest.fixture
 def obedient() -> list[str]:
-    """What makes a command heed the modes of files, root's too."""
+    """A command prefix under which the modes of files bind root, too."""
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
@@ -169,11 +172,11 @@ def test_a_folder_that_becomes_read_only_hinders_no_running_server_but_a_start(
             text=True,
         )
 
-    with attend(start()) as server, inhabited(server) as house:
+    with attend(start()) as server, with_users(server) as faulty_server:
         data.chmod(0o500)
-        with guarded(house) as guard:
-            assert house.reads() == house.writes() == {"ok"}
-            assert house.ready() == []
+        with guarded(faulty_server) as guard:
+            assert faulty_server.reads() == faulty_server.writes() == {"ok"}
+            assert faulty_server.ready() == []
         assert guard.told.keys() == {"unauthenticated"}
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=15) == 0

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.transport import NOTICE_SECONDS
+from app.server.http_server import NOTICE_SECONDS
 from tests.faults.load import IN_FULL, Load, Request, eventually, rpc, under_load
-from tests.server import Server, serving
+from tests.server_process import Server, serving
 
 PASSWORD = "correct horse battery"
 UNLIMITED = {"GATEHOUSE_RATE_LIMITS": "off"}
@@ -29,7 +29,7 @@ def token_of(server: Server, name: str) -> str:
 
 
 def everything(server: Server) -> list[Request]:
-    """Reads that are ready and that are not, writes, and the slow hash, at both doors."""
+    """Reads that are ready and that are not, writes, and the slow hash, at both APIs."""
     token = token_of(server, "somebody")
     mine = {"X-Access-Token": token}
     presence = {**mine, "Content-Type": "application/json"}
@@ -46,7 +46,7 @@ def everything(server: Server) -> list[Request]:
 
 
 class Balancer:
-    """Polls /health/ready, each time on a new connection, until nobody listens."""
+    """A client that polls /health/ready on new connections until one is refused."""
 
     def __init__(self, server: Server) -> None:
         self.seen: list[tuple[int, Any]] = []
@@ -73,7 +73,7 @@ class Balancer:
         assert not self._thread.is_alive()
 
 
-def assert_nobody_was_cut_off(load: Load, told_at: float) -> None:
+def assert_no_request_was_cut_off(load: Load, told_at: float) -> None:
     """Only who connected when the notice was over may have been too late."""
     over = told_at + NOTICE_SECONDS - SLACK
     assert [cut for cut in load.cut if cut.connected_at < over or cut.number] == []
@@ -81,7 +81,7 @@ def assert_nobody_was_cut_off(load: Load, told_at: float) -> None:
 
 
 @pytest.mark.parametrize("workers", [pytest.param("1", marks=IN_FULL), "2"])
-def test_sigterm_is_announced_first_and_cuts_nobody_off(tmp_path: Path, workers: str) -> None:
+def test_sigterm_is_announced_first_and_cuts_no_request_off(tmp_path: Path, workers: str) -> None:
     with serving(tmp_path, GATEHOUSE_WORKERS=workers, **UNLIMITED) as server:
         with under_load(server.greeting["url"], everything(server), until_refused=True) as load:
             balancer = Balancer(server)
@@ -92,7 +92,7 @@ def test_sigterm_is_announced_first_and_cuts_nobody_off(tmp_path: Path, workers:
             assert server.process.wait(timeout=15) == 0
             ended_after = monotonic() - told_at
             balancer.join()
-        assert_nobody_was_cut_off(load, told_at)
+        assert_no_request_was_cut_off(load, told_at)
     statuses = [status for status, _ in balancer.seen]
     first = statuses.index(503)
     assert set(statuses[:first]) == {200}
@@ -109,7 +109,7 @@ def test_sigterm_is_announced_first_and_cuts_nobody_off(tmp_path: Path, workers:
 
 
 def test_sigint_ends_a_server_without_notice(tmp_path: Path) -> None:
-    """Whoever presses Ctrl-C does not wait for balancers."""
+    """Ctrl-C does not wait for load balancers."""
     with serving(tmp_path) as server, httpx.Client(trust_env=False) as idle:
         idle.get(f"{server.greeting['url']}/health/live")
         server.process.send_signal(signal.SIGINT)

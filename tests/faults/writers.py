@@ -1,4 +1,4 @@
-"""Clients that write at both doors, each about accounts of its own, until the server is gone."""
+"""Clients that write at both APIs, each about accounts of its own, until the server is gone."""
 
 import asyncio
 import ssl
@@ -13,7 +13,7 @@ import httpx
 from tests.faults.book import Account, Book, Deed
 from tests.gateway import Gate
 from tests.model.directory import parts_of
-from tests.parity.doors import ChatDoor, Door, RestDoor
+from tests.parity.apis import Api, RestApi, RpcApi
 
 ADMIN_KEY = "ROOTROOT-aaaa-bbbb-cccc-ddddeeee"
 SETTINGS = {
@@ -32,7 +32,7 @@ _OWN_MAX = 8
 
 
 class Names:
-    """Names that nobody had before."""
+    """Names that no user had before."""
 
     def __init__(self) -> None:
         self._given = 0
@@ -69,14 +69,14 @@ async def client_of(url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 class Writer:
-    """One client, who puts down in the book what it asks for and what it is told."""
+    """One client, which records its requests and responses in the book."""
 
     def __init__(
         self, client: httpx.AsyncClient, book: Book, names: Names, own: Sequence[Account], seed: int
     ) -> None:
         self._client = client
         gate = Gate(client)
-        self.doors: tuple[Door, Door] = (ChatDoor(gate), RestDoor(gate))
+        self.apis: tuple[Api, Api] = (RpcApi(gate), RestApi(gate))
         self._book = book
         self._names = names
         self._own = list(own)
@@ -93,7 +93,7 @@ class Writer:
             pass
 
     async def welcome(self) -> None:
-        """Somebody new, who has a key to go on with."""
+        """A new user with an access key."""
         await self._sign_up()
         await self.log_in(self._own[-1])
         await self._make_key_of(self._own[-1])
@@ -108,10 +108,10 @@ class Writer:
         """One write. Raises ServerGone, AssertionError where it is refused."""
         deed = Deed(f"fault-{UUID(int=self._random.getrandbits(128))}", operation, effect)
         self._client.headers["X-Request-ID"] = deed.request_id
-        door = self._random.choice(self.doors)
+        api = self._random.choice(self.apis)
         self._book.send(deed)
         try:
-            outcome = await door(operation, credential, **members)
+            outcome = await api(operation, credential, **members)
         except httpx.TransportError as error:
             raise ServerGone from error
         if outcome.slug == "overloaded":
@@ -119,7 +119,7 @@ class Writer:
         if outcome.slug is None:
             self._book.acknowledge(deed, *_shown(operation, outcome.value))
         else:
-            # Somebody else was after that name, too.
+            # Another client wanted that name, too.
             assert outcome.slug == "username-taken", f"{operation} {members}: {outcome}"
             self._book.refuse(deed)
 
@@ -226,7 +226,7 @@ class Writer:
                 account.end_keys(*account.keys)
             return account
 
-        members = {"current": account.password, "new": new, "revoke_keys": ends_keys}
+        members = {"current": account.password, "password": new, "revoke_keys": ends_keys}
         await self.write("users.password", credential, effect, **members)
 
     async def _set_password(self) -> None:

@@ -1,4 +1,4 @@
-"""What nobody sends by accident: values, bodies, paths, fields. One list for both doors."""
+"""Malicious values, bodies, paths and fields: one list for both APIs."""
 
 import json
 
@@ -112,7 +112,7 @@ _OBJECT = '{"username":"hostile","password":"correct horse battery"}'
 NOT_JSON = {
     "nothing": b"",
     "blanks": b" \n\t\r",
-    "a BOM": _OBJECT.encode("utf-8-sig"),
+    "two BOMs": b"\xef\xbb\xbf" * 2 + _OBJECT.encode(),
     "UTF-16": _OBJECT.encode("utf-16"),
     "UTF-16 without a BOM": _OBJECT.encode("utf-16-be"),
     "UTF-32": _OBJECT.encode("utf-32"),

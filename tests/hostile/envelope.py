@@ -1,4 +1,4 @@
-"""What must hold of the envelope parser for any bytes whatever. Needs pydantic_core and no more."""
+"""Properties of the envelope parser for any bytes. Needs pydantic_core and no more."""
 
 import json
 import math
@@ -6,8 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from app.http.json import (
+    ESCAPES_MAX,
+    VALUES_MAX,
+    DuplicateMember,
+    TooManyValues,
+    find_duplicate,
+    parse,
+)
 from app.rpc.envelope import INVALID_REQUEST, RpcError, failure, read_request, success
-from app.wire.json import parse
 
 ENVELOPES = Path(__file__).parent / "envelopes"
 # Where ours may refuse what the standard library takes: sizes, depth, surrogates, infinities.
@@ -24,9 +31,17 @@ def check(body: bytes) -> None:
     """Parse, hold it to the standard library, read each request, and answer it."""
     try:
         value = parse(body)
+    except DuplicateMember as error:
+        _check_duplicate(error, body)
+        return
+    except TooManyValues:
+        assert body.count(b",") > VALUES_MAX or body.count(b"\\") > ESCAPES_MAX
+        return
     except ValueError:
         assert not _is_plain(body)
         return
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    assert not _has_duplicate(body)
     assert _same(value, json.loads(body))
     for item in value if type(value) is list else [value]:
         _check_request(item)
@@ -36,8 +51,10 @@ def _check_request(item: Any) -> None:
     try:
         request = read_request(item)
     except RpcError as error:
-        refusal = json.loads(failure(None, error))
-        assert (refusal["id"], refusal["error"]["code"]) == (None, INVALID_REQUEST)
+        refusal = json.loads(failure(error.request_id, error))
+        assert refusal["error"]["code"] == INVALID_REQUEST
+        sent = item.get("id") if type(item) is dict else None
+        assert _same(refusal["id"], None if type(sent) in {bool, list, dict} else sent)
         return
     assert (item["jsonrpc"], item["method"]) == ("2.0", request.method)
     assert type(request.params) in {dict, list}
@@ -49,8 +66,23 @@ def _check_request(item: Any) -> None:
         assert _same(echoed, item.get("id"))
 
 
+def _check_duplicate(error: DuplicateMember, body: bytes) -> None:
+    assert find_duplicate(error.value) == error.name
+    assert _has_duplicate(body)
+
+
+def _has_duplicate(body: bytes) -> bool:
+    counts: list[bool] = []
+
+    def note(members: list[tuple[str, Any]]) -> None:
+        counts.append(len(dict(members)) < len(members))
+
+    json.loads(body.removeprefix(b"\xef\xbb\xbf"), object_pairs_hook=note)
+    return any(counts)
+
+
 def _is_plain(body: bytes) -> bool:
-    """Whether any parser of JSON should take it: nothing large, deep or peculiar is in it."""
+    """Return true for JSON that every parser should accept: not large, deep or peculiar."""
     if _BEYOND.search(body) or body.count(b"[") + body.count(b"{") > DEPTH:
         return False
     try:

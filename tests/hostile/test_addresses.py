@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.hostile import corpus
-from tests.server import Server, serving
-from tests.transport.raw import Reply, call, connect, replies, sized
+from tests.server.raw import Reply, call, connect, replies, sized
+from tests.server_process import Server, serving
 
 # What may be answered 'yes' beside JSON: that there is nothing to say.
 MEDIA_TYPES = {"application/json", "application/problem+json", None}

@@ -1,6 +1,6 @@
 """Calls that are made from the OpenRPC document, to every method, with every kind of credential.
 
-The counterpart of schemathesis for the chat's door: each reply is either a result of the described
+The counterpart of schemathesis for JSON-RPC: each reply is either a result of the described
 schema or an error that is described. FUZZ_EXAMPLES says how many calls of each method.
 """
 
@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.http import json
 from app.rpc.openrpc import openrpc_document
-from app.wire import json
 from tests.gateway import Gateway, open_gateway
 from tests.hostile import corpus
 
@@ -99,7 +99,7 @@ def check_reply(method: dict[str, Any], reply: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-async def house(migrated: Path, tmp_path: Path) -> AsyncIterator[Gateway]:
+async def gateway_with_users(migrated: Path, tmp_path: Path) -> AsyncIterator[Gateway]:
     copyfile(migrated, tmp_path / "gatehouse.sqlite3")
     async with open_gateway(tmp_path / "gatehouse.sqlite3") as opened:
         await opened.sign_up("alice")
@@ -107,7 +107,7 @@ async def house(migrated: Path, tmp_path: Path) -> AsyncIterator[Gateway]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-async def test_every_reply_is_described(house: Gateway, name: str) -> None:
+async def test_every_reply_is_described(gateway_with_users: Gateway, name: str) -> None:
     method = METHODS[name]
     drawn: list[Any] = []
 
@@ -119,6 +119,13 @@ async def test_every_reply_is_described(house: Gateway, name: str) -> None:
 
     make_up()
     for params in drawn:
-        user = await house.log_in("alice") if name in {"users.logout", "users.self"} else None
-        for credential in (house.admin_key, user, None):
-            check_reply(method, await house.rpc(name, params, credential, query="?errors=problem"))
+        user = (
+            await gateway_with_users.log_in("alice")
+            if name in {"users.logout", "users.self"}
+            else None
+        )
+        for credential in (gateway_with_users.admin_key, user, None):
+            check_reply(
+                method,
+                await gateway_with_users.rpc(name, params, credential, query="?errors=problem"),
+            )

@@ -1,4 +1,4 @@
-"""Every odd input gets a refusal of the contract, in its door's own form, and leaves nothing."""
+"""Every odd input gets a refusal of the contract, in its API's own form, and leaves nothing."""
 
 import json
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.rest.door import Route
-from app.rest.openapi import ROUTES
+from app.http.params import call_example
+from app.rest.operation_route import OperationRoute
+from app.rest.router import ROUTES
 from app.rpc.methods import METHODS
-from app.wire.inputs import call_example
 from tests.gateway import Gateway
 from tests.hostile import corpus
 from tests.rest.wire import PROBLEM_JSON, problem_of
@@ -17,13 +17,13 @@ from tests.rest.wire import PROBLEM_JSON, problem_of
 pytestmark = pytest.mark.anyio
 
 BODIES = [pytest.param(body, id=name) for name, body in corpus.BODIES.items()]
-TAKE_BODIES = [route for route in ROUTES if route.takes_body or route.body is not None]
+TAKE_BODIES = [route for route in ROUTES if route.has_body]
 UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 CODES = {-32700, -32600, -32601, -32602, -32603}
 
 
-def address(route: Route) -> str:
-    """Where the route is, for somebody or something that is not there."""
+def address(route: OperationRoute) -> str:
+    """The path of a route, for an object that does not exist."""
     path = route.path
     for name in route.path_names:
         path = path.replace(f"{{{name}}}", UUID if "uuid" in name else "1")
@@ -67,43 +67,43 @@ def reply_of(response: httpx.Response) -> dict[str, Any]:
 
 @pytest.mark.parametrize("body", BODIES)
 async def test_a_body_that_is_no_input_is_refused_by_every_route(
-    door: Gateway, body: bytes
+    shared_gateway: Gateway, body: bytes
 ) -> None:
-    before = await everything(door)
+    before = await everything(shared_gateway)
     headers = {"Content-Type": "application/json"}
     for route in TAKE_BODIES:
-        response = await door.rest(
-            route.method, address(route), door.admin_key, content=body, headers=headers
+        response = await shared_gateway.rest(
+            route.method, address(route), shared_gateway.admin_key, content=body, headers=headers
         )
         assert 400 <= response.status_code < 500, route
         assert_well_formed(response)
-    assert await everything(door) == before
+    assert await everything(shared_gateway) == before
 
 
 @pytest.mark.parametrize("body", BODIES)
-async def test_a_body_that_is_no_call_is_refused_by_the_chats_door(
-    door: Gateway, body: bytes
+async def test_a_body_that_is_no_call_is_refused_by_rpc(
+    shared_gateway: Gateway, body: bytes
 ) -> None:
-    before = await everything(door)
+    before = await everything(shared_gateway)
     headers = {"Content-Type": "application/json"}
-    response = await door.client.post("/rpc", content=body, headers=headers)
+    response = await shared_gateway.client.post("/rpc", content=body, headers=headers)
     if isinstance(reply := response.json(), list):
         assert {one["error"]["code"] for one in reply} == {-32600}
     else:
         code = reply_of(response)["error"]["code"]
         assert code == (-32700 if body in corpus.NOT_JSON.values() else -32600)
-    assert await everything(door) == before
+    assert await everything(shared_gateway) == before
 
 
 @pytest.mark.parametrize("media_type", corpus.MEDIA_TYPES, ids=repr)
-async def test_a_body_of_another_type_is_not_read(door: Gateway, media_type: str) -> None:
+async def test_a_body_of_another_type_is_not_read(shared_gateway: Gateway, media_type: str) -> None:
     headers: Any = {"Content-Type": media_type.encode()}
     for route in [route for route in TAKE_BODIES if route.path != "/users/auth"]:
-        response = await door.rest(
-            route.method, address(route), door.admin_key, content=b"{}", headers=headers
+        response = await shared_gateway.rest(
+            route.method, address(route), shared_gateway.admin_key, content=b"{}", headers=headers
         )
         problem_of(response, 415, "unsupported-media-type")
-    response = await door.client.post("/rpc", content=b"{}", headers=headers)
+    response = await shared_gateway.client.post("/rpc", content=b"{}", headers=headers)
     problem_of(response, 415, "unsupported-media-type")
 
 
@@ -111,7 +111,7 @@ async def test_a_body_of_another_type_is_not_read(door: Gateway, media_type: str
 
 
 def members_of(name: str) -> list[tuple[str, str]]:
-    return [(name, member) for member in METHODS[name].form.names]
+    return [(name, member) for member in METHODS[name].schema.names]
 
 
 MEMBERS = [pair for name in METHODS for pair in members_of(name)]
@@ -128,10 +128,10 @@ def with_member(members: dict[str, Any], member: str, raw: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "member"), MEMBERS)
-async def test_an_odd_value_gets_one_answer_at_both_doors(
+async def test_an_odd_value_gets_one_answer_at_both_apis(
     gateway: Gateway, name: str, member: str
 ) -> None:
-    """What one door refuses for its form, the other refuses as well; neither ever fails."""
+    """Both APIs reject the same malformed input, and neither fails internally."""
     await gateway.sign_up("alice")
     example = call_example(METHODS[name].operation)
     route = next(

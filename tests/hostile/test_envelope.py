@@ -1,6 +1,7 @@
-"""The envelope parser on what hypothesis makes of the corpus; `make fuzz` goes on for longer."""
+"""The envelope parser on inputs generated from the corpus; `make fuzz` tries more of them."""
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.hostile import corpus
 from tests.hostile.envelope import check, seeds
 
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 _VALUES: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (
@@ -54,18 +56,18 @@ def test_the_corpus_holds(body: bytes) -> None:
 
 
 @given(mutated())
-@settings(max_examples=3000)
+@settings(max_examples=6 * EXAMPLES)
 def test_whatever_is_done_to_the_bytes_holds(body: bytes) -> None:
     check(body)
 
 
 @given(_ENVELOPES | st.lists(_ENVELOPES, max_size=3))
-@settings(max_examples=1500)
+@settings(max_examples=3 * EXAMPLES)
 def test_whatever_the_members_are_holds(value: Any) -> None:
     check(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 @given(st.binary(max_size=64))
-@settings(max_examples=1000)
+@settings(max_examples=2 * EXAMPLES)
 def test_any_bytes_hold(body: bytes) -> None:
     check(body)

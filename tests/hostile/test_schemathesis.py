@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.needs import missing
-from tests.server import serving
+from tests.server_process import serving
 
 ROOT = Path(__file__).parents[2]
 SCHEMATHESIS = ROOT / ".venv-fuzz" / "bin" / "st"
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SECONDS = os.environ.get("FUZZ_SECONDS")
-EXTENT = ["--max-time", SECONDS] if SECONDS else ["--seed", "1", "--max-examples", "20"]
+EXTENT = ["--max-time", SECONDS] if SECONDS else ["--seed", "1", "--max-examples", "5"]
 PASSWORD = "correct horse battery"
 
 

@@ -16,16 +16,25 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from anyio import to_thread
 
-from app.storage.engine import (
+from app.storage.errors import StoreError
+from app.storage.migrations import SchemaError, revisions
+from app.storage.postgresql.store import PostgresServer
+from app.storage.sqlite.engine import (
     UnsoundSqliteError,
     require_sound_sqlite,
     sqlite_engine,
 )
-from app.storage.errors import StoreError
-from app.storage.migrations import SchemaError, revisions
-from app.storage.postgres import PostgresServer
-from app.storage.sqlite import SqliteFile
-from tests.databases import ENGINES, Database, ask, definitions, names, new_store, url_of
+from app.storage.sqlite.store import SqliteFile
+from tests.databases import (
+    ENGINES,
+    Database,
+    ask,
+    definitions,
+    names,
+    new_store,
+    tables,
+    url_of,
+)
 
 INSERT = (
     "INSERT INTO users (id, uuid, username, display_name, email_key, admin, disabled, version)"
@@ -62,6 +71,18 @@ def test_the_schema_goes_up_down_and_up_again(ready: Database) -> None:
 
 def test_the_newest_schema_is_just_what_the_tables_say(ready: Database) -> None:
     ready.migrate(command.check)
+
+
+def test_a_further_migration_can_alter_every_table(empty: Database) -> None:
+    """In the same transaction: a cursor that an earlier one leaves open would forbid it."""
+
+    def add_failure(config: Config) -> None:
+        command.upgrade(config, "head")
+        connection = config.attributes["connection"]
+        for table in tables(connection).tables:
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN further INTEGER")
+
+    empty.migrate(add_failure)
 
 
 def test_nothing_of_the_trail_is_left_by_the_way_back(ready: Database) -> None:
@@ -235,7 +256,7 @@ def test_the_files_of_the_migrations_are_named_in_their_order() -> None:
 
 def test_a_start_without_a_migration_does_not_load_what_migrates(tmp_path: Path) -> None:
     asked = (
-        "import sys, app.cli; app.cli.app(['migrate'], standalone_mode=False);"
+        "import sys, app.cli.main; app.cli.main.app(['migrate'], standalone_mode=False);"
         "print('alembic' in sys.modules)"
     )
     seen = [

@@ -1,7 +1,7 @@
-"""What somebody who stands outside can know of a directory: each answer follows from those before.
+"""A model of a directory as clients see it: each response follows from those before.
 
-There is no storage here, no time and no process. What only the house can choose (ids, tokens, keys)
-is learned from the answer that shows it first.
+It has no storage, no time and no process. What only the server can choose (ids, tokens, keys) is
+learned from the response that shows it first.
 """
 
 import json
@@ -10,26 +10,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.names import FORMER_NAMES_MAX
 from app.domain.policy import Access
-from app.usecases.registry import OPERATIONS
-from tests.parity.doors import Outcome
+from app.operations.catalog import OPERATIONS
+from tests.parity.apis import Outcome
 
 
 @dataclass(eq=False)
 class Account:
-    """A person: what is shown of him, his password, and what lets him in."""
+    """A user: the public profile, the password and the credentials."""
 
     user_id: str
     username: str
     display_name: str
     password: str | None
-    # The panel's two names of him, which a sign-up does not show.
+    # The panel's two identifiers of the user, which a sign-up does not show.
     uuid: str = ""
     number: int = 0
     email: str | None = None
     admin: bool = False
     disabled: bool = False
     presence: str | None = None
+    # Names that are held for the user, the oldest first.
+    former: list[str] = field(default_factory=list)
     sessions: set[str] = field(default_factory=set)
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +69,7 @@ class Credential:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it lets anybody in."""
+        """Return true for a credential that is accepted."""
         living = self.owner.sessions if self.is_token else self.owner.keys
         return self.id in living and not self.owner.disabled
 
@@ -104,19 +107,19 @@ class Server:
 
 
 class Refused(Exception):
-    """The house says no, with this slug."""
+    """The operation fails with the error of this slug."""
 
 
 Shown = Mapping[str, Any]
 Actor = Credential | None
-Deed = Callable[..., Any]
-_DEEDS: dict[str, Deed] = {}
+Effect = Callable[..., Any]
+_EFFECTS: dict[str, Effect] = {}
 
 
-def _deed(operation: str) -> Callable[[Deed], Deed]:
-    def keep(deed: Deed) -> Deed:
-        _DEEDS[operation] = deed
-        return deed
+def _effect(operation: str) -> Callable[[Effect], Effect]:
+    def keep(effect: Effect) -> Effect:
+        _EFFECTS[operation] = effect
+        return effect
 
     return keep
 
@@ -135,17 +138,17 @@ class Directory:
     def perform(
         self, operation: str, credential: str | None, members: dict[str, Any], shown: Outcome
     ) -> Outcome:
-        """What is to come of it; `shown`, what came of it, tells what only the house can choose."""
+        """Return the expected outcome; `shown`, the actual one, has what the server chooses."""
         learned = shown.value if isinstance(shown.value, dict) else {}
         try:
             actor = self._admit(operation, credential)
-            return Outcome(None, _DEEDS[operation](self, actor, learned, **members))
+            return Outcome(None, _EFFECTS[operation](self, actor, learned, **members))
         except Refused as refusal:
             # A command says it in a sentence and with its status.
             return Outcome("status 1" if operation.startswith("gatehouse ") else str(refusal))
 
     def settle(self, account: Account, uuid: str, number: int) -> None:
-        """Let the panel's names of somebody new be known."""
+        """Record the panel's identifiers of a new user."""
         account.uuid, account.number = uuid, number
         self.accounts[uuid] = account
 
@@ -156,7 +159,7 @@ class Directory:
         return key
 
     def carrier(self, username: str) -> Account | None:
-        """Who carries this name now."""
+        """Return the user who has this name now."""
         found = self.names.get(username)
         return found if found is not None and found.username == username else None
 
@@ -173,10 +176,10 @@ class Directory:
             raise Refused("forbidden")
         return found
 
-    def _require_free(self, username: str, who: Account | None, *, held_too: bool) -> None:
+    def _require_free(self, username: str, who: Account | None, *, include_held: bool) -> None:
         owner = self.names.get(username)
         is_carried = owner is not None and owner.username == username
-        if owner not in {None, who} and (is_carried or not held_too):
+        if owner not in {None, who} and (is_carried or not include_held):
             raise Refused("username-taken")
 
     def _require_unused(self, email: str | None, who: Account | None) -> None:
@@ -184,6 +187,12 @@ class Directory:
             raise Refused("email-taken")
 
     def _rename(self, account: Account, username: str) -> None:
+        if username != account.username:
+            mine = [name for name in account.former if self.names.get(name) is account]
+            former = [name for name in mine if name != username] + [account.username]
+            for name in former[:-FORMER_NAMES_MAX]:
+                del self.names[name]
+            account.former = former[-FORMER_NAMES_MAX:]
         account.username = username
         self.names[username] = account
 
@@ -202,14 +211,14 @@ class Directory:
 
     # ------------------------------------------------------------------------ one's own
 
-    @_deed("users.create")
+    @_effect("users.create")
     def _sign_up(self, actor: Actor, shown: Shown, username: str, password: str) -> Any:
-        self._require_free(username, None, held_too=False)
+        self._require_free(username, None, include_held=False)
         account = Account(str(shown.get("id")), username, username, password)
         self.names[username] = account
         return account.chat
 
-    @_deed("users.auth")
+    @_effect("users.auth")
     def _log_in(self, actor: Actor, shown: Shown, username: str, password: str) -> Any:
         account = self.carrier(username)
         if account is None or account.password != password:
@@ -218,27 +227,27 @@ class Directory:
             raise Refused("account-disabled")
         return self._learn_token(account, shown)
 
-    @_deed("users.check")
+    @_effect("users.check")
     def _check(self, actor: Actor, shown: Shown, username: str) -> Any:
         return username in self.names
 
-    @_deed("users.self")
+    @_effect("users.self")
     def _self(self, actor: Credential, shown: Shown) -> Any:
         return actor.owner.chat
 
-    @_deed("users.guilds")
+    @_effect("users.guilds")
     def _guilds(self, actor: Credential, shown: Shown) -> Any:
         mine = actor.owner
         his = [g for g in self.guilds.values() if mine is g.owner or mine in g.members]
         return [guild.view for guild in sorted(his, key=lambda guild: int(guild.id))]
 
-    @_deed("users.presence")
+    @_effect("users.presence")
     def _presence(self, actor: Credential, shown: Shown, presence: str | None = None) -> Any:
         if presence is not None:
             actor.owner.presence = presence
         return actor.owner.presence
 
-    @_deed("users.update")
+    @_effect("users.update")
     def _update(
         self,
         actor: Credential,
@@ -248,60 +257,60 @@ class Directory:
     ) -> Any:
         account = actor.owner
         if username is not None:
-            self._require_free(username, account, held_too=account.admin)
+            self._require_free(username, account, include_held=account.admin)
             self._rename(account, username)
         if display_name is not None:
             account.display_name = display_name
         return account.chat
 
-    @_deed("users.password")
+    @_effect("users.password")
     def _password(
-        self, actor: Credential, shown: Shown, current: str, new: str, revoke_keys: bool
+        self, actor: Credential, shown: Shown, current: str, password: str, revoke_keys: bool
     ) -> Any:
         account = actor.owner
         if current != account.password:
-            raise Refused("invalid-credentials")
-        account.password = new
+            raise Refused("wrong-password")
+        account.password = password
         account.sessions &= {actor.id}
         if revoke_keys:
             account.keys.clear()
         return True
 
-    @_deed("users.logout")
+    @_effect("users.logout")
     def _log_out(self, actor: Credential, shown: Shown) -> Any:
         actor.owner.sessions.remove(actor.id)
         return True
 
-    @_deed("users.refresh")
+    @_effect("users.refresh")
     def _refresh(self, actor: Credential, shown: Shown) -> Any:
         return self._learn_token(actor.owner, shown)
 
-    @_deed("sessions.list")
+    @_effect("sessions.list")
     def _sessions(self, actor: Credential, shown: Shown) -> Any:
         return {session: session == actor.id for session in actor.owner.sessions}
 
-    @_deed("sessions.revoke")
+    @_effect("sessions.revoke")
     def _end_sessions(self, actor: Credential, shown: Shown, id: str | None = None) -> Any:
         return _end(actor.owner, actor.owner.sessions - {actor.id} if id is None else {id})
 
-    @_deed("keys.list")
+    @_effect("keys.list")
     def _keys(self, actor: Credential, shown: Shown) -> Any:
         return dict(actor.owner.keys)
 
-    @_deed("keys.create")
+    @_effect("keys.create")
     def _make_key(
         self, actor: Credential, shown: Shown, name: str, expires_at: str | None = None
     ) -> Any:
         key = self.keep_key(actor.owner, str(shown.get("key")), name)
         return {"id": key.id, "name": name}
 
-    @_deed("keys.revoke")
+    @_effect("keys.revoke")
     def _revoke_key(self, actor: Credential, shown: Shown, id: str) -> Any:
         return _revoke(actor.owner, id)
 
     # -------------------------------------------------------------------------- admins'
 
-    @_deed("admin.users.list")
+    @_effect("admin.users.list")
     def _list(
         self,
         actor: Credential,
@@ -326,13 +335,13 @@ class Directory:
         found.sort(key=lambda account: getattr(account, key), reverse=sort.startswith("-"))
         return [(account.uuid, account.panel) for account in found]
 
-    @_deed("admin.users.get")
+    @_effect("admin.users.get")
     def _get(self, actor: Credential, shown: Shown, uuid: str) -> Any:
         account = self.accounts[uuid]
         servers = sorted(uuid for uuid, s in self.servers.items() if s.owner is account)
         return {**account.panel, "servers": servers}
 
-    @_deed("admin.users.create")
+    @_effect("admin.users.create")
     def _create(
         self,
         actor: Actor,
@@ -342,7 +351,7 @@ class Directory:
         password: str,
         admin: bool = False,
     ) -> Any:
-        self._require_free(username, None, held_too=True)
+        self._require_free(username, None, include_held=True)
         self._require_unused(email, None)
         uuid, user_id, number = (shown.get(name) for name in ("uuid", "user_id", "id"))
         account = Account(str(user_id), username, username, password)
@@ -351,11 +360,11 @@ class Directory:
         self.settle(account, str(uuid), number or 0)
         return {**account.panel, "uuid": uuid, "user_id": user_id}
 
-    @_deed("admin.users.update")
+    @_effect("admin.users.update")
     def _change(self, actor: Actor, shown: Shown, uuid: str, **changes: Any) -> Any:
         account = self.accounts[uuid]
         username = changes.pop("username", account.username)
-        self._require_free(username, account, held_too=True)
+        self._require_free(username, account, include_held=True)
         self._require_unused(changes.get("email"), account)
         self._rename(account, username)
         if changes.pop("disabled", account.disabled):
@@ -368,27 +377,27 @@ class Directory:
             setattr(account, name, value)
         return True
 
-    @_deed("admin.users.disable")
+    @_effect("admin.users.disable")
     def _disable_by_uuid(self, actor: Credential, shown: Shown, uuid: str) -> Any:
         self._disable(self.accounts[uuid])
         return True
 
-    @_deed("admin.sessions.list")
+    @_effect("admin.sessions.list")
     def _sessions_of(self, actor: Credential, shown: Shown, uuid: str) -> Any:
         return {session: session == actor.id for session in self.accounts[uuid].sessions}
 
-    @_deed("admin.sessions.revoke")
+    @_effect("admin.sessions.revoke")
     def _end_sessions_of(
         self, actor: Credential, shown: Shown, uuid: str, id: str | None = None
     ) -> Any:
         account = self.accounts[uuid]
         return _end(account, set(account.sessions) if id is None else {id})
 
-    @_deed("admin.keys.list")
+    @_effect("admin.keys.list")
     def _keys_of(self, actor: Credential, shown: Shown, uuid: str) -> Any:
         return dict(self.accounts[uuid].keys)
 
-    @_deed("admin.keys.revoke")
+    @_effect("admin.keys.revoke")
     def _revoke_keys_of(
         self, actor: Credential, shown: Shown, uuid: str, id: str | None = None
     ) -> Any:
@@ -398,11 +407,11 @@ class Directory:
         account.keys.clear()
         return True
 
-    @_deed("admin.servers.list")
+    @_effect("admin.servers.list")
     def _servers(self, actor: Credential, shown: Shown) -> Any:
         return {uuid: server.view for uuid, server in self.servers.items()}
 
-    @_deed("admin.servers.put")
+    @_effect("admin.servers.put")
     def _put_server(
         self, actor: Credential, shown: Shown, uuid: str, owner: str, name: str, active: bool
     ) -> Any:
@@ -411,26 +420,26 @@ class Directory:
         server = self.servers[uuid] = Server(number, name, self.accounts[owner], active)
         return server.view
 
-    @_deed("admin.servers.delete")
+    @_effect("admin.servers.delete")
     def _delete_server(self, actor: Credential, shown: Shown, uuid: str) -> Any:
         if self.servers.pop(uuid, None) is None:
             raise Refused("not-found")
         return True
 
-    @_deed("admin.guilds.put")
+    @_effect("admin.guilds.put")
     def _put_guild(self, actor: Credential, shown: Shown, id: str, name: str, owner_id: str) -> Any:
         before = self.guilds.get(id)
         members = [] if before is None else before.members
         guild = self.guilds[id] = Guild(id, name, self.accounts[owner_id], members)
         return guild.view
 
-    @_deed("admin.guilds.delete")
+    @_effect("admin.guilds.delete")
     def _delete_guild(self, actor: Credential, shown: Shown, id: str) -> Any:
         if self.guilds.pop(id, None) is None:
             raise Refused("not-found")
         return True
 
-    @_deed("admin.guilds.members.put")
+    @_effect("admin.guilds.members.put")
     def _join(self, actor: Credential, shown: Shown, id: str, user: str) -> Any:
         guild = self.guilds.get(id)
         if guild is None:
@@ -440,32 +449,32 @@ class Directory:
 
     # ------------------------------------------------------------- at the command line
 
-    @_deed("gatehouse users create")
+    @_effect("gatehouse users create")
     def _create_at_line(self, actor: Actor, shown: Shown, username: str, password: str) -> Any:
-        self._require_free(username, None, held_too=True)
+        self._require_free(username, None, include_held=True)
         self.names[username] = Account(str(shown.get("id")), username, username, password)
         return True
 
-    @_deed("gatehouse users disable")
+    @_effect("gatehouse users disable")
     def _disable_at_line(self, actor: Actor, shown: Shown, username: str) -> Any:
         self._disable(self._named(username))
         return True
 
-    @_deed("gatehouse users enable")
+    @_effect("gatehouse users enable")
     def _enable_at_line(self, actor: Actor, shown: Shown, username: str) -> Any:
         self._named(username).disabled = False
         return True
 
-    @_deed("gatehouse users list")
+    @_effect("gatehouse users list")
     def _list_at_line(self, actor: Actor, shown: Shown) -> Any:
         return {account.username for account in self.accounts.values() if not account.disabled}
 
-    @_deed("gatehouse keys create")
+    @_effect("gatehouse keys create")
     def _make_key_at_line(self, actor: Actor, shown: Shown, username: str) -> Any:
         self.keep_key(self._named(username), str(shown.get("key")), "command line")
         return True
 
-    @_deed("gatehouse keys revoke")
+    @_effect("gatehouse keys revoke")
     def _revoke_key_at_line(self, actor: Actor, shown: Shown, id: str) -> Any:
         for account in self.accounts.values():
             if id in account.keys:

@@ -1,4 +1,4 @@
-"""Both doors lead to the same house: same outcome, same error, same state after."""
+"""Both APIs have the same outcomes, the same errors and the same state afterwards."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings
 from app.domain.outbox import Delivery
-from app.rest.openapi import ROUTES
+from app.operations.catalog import OPERATIONS, REST_OPERATIONS
+from app.operations.panel_sync import SERVERS
+from app.rest.router import ROUTES
 from app.rpc.methods import METHODS
-from app.usecases.registry import OPERATIONS, REST_OPERATIONS
-from app.usecases.suspension import SERVERS
+from app.settings import Settings
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
-from tests.parity.doors import ChatDoor, Door, Outcome, RestDoor
+from tests.parity.apis import Api, Outcome, RestApi, RpcApi
 from tests.parity.scenarios import SCENARIOS, Scenario
 from tests.rows import rows
 
@@ -26,51 +26,51 @@ ELSEWHERE = [
     ("users.create", "registration-closed"),
     *(
         (operation, slug)
-        for operation in ("users.guilds", "admin.users.get")
+        for operation in ("users.guilds", "admin.users.get", "admin.users.update")
         for slug in ("upstream-failed", "upstream-timeout")
     ),
 ]
 
 
 class Noting:
-    """A door that writes down which operations were asked for, and what came of each."""
+    """An API that writes down which operations were asked for, and what came of each."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, api: Api) -> None:
+        self._api = api
         self.outcomes: list[tuple[str, str | None]] = []
 
     async def __call__(
         self, operation: str, credential: str | None = None, /, **members: Any
     ) -> Outcome:
-        outcome = await self._door(operation, credential, **members)
+        outcome = await self._api(operation, credential, **members)
         self.outcomes.append((operation, outcome.slug))
         return outcome
 
 
-async def nobody_comes(_: Delivery) -> None:
+async def deliver_nothing(_: Delivery) -> None:
     """Here messages are only kept."""
 
 
 @pytest.fixture
 async def gateways(migrated: Path, tmp_path: Path) -> AsyncIterator[tuple[Gateway, Gateway]]:
-    """Two houses that are alike to the last identifier."""
+    """Two servers that are equal to the last identifier."""
     for name in ("rest", "rpc"):
         (tmp_path / name).mkdir()
         copyfile(migrated, tmp_path / name / "db")
     async with (
-        open_gateway(tmp_path / "rest" / "db", handlers={SERVERS: nobody_comes}) as a,
-        open_gateway(tmp_path / "rpc" / "db", handlers={SERVERS: nobody_comes}) as b,
+        open_gateway(tmp_path / "rest" / "db", handlers={SERVERS: deliver_nothing}) as a,
+        open_gateway(tmp_path / "rpc" / "db", handlers={SERVERS: deliver_nothing}) as b,
     ):
         yield a, b
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-async def test_both_doors_lead_to_the_same_outcomes_and_the_same_state(
+async def test_both_apis_lead_to_the_same_outcomes_and_the_same_state(
     scenario: Scenario, gateways: tuple[Gateway, Gateway], tmp_path: Path
 ) -> None:
     by_rest, by_rpc = gateways
-    rest = [outcome async for outcome in scenario(RestDoor(by_rest), by_rest.admin_key)]
-    rpc = [outcome async for outcome in scenario(ChatDoor(by_rpc), by_rpc.admin_key)]
+    rest = [outcome async for outcome in scenario(RestApi(by_rest), by_rest.admin_key)]
+    rpc = [outcome async for outcome in scenario(RpcApi(by_rpc), by_rpc.admin_key)]
     assert [outcome.slug for outcome in rest] == [outcome.slug for outcome in rpc]
     for ours, theirs in zip(rest, rpc, strict=True):
         assert_same_view(ours.value, theirs.value)
@@ -78,11 +78,13 @@ async def test_both_doors_lead_to_the_same_outcomes_and_the_same_state(
 
 
 def assert_same_view(rest: Any, rpc: Any) -> None:
-    """What REST shows is what the chat door shows; a 204 shows nothing."""
+    """REST and JSON-RPC show the same; a 204 shows nothing."""
     if rest is None:
         return
     if isinstance(rpc, dict) and rpc.keys() == {"users", "next"}:
         rpc = rpc["users"]
+    if isinstance(rpc, dict) and rpc.keys() == {"members", "next"}:
+        rpc = rpc["members"]
     if isinstance(rpc, dict) and rpc.keys() == {"messages", "next"}:
         rpc = rpc["messages"]
     if isinstance(rpc, dict) and rpc.keys() == {"entries", "next"}:
@@ -94,20 +96,20 @@ def assert_same_view(rest: Any, rpc: Any) -> None:
 
 
 def _but_for_the_door(entry: Any) -> dict[str, Any]:
-    """What the trail says of a call, whichever door it came through."""
+    """The audit entry of a call, without what differs between the APIs."""
     return {name: value for name, value in entry.items() if name not in {"door", "request_id"}}
 
 
 def stored(database: Path) -> dict[str, list[Any]]:
-    """What of a database is to be the same behind both doors."""
+    """The rows of a database that have to be equal behind both APIs."""
     return {
         name: [_but_for_the_door(row) for row in found] for name, found in rows(database).items()
     }
 
 
-@pytest.mark.parametrize("door", [RestDoor, ChatDoor])
+@pytest.mark.parametrize("api", [RestApi, RpcApi])
 async def test_the_scenarios_see_each_operation_succeed_and_each_of_its_errors(
-    door: type[RestDoor | ChatDoor], migrated: Path, tmp_path: Path
+    api: type[RestApi | RpcApi], migrated: Path, tmp_path: Path
 ) -> None:
     seen: set[tuple[str, str | None]] = set()
     for scenario in SCENARIOS:
@@ -115,7 +117,7 @@ async def test_the_scenarios_see_each_operation_succeed_and_each_of_its_errors(
         folder.mkdir()
         copyfile(migrated, folder / "db")
         async with open_gateway(folder / "db") as gateway:
-            noting = Noting(door(gateway))
+            noting = Noting(api(gateway))
             async for _ in scenario(noting, gateway.admin_key):
                 pass
             seen |= set(noting.outcomes)
@@ -124,12 +126,12 @@ async def test_the_scenarios_see_each_operation_succeed_and_each_of_its_errors(
     assert sorted(errors - seen) == sorted(ELSEWHERE)
 
 
-@pytest.mark.parametrize("door", [RestDoor, ChatDoor])
-async def test_closed_registration_is_closed_at_both_doors(
-    door: type[RestDoor | ChatDoor], database: Path
+@pytest.mark.parametrize("api", [RestApi, RpcApi])
+async def test_closed_registration_is_closed_at_both_apis(
+    api: type[RestApi | RpcApi], database: Path
 ) -> None:
     async with open_gateway(database, Settings(registration="closed")) as gateway:
-        refused = await door(gateway)("users.create", username="demo", password=PASSWORD)
+        refused = await api(gateway)("users.create", username="demo", password=PASSWORD)
         assert refused.slug == "registration-closed"
 
 
@@ -138,5 +140,5 @@ def test_every_operation_has_a_method_and_a_route() -> None:
     assert set(METHODS) == routed - {"auth.verify"} == set(OPERATIONS)
 
 
-def test_what_only_a_proxy_asks_is_at_the_rest_door_alone() -> None:
+def test_forward_auth_is_in_the_rest_api_only() -> None:
     assert REST_OPERATIONS.keys() - OPERATIONS.keys() == {"auth.verify"}

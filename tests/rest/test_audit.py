@@ -55,6 +55,19 @@ async def test_links_lead_through_all_pages_and_keep_the_prefix_and_filters(
     assert len(whole) == 3
 
 
+async def test_a_follower_gets_new_entries_in_order(gateway: Gateway, path: str) -> None:
+    await gateway.user("alice")
+    whole = await entries(gateway, path)
+    assert await entries(gateway, f"{path}?after=0") == whole[::-1]
+    assert await entries(gateway, f"{path}?after=1&limit=1") == [whole[-2]]
+    last = whole[0]["id"]
+    assert await entries(gateway, f"{path}?after={last}") == []
+    assert "next" not in await links(gateway, f"{path}?after=0&limit=1")
+    await gateway.log_in("alice")
+    (new,) = await entries(gateway, f"{path}?after={last}&action=users.auth")
+    assert new["id"] == last + 1
+
+
 async def test_without_a_limit_there_are_a_hundred(gateway: Gateway) -> None:
     for number in range(101):
         await gateway.sign_up(f"user{number}")
@@ -72,6 +85,10 @@ async def test_without_a_limit_there_are_a_hundred(gateway: Gateway) -> None:
         ("limit=1001", "limit"),
         ("limit=x", "limit"),
         ("cursor=nonsense", "cursor"),
+        ("after=0&cursor=nonsense", "cursor"),
+        ("after=-1", "after"),
+        ("after=9007199254740992", "after"),
+        ("after=x", "after"),
         ("since=yesterday", "since"),
         ("until=2026-01-01", "until"),
         ("who=alice", "who"),
@@ -83,10 +100,10 @@ async def test_a_query_that_means_nothing_is_refused_by_name(
 ) -> None:
     answer = await gateway.rest("GET", f"{path}?{query}", gateway.admin_key)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-input")
-    assert [flaw["query"] for flaw in answer.json()["errors"]] == [name]
+    assert [field_error["query"] for field_error in answer.json()["errors"]] == [name]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-async def test_nobody_writes_the_trail(gateway: Gateway, path: str, method: str) -> None:
+async def test_no_caller_writes_the_audit_log(gateway: Gateway, path: str, method: str) -> None:
     answer = await gateway.rest(method, path, gateway.admin_key)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")

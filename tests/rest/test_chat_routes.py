@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings
+from app.settings import Settings
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
 from tests.rest.wire import flaws_of, problem_of
@@ -23,9 +23,9 @@ async def token(gateway: Gateway) -> str:
 
 
 @pytest.fixture(scope="module")
-async def alice(door: Gateway) -> str:
-    """A token of somebody who changes nothing."""
-    return await door.log_in("alice")
+async def alice(shared_gateway: Gateway) -> str:
+    """A token of a user who changes nothing."""
+    return await shared_gateway.log_in("alice")
 
 
 async def set_presence(gateway: Gateway, token: str, body: str | bytes) -> Any:
@@ -87,18 +87,20 @@ async def test_a_change_of_nothing_shows_the_account(gateway: Gateway, token: st
 
 
 @pytest.mark.parametrize("body", [[], "text", 1, None])
-async def test_a_change_is_an_object(door: Gateway, alice: str, body: object) -> None:
+async def test_a_change_is_an_object(shared_gateway: Gateway, alice: str, body: object) -> None:
     headers = {"Content-Type": "application/json"}
     content = json.dumps(body)
-    response = await door.rest("PATCH", "/users/@self", alice, content=content, headers=headers)
+    response = await shared_gateway.rest(
+        "PATCH", "/users/@self", alice, content=content, headers=headers
+    )
     problem_of(response, 400, "invalid-input")
 
 
 @pytest.mark.parametrize("name", ["email", "admin", "password", "id", "presence", "disabled"])
-async def test_nobody_changes_more_of_himself_than_his_names(
-    door: Gateway, alice: str, name: str
+async def test_users_change_only_their_own_names(
+    shared_gateway: Gateway, alice: str, name: str
 ) -> None:
-    response = await door.rest("PATCH", "/users/@self", alice, json={name: 1})
+    response = await shared_gateway.rest("PATCH", "/users/@self", alice, json={name: 1})
     assert flaws_of(response) == [f"#/{name}"]
 
 
@@ -150,8 +152,8 @@ async def test_presence_is_read_in_three_forms(gateway: Gateway, token: str, bod
         *('{"presence": "AWAY"}', '"ONLINE\\u0000"', '"在线"', '{"在线"}'),
     ],
 )
-async def test_any_other_presence_is_none(door: Gateway, alice: str, body: str) -> None:
-    problem_of(await set_presence(door, alice, body), 400, "invalid-presence")
+async def test_any_other_presence_is_none(shared_gateway: Gateway, alice: str, body: str) -> None:
+    problem_of(await set_presence(shared_gateway, alice, body), 400, "invalid-presence")
 
 
 @pytest.mark.parametrize(
@@ -165,16 +167,16 @@ async def test_any_other_presence_is_none(door: Gateway, alice: str, body: str) 
     ],
 )
 async def test_any_other_body_is_invalid_input_and_sets_nothing(
-    door: Gateway, alice: str, body: str | bytes
+    shared_gateway: Gateway, alice: str, body: str | bytes
 ) -> None:
-    problem_of(await set_presence(door, alice, body), 400, "invalid-input")
-    assert (await door.rest("GET", PRESENCE, alice)).content == b"null"
+    problem_of(await set_presence(shared_gateway, alice, body), 400, "invalid-input")
+    assert (await shared_gateway.rest("GET", PRESENCE, alice)).content == b"null"
 
 
 # --------------------------------------------------------------------------- guilds
 
 
-async def test_ones_guilds_are_those_he_owns_and_those_he_belongs_to(
+async def test_a_users_guilds_are_those_owned_and_those_joined(
     gateway: Gateway, token: str
 ) -> None:
     alice = (await gateway.rest("GET", "/users/@self", token)).json()["id"]
@@ -193,7 +195,7 @@ async def test_ones_guilds_are_those_he_owns_and_those_he_belongs_to(
 
 
 async def change_password(gateway: Gateway, token: str, **body: Any) -> Any:
-    sent = {"current": PASSWORD, "new": "another password", **body}
+    sent = {"current": PASSWORD, "password": "another password", **body}
     return await gateway.rest("PUT", "/users/@self/password", token, json=sent)
 
 
@@ -211,7 +213,9 @@ async def test_a_changed_password_answers_204_and_ends_the_other_sessions(
 async def test_a_wrong_current_password_ends_nothing(gateway: Gateway, token: str) -> None:
     other = await gateway.log_in("alice")
     response = await change_password(gateway, token, current="wrong password")
-    problem_of(response, 401, "invalid-credentials")
+    problem = problem_of(response, 403, "wrong-password")
+    assert problem["detail"] == "The current password is wrong; nothing was changed."
+    assert "WWW-Authenticate" not in response.headers
     assert (await gateway.rest("GET", "/users/@self", other)).status_code == 200
 
 
@@ -226,4 +230,4 @@ async def test_keys_are_revoked_where_that_is_asked_for(
 
 
 async def test_a_weak_new_password_is_refused(gateway: Gateway, token: str) -> None:
-    problem_of(await change_password(gateway, token, new="alice"), 400, "weak-password")
+    problem_of(await change_password(gateway, token, password="alice"), 400, "weak-password")

@@ -6,13 +6,14 @@ from shutil import copyfile
 
 import pytest
 
-from app.config import Settings
+from app.settings import Settings
 from tests.gateway import Gateway, open_gateway
 from tests.rest.wire import problem_of
 
 pytestmark = pytest.mark.anyio
 
 CHAT, PANEL, FOREIGN = "https://chat.example", "http://panel.example:8080", "https://evil.example"
+PHONE = "capacitor://localhost"
 ALLOWED = "access-control-allow-origin"
 
 
@@ -20,10 +21,10 @@ ALLOWED = "access-control-allow-origin"
 async def opened(
     migrated: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gateway]:
-    """A gateway that is open for two origins."""
+    """A gateway that is open for these origins."""
     database = tmp_path_factory.mktemp("cors") / "gatehouse.sqlite3"
     copyfile(migrated, database)
-    async with open_gateway(database, Settings(cors_origins=(CHAT, PANEL))) as gateway:
+    async with open_gateway(database, Settings(cors_origins=(CHAT, PANEL, PHONE))) as gateway:
         await gateway.sign_up("alice")
         yield gateway
 
@@ -37,19 +38,21 @@ def preflight(origin: str, verb: str = "PUT", headers: str = "X-Access-Token") -
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/@self", "/rpc", "/health/live", "/nothing"])
-async def test_by_default_no_origin_is_let_in(door: Gateway, path: str) -> None:
+async def test_by_default_no_origin_is_let_in(shared_gateway: Gateway, path: str) -> None:
     for verb in ("GET", "POST"):
-        response = await door.rest(verb, path, door.admin_key, headers={"Origin": CHAT})
+        response = await shared_gateway.rest(
+            verb, path, shared_gateway.admin_key, headers={"Origin": CHAT}
+        )
         assert not [name for name in response.headers if name.startswith("access-control-")]
 
 
-async def test_by_default_a_preflight_is_not_answered(door: Gateway) -> None:
-    response = await door.client.options("/users", headers=preflight(CHAT))
+async def test_by_default_a_preflight_is_not_answered(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.client.options("/users", headers=preflight(CHAT))
     problem_of(response, 405, "method-not-allowed")
     assert ALLOWED not in response.headers
 
 
-@pytest.mark.parametrize("origin", [CHAT, PANEL])
+@pytest.mark.parametrize("origin", [CHAT, PANEL, PHONE])
 @pytest.mark.parametrize("path", ["/users", "/users/alice", "/health/live"])
 async def test_a_configured_origin_may_read_an_answer(
     opened: Gateway, origin: str, path: str
@@ -72,7 +75,7 @@ async def test_a_configured_origin_may_read_our_headers(opened: Gateway, name: s
         ("GET", "/users/@self", 401, "unauthenticated"),
         ("GET", "/users/nobody", 404, "user-not-found"),
         ("GET", "/nothing", 404, "not-found"),
-        ("GET", "/users?x=1", 400, "invalid-input"),
+        ("GET", "/users/nobody?x=1", 400, "invalid-input"),
         ("PUT", "/users", 405, "method-not-allowed"),
         ("POST", "/users/auth", 415, "unsupported-media-type"),
         ("POST", "/rpc", 415, "unsupported-media-type"),
@@ -86,7 +89,7 @@ async def test_a_configured_origin_may_read_a_problem_too(
     assert response.headers.get(ALLOWED) == CHAT
 
 
-@pytest.mark.parametrize("verb", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("verb", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
 async def test_a_configured_origin_may_ask_with_every_verb(opened: Gateway, verb: str) -> None:
     response = await opened.client.options("/users/@self", headers=preflight(CHAT, verb))
     assert response.status_code in {200, 204}
@@ -98,18 +101,35 @@ async def test_a_configured_origin_may_ask_with_every_verb(opened: Gateway, verb
     "header",
     [
         *("Authorization", "X-Access-Token", "Content-Type", "If-Match"),
-        *("Prefer", "authorization"),
+        *(
+            "Prefer",
+            "authorization",
+            "authorization, traceparent",
+            "traceparent,tracestate,baggage",
+        ),
+        *(
+            "sentry-trace",
+            "b3",
+            "x-b3-traceid,x-b3-spanid,x-b3-sampled",
+            "x-request-id",
+            "newrelic",
+        ),
+        *("x-datadog-trace-id,x-datadog-origin", "uber-trace-id", "x-amzn-trace-id", "request-id"),
     ],
 )
-async def test_a_configured_origin_may_send_the_headers_that_we_read(
+async def test_a_configured_origin_may_send_what_we_read_and_what_tracing_adds(
     opened: Gateway, header: str
 ) -> None:
     headers = preflight(CHAT, "PUT", header)
     response = await opened.client.options("/users/@self", headers=headers)
     assert response.status_code in {200, 204}
+    allowed = response.headers["access-control-allow-headers"].lower().replace(" ", "").split(",")
+    assert set(header.lower().replace(" ", "").split(",")) <= set(allowed)
 
 
-@pytest.mark.parametrize("origin", [FOREIGN, "null", CHAT + ".evil.example", "http://chat.example"])
+@pytest.mark.parametrize(
+    "origin", [FOREIGN, "null", CHAT + ".evil.example", "http://chat.example", "ionic://localhost"]
+)
 async def test_any_other_origin_stays_outside(opened: Gateway, origin: str) -> None:
     response = await opened.rest("GET", "/users/alice", headers={"Origin": origin})
     asked = await opened.client.options("/users", headers=preflight(origin))

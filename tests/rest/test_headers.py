@@ -7,13 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from app.config import Settings
+from app.domain.rate_limits import CHECKS
+from app.settings import Settings
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
 
 pytestmark = pytest.mark.anyio
 
-# Verb and path: a view, nothing to show, a page, problems of every layer, the chat door.
+# Verb and path: a view, nothing to show, a page, problems of every layer, the chat API.
 ANSWERS = [
     ("GET", "/users", 200),
     ("GET", "/users?limit=1", 200),
@@ -36,9 +37,9 @@ LOGIN = {"username": "alice", "password": PASSWORD}
 
 @pytest.mark.parametrize(("verb", "path", "status"), ANSWERS)
 async def test_every_answer_has_an_id_and_protects_itself(
-    door: Gateway, verb: str, path: str, status: int
+    shared_gateway: Gateway, verb: str, path: str, status: int
 ) -> None:
-    response = await door.rest(verb, path, door.admin_key)
+    response = await shared_gateway.rest(verb, path, shared_gateway.admin_key)
     assert response.status_code == status
     assert response.headers["x-request-id"]
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -48,13 +49,16 @@ async def test_every_answer_has_an_id_and_protects_itself(
     assert "unsafe" not in response.headers["content-security-policy"]
 
 
-async def test_no_two_requests_have_the_same_id(door: Gateway) -> None:
-    ids = {(await door.rest("GET", "/health/live")).headers["x-request-id"] for _ in range(50)}
+async def test_no_two_requests_have_the_same_id(shared_gateway: Gateway) -> None:
+    ids = {
+        (await shared_gateway.rest("GET", "/health/live")).headers["x-request-id"]
+        for _ in range(50)
+    }
     assert len(ids) == 50
 
 
-async def test_a_request_id_is_not_taken_over_from_just_anybody(door: Gateway) -> None:
-    response = await door.rest("GET", "/health/live", headers={"X-Request-ID": "mine"})
+async def test_a_request_id_is_not_taken_over_from_just_anybody(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.rest("GET", "/health/live", headers={"X-Request-ID": "mine"})
     assert response.headers["x-request-id"] != "mine"
 
 
@@ -97,20 +101,76 @@ async def address_of_login(gateway: Gateway, forwarded: str) -> Any:
         ("192.0.2.7", "192.0.2.7"),
         ("198.18.0.1, 192.0.2.7", "192.0.2.7"),
         ("192.0.2.7, 203.0.113.200", "192.0.2.7"),
-        ("192.0.2.7, nonsense", "203.0.113.9"),
+        ("192.0.2.7:51234", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("192.0.2.7, nonsense", None),
         ("2001:db8::7", "2001:db8::7"),
-        ("", "203.0.113.9"),
+        ("[2001:db8::7]:4711", "2001:db8::7"),
+        ("", None),
     ],
 )
 async def test_the_address_is_the_nearest_that_is_no_trusted_proxys(
-    database: Path, forwarded: str, address: str
+    database: Path, forwarded: str, address: str | None
 ) -> None:
     async with open_gateway(database, behind("203.0.113.0/24")) as gateway:
         await gateway.sign_up("alice")
         assert await address_of_login(gateway, forwarded) == address
 
 
-async def test_nobody_else_can_say_where_he_comes_from(gateway: Gateway) -> None:
+async def test_forwarded_is_read_where_the_settings_say_so(database: Path) -> None:
+    settings = Settings(trusted_proxies=(ip_network("203.0.113.9"),), proxy_header="forwarded")
+    async with open_gateway(database, settings) as gateway:
+        await gateway.sign_up("alice")
+        headers = {"Forwarded": 'for="[2001:db8::7]:4711"', "X-Forwarded-For": "192.0.2.7"}
+        login = await gateway.rest("POST", "/users/auth", json=LOGIN, headers=headers)
+        (session,) = (
+            await gateway.rest("GET", "/users/@self/sessions", login.json()["token"])
+        ).json()
+        assert session["address"] == "2001:db8::7"
+
+
+async def test_a_mapped_peer_is_the_ipv4_proxy_that_is_trusted(database: Path) -> None:
+    async with (
+        open_gateway(database, behind("203.0.113.0/24")) as gateway,
+        gateway.seen_at("::ffff:203.0.113.9") as mapped,
+    ):
+        await gateway.sign_up("alice")
+        assert await address_of_login(mapped, "192.0.2.7") == "192.0.2.7"
+
+
+@pytest.mark.parametrize("hop", ["nonsense", "unknown", "", "203.0.113.9:", "[203.0.113.9]:80"])
+async def test_a_key_of_the_inner_network_is_refused_to_a_client_of_unknown_address(
+    database: Path, hop: str
+) -> None:
+    async with open_gateway(database, behind("203.0.113.0/24")) as gateway:
+        token = await gateway.user("alice")
+        new = {"name": "inner", "networks": ["203.0.113.0/24"]}
+        key = (await gateway.rest("POST", "/users/@self/keys", token, json=new)).json()["key"]
+        assert (await gateway.rest("GET", "/users/@self", key)).status_code == 200
+        headers = {"X-Forwarded-For": hop}
+        response = await gateway.rest("GET", "/users/@self", key, headers=headers)
+        assert response.status_code == 401
+
+
+async def test_clients_of_unknown_address_share_one_count_and_not_the_proxys(
+    database: Path,
+) -> None:
+    async with open_gateway(database, behind("203.0.113.0/24")) as gateway:
+        hops = ("nonsense", "unknown", "_hidden", "")
+        for number in range(CHECKS.calls):
+            headers = {"X-Forwarded-For": hops[number % 4]}
+            response = await gateway.rest("HEAD", "/users/somebody", headers=headers)
+            assert response.status_code == 404
+        refused = await gateway.rest(
+            "HEAD", "/users/somebody", headers={"X-Forwarded-For": "another"}
+        )
+        assert refused.status_code == 429
+        for headers in ({}, {"X-Forwarded-For": "192.0.2.7:1"}):
+            response = await gateway.rest("HEAD", "/users/somebody", headers=headers)
+            assert response.status_code == 404
+
+
+async def test_no_other_client_can_choose_its_address(gateway: Gateway) -> None:
     await gateway.sign_up("alice")
     assert await address_of_login(gateway, "192.0.2.7") == "203.0.113.9"
 
@@ -139,7 +199,7 @@ async def secret_answers(gateway: Gateway) -> list[httpx.Response]:
     ]
 
 
-async def test_what_shows_a_secret_stays_out_of_caches(gateway: Gateway) -> None:
+async def test_responses_with_a_secret_are_not_cacheable(gateway: Gateway) -> None:
     for response in await secret_answers(gateway):
         assert response.status_code in {200, 201}
         assert "error" not in response.json()
@@ -147,8 +207,10 @@ async def test_what_shows_a_secret_stays_out_of_caches(gateway: Gateway) -> None
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/@self", "/users/@self/sessions", "/servers"])
-async def test_what_depends_on_a_credential_stays_out_of_caches(door: Gateway, path: str) -> None:
-    response = await door.rest("GET", path, door.admin_key)
+async def test_responses_to_a_credential_are_not_cacheable(
+    shared_gateway: Gateway, path: str
+) -> None:
+    response = await shared_gateway.rest("GET", path, shared_gateway.admin_key)
     assert response.headers["cache-control"] == "no-store"
 
 

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from app.config import Settings
 from app.domain.errors import InvalidInput
-from app.domain.throttling import FREE_FAILURES, REGISTRATIONS
-from app.domain.times import time_text
-from app.rest.idempotency import KEY_SCHEMA, idempotency_key
+from app.domain.idempotency import IdempotencyKey
+from app.domain.rate_limits import FAILURES_BEFORE_LOCK, REGISTRATIONS
+from app.domain.timestamps import format_time
+from app.http.idempotency import KEY_SCHEMA, idempotency_key
+from app.settings import Settings
 from tests.fakes.ports import START, FakeHasher
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
@@ -64,7 +65,7 @@ async def post(
     *,
     show: bool = False,
 ) -> httpx.Response:
-    """Create something; whoever needs a credential is the first admin."""
+    """Create something, as the first admin where that needs a credential."""
     credential = None if path.endswith(REGISTRATION) else gateway.admin_key
     sent = {**(SHOW if show else {}), **({} if key is None else {"Idempotency-Key": key})}
     route = path.removeprefix("/api")
@@ -72,7 +73,7 @@ async def post(
 
 
 async def count(gateway: Gateway, path: str) -> int:
-    """How many there are of what the route creates, beside what was there at first."""
+    """Return the number of objects that the route created."""
     listed = KEYS if path.endswith(KEYS) else USERS
     return len((await gateway.rest("GET", listed, gateway.admin_key)).json()) - 1
 
@@ -122,7 +123,7 @@ async def test_the_route_and_its_alias_are_one(gateway: Gateway) -> None:
     assert await count(gateway, USERS) == 1
 
 
-async def test_who_did_not_ask_to_see_the_account_may_ask_the_second_time(
+async def test_a_repeated_request_may_ask_to_see_the_account(
     gateway: Gateway,
 ) -> None:
     first, again = await post(gateway, USERS), await post(gateway, USERS, show=True)
@@ -218,7 +219,7 @@ async def test_another_password_with_the_key_is_another_body(gateway: Gateway, p
     assert (await post(gateway, path, body)).headers[REPLAYED] == "true"
 
 
-async def test_what_was_refused_may_be_tried_again(gateway: Gateway) -> None:
+async def test_a_refused_request_may_be_repeated(gateway: Gateway) -> None:
     weak = {**BODIES[REGISTRATION], "password": "password"}
     problem_of(await post(gateway, REGISTRATION, weak), 400, "weak-password")
     assert (await post(gateway, REGISTRATION)).status_code == 201
@@ -231,7 +232,7 @@ async def test_what_was_refused_may_be_tried_again(gateway: Gateway) -> None:
 # ------------------------------------------------------------------------ whose key it is
 
 
-async def test_each_caller_has_keys_of_his_own(gateway: Gateway) -> None:
+async def test_each_caller_has_separate_keys(gateway: Gateway) -> None:
     token = await gateway.user("bobby")
     headers = {"Idempotency-Key": KEY}
     answers = [
@@ -252,7 +253,7 @@ async def test_the_caller_is_the_account_whatever_its_credential(gateway: Gatewa
         assert again.json()["id"] == first.json()["id"]
 
 
-async def test_who_may_no_more_is_not_told_the_answer(gateway: Gateway) -> None:
+async def test_a_caller_without_permission_any_more_gets_no_replay(gateway: Gateway) -> None:
     made = (await gateway.rest("POST", KEYS, gateway.admin_key, json={"name": "next"})).json()
     headers = {"Idempotency-Key": KEY}
 
@@ -264,7 +265,7 @@ async def test_who_may_no_more_is_not_told_the_answer(gateway: Gateway) -> None:
     problem_of(await create(), 401, "unauthenticated")
 
 
-async def test_who_is_no_admin_any_more_is_not_told_the_answer(gateway: Gateway) -> None:
+async def test_a_former_admin_gets_no_replay(gateway: Gateway) -> None:
     body = {"username": "deputy", "email": "d@example.com", "password": PASSWORD, "admin": 1}
     await gateway.rest("POST", USERS, gateway.admin_key, json=body)
     token, headers = await gateway.log_in("deputy"), {"Idempotency-Key": KEY}
@@ -276,8 +277,8 @@ async def test_who_is_no_admin_any_more_is_not_told_the_answer(gateway: Gateway)
     problem_of(again, 403, "forbidden")
 
 
-async def test_a_stranger_elsewhere_is_not_told_the_answer(gateway: Gateway) -> None:
-    """Though he knows all of the request, the password with it."""
+async def test_an_anonymous_client_at_another_address_gets_no_replay(gateway: Gateway) -> None:
+    """Even one that knows the whole request, including the password."""
     await post(gateway, REGISTRATION)
     async with gateway.seen_at("198.51.100.1") as elsewhere:
         problem_of(await post(elsewhere, REGISTRATION), 400, "username-taken")
@@ -299,9 +300,9 @@ async def test_repeating_counts_as_asking(gateway: Gateway) -> None:
 
 
 async def test_guessing_at_the_password_is_counted_as_at_login(gateway: Gateway) -> None:
-    """Somebody at the same address who knows the key: he learns no more here than there."""
+    """A client at the same address that knows the key learns nothing more by it."""
     await post(gateway, REGISTRATION)
-    for number in range(FREE_FAILURES):
+    for number in range(FAILURES_BEFORE_LOCK):
         guess = {**BODIES[REGISTRATION], "password": f"guess number {number}"}
         assert flaws_of(await post(gateway, REGISTRATION, guess), "header")
     problem_of(await post(gateway, REGISTRATION), 429, "rate-limited")
@@ -317,7 +318,7 @@ async def test_guessing_at_the_password_is_counted_as_at_login(gateway: Gateway)
 
 async def test_repeating_rightly_neither_locks_nor_forgives(gateway: Gateway) -> None:
     await post(gateway, REGISTRATION)
-    for number in range(FREE_FAILURES - 1):
+    for number in range(FAILURES_BEFORE_LOCK - 1):
         guess = {**BODIES[REGISTRATION], "password": f"guess number {number}"}
         await post(gateway, REGISTRATION, guess)
         assert (await post(gateway, REGISTRATION)).status_code == 201
@@ -328,7 +329,7 @@ async def test_repeating_rightly_neither_locks_nor_forgives(gateway: Gateway) ->
 
 async def test_a_password_changed_since_makes_it_another_request(gateway: Gateway) -> None:
     await post(gateway, REGISTRATION)
-    token, change = await gateway.log_in("alice"), {"current": PASSWORD, "new": f"{PASSWORD}!"}
+    token, change = await gateway.log_in("alice"), {"current": PASSWORD, "password": f"{PASSWORD}!"}
     await gateway.rest("PUT", f"{REGISTRATION}/password", token, json=change)
     assert flaws_of(await post(gateway, REGISTRATION), "header") == ["Idempotency-Key"]
 
@@ -385,7 +386,7 @@ async def test_of_many_at_once_one_is_done_and_the_others_say_so(
     assert (await post(gateway, path, show=True)).headers[REPLAYED] == "true"
 
 
-async def test_one_that_was_overtaken_is_told_so(database: Path) -> None:
+async def test_one_that_was_overtaken_gets_an_error(database: Path) -> None:
     class Overtaken(FakeHasher):
         async def hash(self, password: str) -> str:
             if self.generation == 1:
@@ -419,17 +420,17 @@ BAD = [
 
 
 @pytest.mark.parametrize(("sent", "key"), GOOD)
-def test_a_key_is_a_string_or_stands_bare(sent: str, key: str) -> None:
-    assert idempotency_key([sent]) == key
+def test_a_key_is_a_quoted_string_or_bare(sent: str, key: str) -> None:
+    assert idempotency_key([sent]) == IdempotencyKey(key)
 
 
 @pytest.mark.parametrize("sent", BAD)
 def test_a_key_that_is_none_is_refused(sent: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         idempotency_key([sent])
-    assert [(flaw.name, flaw.place) for flaw in refused.value.flaws] == [
-        ("Idempotency-Key", "header")
-    ]
+    assert [
+        (field_error.name, field_error.location) for field_error in refused.value.field_errors
+    ] == [("Idempotency-Key", "header")]
 
 
 def test_no_header_is_no_key_and_two_are_one_too_many() -> None:
@@ -441,18 +442,18 @@ def test_no_header_is_no_key_and_two_are_one_too_many() -> None:
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255))
 def test_any_visible_ascii_travels_as_a_string(key: str) -> None:
     escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-    assert idempotency_key([f'"{escaped}"']) == key
+    assert idempotency_key([f'"{escaped}"']) == IdempotencyKey(key)
 
 
 @given(st.from_regex(KEY_SCHEMA["pattern"], fullmatch=True))
-def test_what_the_document_calls_a_key_is_one(sent: str) -> None:
+def test_keys_that_fit_the_documented_pattern_are_accepted(sent: str) -> None:
     assert idempotency_key([sent])
     assert len(sent) <= KEY_SCHEMA["maxLength"]
 
 
 @given(st.datetimes(timezones=st.just(START.tzinfo)))
-def test_a_time_in_a_kept_answer_is_as_the_doors_write_it(time: Any) -> None:
-    assert to_json(time_text(time)) == to_json(time)
+def test_a_time_in_a_kept_answer_is_as_the_apis_write_it(time: Any) -> None:
+    assert to_json(format_time(time)) == to_json(time)
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -463,7 +464,7 @@ async def test_a_malformed_key_is_pointed_at_and_nothing_is_done(
     assert await count(gateway, path) == 0
 
 
-async def test_where_nothing_is_created_the_header_is_not_read(gateway: Gateway) -> None:
+async def test_the_header_is_ignored_where_nothing_is_created(gateway: Gateway) -> None:
     await gateway.sign_up("alice")
     headers = {"Idempotency-Key": "no, no key"}
     login = {"username": "alice", "password": PASSWORD}

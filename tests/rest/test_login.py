@@ -1,14 +1,14 @@
 """`POST /users/auth`: as JSON, as an OAuth2 form, as HTTP Basic."""
 
 from base64 import b64encode
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from app.config import Settings
+from app.settings import Settings
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
 from tests.rest.wire import flaws_of, problem_of
@@ -16,28 +16,31 @@ from tests.rest.wire import flaws_of, problem_of
 pytestmark = pytest.mark.anyio
 
 FORM = "application/x-www-form-urlencoded"
+HOUR = timedelta(hours=1)
 LOGIN = {"username": "alice", "password": PASSWORD}
 ODD = 'pä:ss & wörd="%2B+" 密码'
 
 
-async def send(door: Gateway, body: str | bytes, content_type: str | None, **headers: str) -> Any:
+async def send(
+    gateway: Gateway, body: str | bytes, content_type: str | None, **headers: str
+) -> Any:
     if content_type is not None:
         headers["Content-Type"] = content_type
-    return await door.rest("POST", "/users/auth", content=body, headers=headers)
+    return await gateway.rest("POST", "/users/auth", content=body, headers=headers)
 
 
-async def send_basic(door: Gateway, credentials: bytes, scheme: str = "Basic") -> httpx.Response:
+async def send_basic(gateway: Gateway, credentials: bytes, scheme: str = "Basic") -> httpx.Response:
     header = f"{scheme} {b64encode(credentials).decode()}"
-    return await door.rest("POST", "/users/auth", headers={"Authorization": header})
+    return await gateway.rest("POST", "/users/auth", headers={"Authorization": header})
 
 
 def in_both_forms(login: dict[str, str]) -> list[dict[str, Any]]:
     return [{"json": login}, {"data": login}]
 
 
-async def assert_opens(door: Gateway, response: httpx.Response, username: str = "alice") -> None:
+async def assert_opens(gateway: Gateway, response: httpx.Response, username: str = "alice") -> None:
     assert response.status_code == 200, response.text
-    shown = await door.rest("GET", "/users/@self", response.json()["token"])
+    shown = await gateway.rest("GET", "/users/@self", response.json()["token"])
     assert shown.json()["username"] == username
     assert shown.json()["id"] == response.json()["user_id"]
 
@@ -46,17 +49,17 @@ async def assert_opens(door: Gateway, response: httpx.Response, username: str = 
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
-async def test_a_login_as_json_gives_a_token(door: Gateway, prefix: str) -> None:
-    response = await door.rest("POST", f"{prefix}/users/auth", json=LOGIN)
-    assert list(response.json()) == ["user_id", "token"]
-    await assert_opens(door, response)
+async def test_a_login_as_json_gives_a_token(shared_gateway: Gateway, prefix: str) -> None:
+    response = await shared_gateway.rest("POST", f"{prefix}/users/auth", json=LOGIN)
+    assert list(response.json()) == ["user_id", "token", "expires_at"]
+    await assert_opens(shared_gateway, response)
 
 
 @pytest.mark.parametrize("missing", ["username", "password"])
-async def test_a_login_needs_name_and_password(door: Gateway, missing: str) -> None:
+async def test_a_login_needs_name_and_password(shared_gateway: Gateway, missing: str) -> None:
     body = {name: value for name, value in LOGIN.items() if name != missing}
     for request in in_both_forms(body):
-        response = await door.rest("POST", "/users/auth", **request)
+        response = await shared_gateway.rest("POST", "/users/auth", **request)
         assert flaws_of(response) == [f"#/{missing}"]
 
 
@@ -75,23 +78,25 @@ async def test_a_login_needs_name_and_password(door: Gateway, missing: str) -> N
     ids=lambda login: repr(login)[:60],
 )
 async def test_a_wrong_login_is_always_the_same_refusal(
-    door: Gateway, login: dict[str, str]
+    shared_gateway: Gateway, login: dict[str, str]
 ) -> None:
     for request in in_both_forms(login):
-        response = await door.rest("POST", "/users/auth", **request)
+        response = await shared_gateway.rest("POST", "/users/auth", **request)
         assert problem_of(response, 401, "invalid-credentials")["detail"] == "invalid password"
 
 
 # ----------------------------------------------------------------------------- form
 
 
-async def test_a_login_as_a_form_gives_a_token_as_oauth2_has_it(door: Gateway) -> None:
-    response = await door.rest("POST", "/users/auth", data={"grant_type": "password", **LOGIN})
+async def test_a_login_as_a_form_gives_a_token_as_oauth2_has_it(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.rest(
+        "POST", "/users/auth", data={"grant_type": "password", **LOGIN}
+    )
     answer = response.json()
     assert answer["access_token"] == answer["token"]
     assert answer["token_type"].lower() == "bearer"
     assert answer["expires_in"] == 7 * 86400
-    await assert_opens(door, response)
+    await assert_opens(shared_gateway, response)
 
 
 async def test_expires_in_is_when_the_token_dies(database: Path) -> None:
@@ -99,6 +104,7 @@ async def test_expires_in_is_when_the_token_dies(database: Path) -> None:
         await gateway.sign_up("alice")
         answer = (await gateway.rest("POST", "/users/auth", data=LOGIN)).json()
         assert answer["expires_in"] == 3600
+        assert datetime.fromisoformat(answer["expires_at"]) == gateway.clock.now() + HOUR
         for seconds, status in ((3599, 200), (1, 401)):
             gateway.clock.turn(timedelta(seconds=seconds))
             response = await gateway.rest("GET", "/users/@self", answer["token"])
@@ -113,18 +119,22 @@ async def test_expires_in_is_when_the_token_dies(database: Path) -> None:
         {"scope": "read write", "client_id": "docs"},
     ],
 )
-async def test_what_oauth2_clients_add_is_ignored(door: Gateway, more: dict[str, str]) -> None:
-    await assert_opens(door, await door.rest("POST", "/users/auth", data={**LOGIN, **more}))
+async def test_parameters_of_oauth2_clients_are_ignored(
+    shared_gateway: Gateway, more: dict[str, str]
+) -> None:
+    await assert_opens(
+        shared_gateway, await shared_gateway.rest("POST", "/users/auth", data={**LOGIN, **more})
+    )
 
 
 @pytest.mark.parametrize("grant", ["", "client_credentials", "authorization_code", "Password"])
-async def test_another_grant_is_refused(door: Gateway, grant: str) -> None:
-    response = await door.rest("POST", "/users/auth", data={**LOGIN, "grant_type": grant})
+async def test_another_grant_is_refused(shared_gateway: Gateway, grant: str) -> None:
+    response = await shared_gateway.rest("POST", "/users/auth", data={**LOGIN, "grant_type": grant})
     assert flaws_of(response) == ["#/grant_type"]
 
 
-async def test_an_unknown_member_of_a_form_is_pointed_at(door: Gateway) -> None:
-    response = await door.rest("POST", "/users/auth", data={**LOGIN, "otp": "1"})
+async def test_an_unknown_member_of_a_form_is_pointed_at(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.rest("POST", "/users/auth", data={**LOGIN, "otp": "1"})
     assert flaws_of(response) == ["#/otp"]
 
 
@@ -136,13 +146,13 @@ async def test_an_unknown_member_of_a_form_is_pointed_at(door: Gateway) -> None:
         "username=alice&password=correct+horse+battery&password=",
     ],
 )
-async def test_a_broken_form_is_invalid_input(door: Gateway, body: str | bytes) -> None:
-    problem_of(await send(door, body, FORM), 400, "invalid-input")
+async def test_a_broken_form_is_invalid_input(shared_gateway: Gateway, body: str | bytes) -> None:
+    problem_of(await send(shared_gateway, body, FORM), 400, "invalid-input")
 
 
-async def test_a_form_may_name_its_charset(door: Gateway) -> None:
+async def test_a_form_may_name_its_charset(shared_gateway: Gateway) -> None:
     body = "username=alice&password=correct+horse%20battery"
-    await assert_opens(door, await send(door, body, f"{FORM}; charset=UTF-8"))
+    await assert_opens(shared_gateway, await send(shared_gateway, body, f"{FORM}; charset=UTF-8"))
 
 
 async def test_odd_characters_arrive_whole_in_every_form(gateway: Gateway) -> None:
@@ -158,15 +168,15 @@ async def test_odd_characters_arrive_whole_in_every_form(gateway: Gateway) -> No
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC", "Basic "])
-async def test_a_login_as_http_basic_gives_a_token(door: Gateway, scheme: str) -> None:
-    response = await send_basic(door, f"alice:{PASSWORD}".encode(), scheme)
-    assert list(response.json()) == ["user_id", "token"]
-    await assert_opens(door, response)
+async def test_a_login_as_http_basic_gives_a_token(shared_gateway: Gateway, scheme: str) -> None:
+    response = await send_basic(shared_gateway, f"alice:{PASSWORD}".encode(), scheme)
+    assert list(response.json()) == ["user_id", "token", "expires_at"]
+    await assert_opens(shared_gateway, response)
 
 
-async def test_a_wrong_http_basic_login_is_the_same_refusal(door: Gateway) -> None:
+async def test_a_wrong_http_basic_login_is_the_same_refusal(shared_gateway: Gateway) -> None:
     for credentials in (b"alice:wrong", b"nobody:x", b":", b"alice:", b"\x00:\x00"):
-        problem_of(await send_basic(door, credentials), 401, "invalid-credentials")
+        problem_of(await send_basic(shared_gateway, credentials), 401, "invalid-credentials")
 
 
 @pytest.mark.parametrize(
@@ -184,24 +194,26 @@ async def test_a_wrong_http_basic_login_is_the_same_refusal(door: Gateway) -> No
         "Basic alice:password",
     ],
 )
-async def test_malformed_http_basic_is_a_flaw_of_the_header(door: Gateway, value: str) -> None:
-    response = await door.rest("POST", "/users/auth", headers={"Authorization": value})
+async def test_malformed_http_basic_is_a_flaw_of_the_header(
+    shared_gateway: Gateway, value: str
+) -> None:
+    response = await shared_gateway.rest("POST", "/users/auth", headers={"Authorization": value})
     assert flaws_of(response, "header") == ["Authorization"]
 
 
 @pytest.mark.parametrize("basic", ["Basic ZG9jczpzZWNyZXQ=", "Basic !!!", "Basic YWxpY2U="])
-async def test_a_body_counts_before_http_basic(door: Gateway, basic: str) -> None:
+async def test_a_body_counts_before_http_basic(shared_gateway: Gateway, basic: str) -> None:
     for request in in_both_forms(LOGIN):
         headers = {"Authorization": basic}
-        response = await door.rest("POST", "/users/auth", headers=headers, **request)
-        await assert_opens(door, response)
+        response = await shared_gateway.rest("POST", "/users/auth", headers=headers, **request)
+        await assert_opens(shared_gateway, response)
 
 
-async def test_neither_body_nor_http_basic_is_unsupported(door: Gateway) -> None:
-    problem_of(await send(door, b"", None), 415, "unsupported-media-type")
+async def test_neither_body_nor_http_basic_is_unsupported(shared_gateway: Gateway) -> None:
+    problem_of(await send(shared_gateway, b"", None), 415, "unsupported-media-type")
 
 
-async def test_a_login_in_the_query_is_refused(door: Gateway) -> None:
-    response = await door.rest("POST", "/users/auth", params=LOGIN)
+async def test_a_login_in_the_query_is_refused(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.rest("POST", "/users/auth", params=LOGIN)
     assert sorted(flaws_of(response, "query")) == ["password", "username"]
     assert PASSWORD not in response.text

@@ -1,6 +1,7 @@
 """The OpenAPI document: valid, complete, and true of what the routes answer."""
 
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,10 +10,11 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 from starlette.routing import Route
 
-from app.config import Settings
 from app.domain.errors import CATALOGUE
 from app.main import create_app
-from app.usecases.registry import OPERATIONS
+from app.operations.catalog import OPERATIONS
+from app.rest.openapi import DOCUMENTED_PATHS
+from app.settings import Settings
 from tests.fakes.services import PASSWORD, make_services
 from tests.gateway import Gateway
 from tests.rest.wire import UNKNOWN, create
@@ -42,7 +44,7 @@ SECURED = by_id(o for o in OPERATION_OBJECTS if o["security"] and o["operationId
 
 
 def check(schema: dict[str, Any], value: object) -> None:
-    """Whether `value` is what `schema` says; references lead into the document."""
+    """Return true if `value` is valid under `schema`; references lead into the document."""
     OAS31Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
 
 
@@ -74,33 +76,57 @@ def test_the_document_is_valid() -> None:
     validate(DOCUMENT)
 
 
-async def test_the_document_is_served_as_it_is(door: Gateway) -> None:
-    response = await door.rest("GET", "/openapi.json")
+async def test_the_document_is_served_as_it_is(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.rest("GET", "/openapi.json")
     assert response.headers["content-type"] == "application/json"
     assert response.json() == DOCUMENT
 
 
+async def test_documents_are_built_in_a_thread_while_other_requests_are_served(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def build(_: str | None) -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        return {}
+
+    monkeypatch.setattr("app.rest.openapi.openapi_document", build)
+    monkeypatch.setattr("app.rpc.openrpc.openrpc_document", build)
+    assert (await gateway.rest("GET", "/openapi.json")).json() == {}
+    assert (await gateway.rest("GET", "/rpc/openrpc.json")).json() == {}
+    assert (await gateway.rpc("rpc.discover"))["result"] == {}
+    assert len(threads) == 3
+    assert threading.current_thread() not in threads
+
+
 async def test_every_mounted_route_is_documented_with_its_verbs_and_no_other(
-    door: Gateway,
+    shared_gateway: Gateway,
 ) -> None:
     mounted: dict[str, set[str]] = {}
     for route in APP.routes:
         assert isinstance(route, Route)
         path = re.sub(r"\{\w+\}", UNKNOWN, route.path)
-        allow = (await door.client.options(path)).headers["allow"]
-        mounted[route.path] = set(allow.lower().split(", ")) - {"head"}
+        allow = (await shared_gateway.client.options(path)).headers["allow"]
+        mounted[DOCUMENTED_PATHS.get(route.path, route.path)] = set(allow.lower().split(", ")) - {
+            "head",
+            "options",
+        }
     documented = {path: set(item) - {"head"} for path, item in DOCUMENT["paths"].items()}
-    assert mounted.pop("/docs/{asset}") == {"get"}
+    for path in ("/docs/{asset}", "/favicon.ico", "/robots.txt"):
+        assert mounted.pop(path) == {"get"}
     assert {path: verbs for path, verbs in mounted.items() if path[:5] != "/api/"} == documented
 
 
-def test_the_alias_stands_beside_every_route_of_the_doors_and_is_left_out() -> None:
+def test_every_route_has_an_alias_that_the_document_omits() -> None:
     paths = {route.path for route in APP.routes if isinstance(route, Route)}
     aliased = {path.removeprefix("/api") for path in paths if path.startswith("/api/")}
     assert aliased == {
         p
         for p in paths
-        if p.startswith(("/users", "/servers", "/guilds", "/audit", "/outbox", "/auth/"))
+        if p.startswith(
+            ("/users", "/profiles", "/servers", "/guilds", "/audit", "/outbox", "/auth/")
+        )
     }
     assert not [path for path in DOCUMENT["paths"] if path.startswith("/api")]
 
@@ -119,7 +145,7 @@ def test_an_operation_is_described_and_has_its_place(operation: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("operation", CALLS)
-def test_what_an_operation_takes_and_shows_has_a_name_for_generated_clients(
+def test_inputs_and_results_have_names_for_generated_clients(
     operation: dict[str, Any],
 ) -> None:
     assert "'properties'" not in repr(operation)
@@ -143,12 +169,12 @@ def test_no_operation_answers_422(operation: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("operation", SECURED)
-def test_what_takes_a_credential_may_answer_401_and_403(operation: dict[str, Any]) -> None:
+def test_routes_with_a_credential_document_401_and_403(operation: dict[str, Any]) -> None:
     assert {"401", "403"} <= set(operation["responses"])
 
 
 @pytest.mark.parametrize("operation", CALLS)
-def test_what_takes_a_body_may_answer_413_and_415(operation: dict[str, Any]) -> None:
+def test_routes_with_a_body_document_413_and_415(operation: dict[str, Any]) -> None:
     has_both = {"413", "415"} <= set(operation["responses"])
     assert has_both is ("requestBody" in operation)
 
@@ -197,7 +223,7 @@ def test_the_examples_of_a_refusal_are_of_the_errors_that_it_names(
                 "admin": 0,
             },
         ),
-        ("put", "/users/{uuid}", {"email": "new@example.com", "admin": 0}),
+        ("put", "/users/{user}", {"email": "new@example.com", "admin": 0}),
         ("post", "/users/@self", {"username": "user", "password": "********"}),
         ("post", "/users/auth", {"username": "user", "password": "********"}),
         ("patch", "/users/@self/presence", "ONLINE"),
@@ -210,7 +236,7 @@ def test_the_bodies_of_the_two_old_documents_are_the_examples(
     assert content["application/json"]["example"] == body
 
 
-def test_what_is_to_be_typed_into_a_path_has_an_example_where_tools_look_for_it() -> None:
+def test_path_parameters_have_examples() -> None:
     parameters = [part for o in OPERATION_OBJECTS for part in o.get("parameters", [])]
     typed = [p for p in parameters if p["in"] == "path" and p["name"] != "slug"]
     assert typed
@@ -235,7 +261,7 @@ def test_the_codes_of_a_problem_are_the_catalogue() -> None:
     assert without == {"method-not-allowed"}
 
 
-def test_the_chat_door_has_an_example_of_every_method() -> None:
+def test_rpc_has_an_example_of_every_method() -> None:
     operation = DOCUMENT["paths"]["/rpc"]["post"]
     content = operation["requestBody"]["content"]["application/json"]
     assert set(content["examples"]) == set(OPERATIONS)
@@ -255,7 +281,7 @@ def test_every_name_of_a_schema_is_used_and_none_speaks_of_the_code() -> None:
     assert not [name for name in names if name.endswith("View")]
 
 
-def test_no_text_is_said_to_be_null() -> None:
+def test_no_string_is_documented_as_nullable() -> None:
     texts = [p for o in OPERATION_OBJECTS for p in o.get("parameters", [])]
     assert texts
     for parameter in texts:
@@ -265,7 +291,7 @@ def test_no_text_is_said_to_be_null() -> None:
 def test_the_list_has_no_default_limit_as_without_one_it_shows_everybody() -> None:
     parameters = DOCUMENT["paths"]["/users"]["get"]["parameters"]
     defaults = {p["name"]: p["schema"]["default"] for p in parameters if "default" in p["schema"]}
-    assert defaults == {"status": "active", "sort": "id"}
+    assert defaults == {"status": "active", "sort": "id", "count": False}
 
 
 def test_a_login_needs_a_body_only_where_it_is_not_http_basic() -> None:
@@ -295,8 +321,10 @@ def answer_schema(verb: str, path: str, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", OPEN_PAGES)
-async def test_a_page_for_anyone_answers_what_the_document_says(door: Gateway, path: str) -> None:
-    response = await door.rest("GET", path)
+async def test_a_page_for_anyone_answers_what_the_document_says(
+    shared_gateway: Gateway, path: str
+) -> None:
+    response = await shared_gateway.rest("GET", path)
     (media_type,) = DOCUMENT["paths"][path]["get"]["responses"]["200"]["content"]
     assert response.headers["content-type"].partition(";")[0] == media_type
     shown = response.json() if media_type.endswith("json") else response.text
@@ -316,9 +344,9 @@ def requests(key: str, token: str, demo: dict[str, Any]) -> list[tuple[str, str,
         ("PUT", "/guilds/{id}/members/{user}", member, key, None),
         ("GET", "/users", "/users", key, None),
         ("GET", "/users", "/users?limit=1", key, None),
-        ("GET", "/users/{uuid}", f"/users/{uuid}", key, None),
-        ("GET", "/users/{uuid}", "/users/demoaccount", key, None),
-        ("GET", "/users/{uuid}", "/users/nobody", key, None),
+        ("GET", "/users/{user}", f"/users/{uuid}", key, None),
+        ("GET", "/users/{user}", "/users/demoaccount", key, None),
+        ("GET", "/users/{user}", "/users/nobody", key, None),
         ("POST", "/users/auth", "/users/auth", "", login),
         ("POST", "/users/@self", "/users/@self", "", {**login, "username": "another"}),
         ("POST", "/users/@self", "/users/@self", "", login),
@@ -335,14 +363,14 @@ def requests(key: str, token: str, demo: dict[str, Any]) -> list[tuple[str, str,
         ("GET", "/users/{uuid}/keys", f"/users/{uuid}/keys", token, None),
         ("GET", "/servers", "/servers", key, None),
         ("GET", "/guilds", "/guilds", key, None),
-        ("DELETE", "/users/{uuid}", f"/users/{uuid}", key, None),
+        ("DELETE", "/users/{user}", f"/users/{uuid}", key, None),
         ("GET", "/users", "/users?status=disabled", key, None),
-        ("GET", "/users/{uuid}", f"/users/{uuid}", key, None),
+        ("GET", "/users/{user}", f"/users/{uuid}", key, None),
         ("GET", "/users/@self", "/users/@self", token, None),
     ]
 
 
-async def test_what_is_answered_is_what_the_document_says(gateway: Gateway) -> None:
+async def test_responses_are_as_documented(gateway: Gateway) -> None:
     demo = await create(gateway, "demoaccount", password=PASSWORD)
     token = await gateway.log_in("demoaccount")
     for verb, template, path, credential, body in requests(gateway.admin_key, token, demo):

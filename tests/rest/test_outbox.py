@@ -9,22 +9,22 @@ import pytest
 
 from app.domain.errors import Overloaded
 from app.domain.outbox import Delivery
-from app.storage.sqlite import SqliteStore
-from app.usecases.suspension import SERVERS
+from app.operations.panel_sync import SERVERS
+from app.storage.sqlite.store import SqliteStore
 from tests.gateway import Gateway, open_gateway
 from tests.rest.wire import problem_of
 
 pytestmark = pytest.mark.anyio
 
 
-async def nobody_comes(_: Delivery) -> None:
+async def deliver_nothing(_: Delivery) -> None:
     """Here messages are only kept."""
 
 
 @pytest.fixture
 async def waiting(database: Path) -> AsyncIterator[Gateway]:
-    """A gateway whose panel has still to be told of three accounts."""
-    async with open_gateway(database, handlers={SERVERS: nobody_comes}) as gateway:
+    """A gateway with pending messages about three accounts for the panel."""
+    async with open_gateway(database, handlers={SERVERS: deliver_nothing}) as gateway:
         for name in ("alice", "bobby", "clara"):
             await gateway.sign_up(name)
             uuid = await gateway.uuid_of(name)
@@ -67,7 +67,7 @@ async def test_links_lead_through_all_pages(waiting: Gateway, path: str) -> None
         ("user=nobody", 404, "user-not-found"),
     ],
 )
-async def test_what_it_does_not_take_it_refuses(
+async def test_unknown_parameters_are_refused(
     gateway: Gateway, query: str, status: int, code: str
 ) -> None:
     problem_of(await gateway.rest("GET", f"/outbox?{query}", gateway.admin_key), status, code)

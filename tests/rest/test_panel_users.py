@@ -13,6 +13,7 @@ pytestmark = pytest.mark.anyio
 
 NEW = {"username": "someusername", "email": "new@example.com"}
 SEED = {**NEW, "password": "rawPassword1", "admin": 0}
+SERVER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 REPRESENTATION = {"Prefer": "return=representation"}
 
 
@@ -37,9 +38,9 @@ async def demo(gateway: Gateway) -> str:
 
 
 @pytest.fixture(scope="module")
-async def somebody(door: Gateway) -> str:
-    """The uuid of an account that nobody changes."""
-    return str((await create(door, "somebody", email="some@example.com"))["uuid"])
+async def unchanged(shared_gateway: Gateway) -> str:
+    """The uuid of an account that no test changes."""
+    return str((await create(shared_gateway, "somebody", email="some@example.com"))["uuid"])
 
 
 # -------------------------------------------------------------------------- create
@@ -114,14 +115,14 @@ async def test_admin_is_read_as_a_number_or_a_truth_value_and_written_as_a_numbe
 
 
 @pytest.mark.parametrize("flag", ["1", "0", "true", "", 2, -1, 1.0, None, [], {}], ids=repr)
-async def test_anything_else_is_no_flag(door: Gateway, flag: object) -> None:
-    assert flaws_of(await post(door, {**SEED, "admin": flag})) == ["#/admin"]
+async def test_anything_else_is_no_flag(shared_gateway: Gateway, flag: object) -> None:
+    assert flaws_of(await post(shared_gateway, {**SEED, "admin": flag})) == ["#/admin"]
 
 
 @pytest.mark.parametrize("missing", ["username", "email"])
-async def test_name_and_address_are_required(door: Gateway, missing: str) -> None:
+async def test_name_and_address_are_required(shared_gateway: Gateway, missing: str) -> None:
     body = {name: value for name, value in SEED.items() if name != missing}
-    response = await post(door, body)
+    response = await post(shared_gateway, body)
     assert response.json()["detail"] == f"{missing}: is required"
     assert flaws_of(response) == [f"#/{missing}"]
 
@@ -163,10 +164,10 @@ async def test_the_view_has_the_members_of_the_panel_document_in_its_order(
     )
 
 
-async def test_an_unknown_uuid_is_no_user(door: Gateway) -> None:
+async def test_an_unknown_uuid_is_no_user(shared_gateway: Gateway) -> None:
     for verb, body in (("GET", None), ("PUT", {}), ("DELETE", None)):
         path = f"/users/{UNKNOWN}"
-        response = await door.rest(verb, path, door.admin_key, json=body)
+        response = await shared_gateway.rest(verb, path, shared_gateway.admin_key, json=body)
         problem_of(response, 404, "user-not-found")
 
 
@@ -231,9 +232,7 @@ async def test_the_entity_tag_does_not_change_with_presence(gateway: Gateway, de
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', '"x",{} , "y"', "*"])
-async def test_what_the_client_has_already_is_not_sent_again(
-    gateway: Gateway, demo: str, form: str
-) -> None:
+async def test_a_matching_tag_returns_304(gateway: Gateway, demo: str, form: str) -> None:
     etag = (await get(gateway, demo)).headers["etag"]
     response = await get(gateway, demo, **{"If-None-Match": form.format(etag)})
     assert (response.status_code, response.content) == (304, b"")
@@ -241,7 +240,9 @@ async def test_what_the_client_has_already_is_not_sent_again(
 
 
 @pytest.mark.parametrize("form", ['"x"', 'W/"x"', "x", "", "2-1", "**"])
-async def test_what_the_client_has_not_is_sent(gateway: Gateway, demo: str, form: str) -> None:
+async def test_a_tag_that_does_not_match_returns_the_account(
+    gateway: Gateway, demo: str, form: str
+) -> None:
     assert (await get(gateway, demo, **{"If-None-Match": form})).status_code == 200
 
 
@@ -253,7 +254,7 @@ async def test_a_change_is_made_while_the_account_is_as_named(
     assert (await put(gateway, demo, {"admin": 1}, {"If-Match": match})).status_code == 204
 
 
-@pytest.mark.parametrize("form", ['"x"', 'W/{}, "x"', "W/{}", "", "x", '"x", "y"'])
+@pytest.mark.parametrize("form", ['"x"', 'W/{}, "x"', "W/{}", '"x", "y"'])
 async def test_a_change_is_refused_where_the_account_is_not_as_named(
     gateway: Gateway, demo: str, form: str
 ) -> None:
@@ -267,6 +268,80 @@ async def test_a_change_after_another_change_is_refused(gateway: Gateway, demo: 
     headers = {"If-Match": (await get(gateway, demo)).headers["etag"]}
     assert (await put(gateway, demo, {"admin": 1}, headers)).status_code == 204
     problem_of(await put(gateway, demo, {"admin": 0}, headers), 412, "precondition-failed")
+
+
+WRITES = [("PUT", b'{"admin": 1}'), ("DELETE", b"")]
+READS = [("GET", b""), ("HEAD", b"")]
+
+
+async def ask(
+    gateway: Gateway, method: str, demo: str, content: bytes, conditions: dict[str, str]
+) -> httpx.Response:
+    headers = {"Content-Type": "application/json", **conditions}
+    return await gateway.rest(
+        method, f"/users/{demo}", gateway.admin_key, content=content, headers=headers
+    )
+
+
+async def state(gateway: Gateway, demo: str) -> tuple[int, bool]:
+    shown = (await get(gateway, demo)).json()
+    return shown["admin"], "disabled" in shown
+
+
+@pytest.mark.parametrize(("method", "content"), WRITES)
+async def test_a_condition_holds_for_whichever_method_writes(
+    gateway: Gateway, demo: str, method: str, content: bytes
+) -> None:
+    stale = (await get(gateway, demo)).headers["etag"]
+    assert (await put(gateway, demo, {"display_name": "Demo"})).status_code == 204
+    etag = (await get(gateway, demo)).headers["etag"]
+    before = await state(gateway, demo)
+    for conditions in (
+        {"If-Match": stale},
+        {"If-Match": f"W/{etag}"},
+        {"If-None-Match": etag},
+        {"If-None-Match": f"W/{etag}"},
+        {"If-None-Match": "*"},
+        {"If-Match": etag, "If-None-Match": f"{stale}, {etag}"},
+    ):
+        refused = await ask(gateway, method, demo, content, conditions)
+        problem_of(refused, 412, "precondition-failed")
+        assert await state(gateway, demo) == before
+    met = await ask(gateway, method, demo, content, {"If-Match": etag, "If-None-Match": stale})
+    assert met.status_code == 204
+    assert await state(gateway, demo) != before
+    again = await ask(gateway, method, demo, content, {"If-Match": etag})
+    problem_of(again, 412, "precondition-failed")
+
+
+@pytest.mark.parametrize(("method", "content"), READS)
+async def test_if_match_holds_for_whichever_method_reads(
+    gateway: Gateway, demo: str, method: str, content: bytes
+) -> None:
+    etag = (await get(gateway, demo)).headers["etag"]
+    for sent, status in ((etag, 200), ("*", 200), ('"x"', 412), (f"W/{etag}", 412), ("x", 400)):
+        answer = await ask(gateway, method, demo, content, {"If-Match": sent})
+        assert answer.status_code == status, sent
+    both = {"If-Match": etag, "If-None-Match": etag}
+    assert (await ask(gateway, method, demo, content, both)).status_code == 304
+
+
+@pytest.mark.parametrize(("method", "content"), WRITES)
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+async def test_a_list_of_tags_that_is_none_is_invalid_input(
+    gateway: Gateway, demo: str, method: str, content: bytes, name: str
+) -> None:
+    before = await state(gateway, demo)
+    for text in ("", "x", "3-1", '"3-1', '*, "x"', "*,*"):
+        refused = await ask(gateway, method, demo, content, {name: text})
+        assert flaws_of(refused, "header") == [name]
+    assert await state(gateway, demo) == before
+
+
+async def test_a_name_has_no_version_to_ask_for(gateway: Gateway, demo: str) -> None:
+    for conditions in ({"If-Match": '"x"'}, {"If-Match": "x"}, {"If-None-Match": "*"}):
+        answer = await gateway.rest("GET", "/users/demo", headers=conditions)
+        assert answer.status_code in {204, 404}
 
 
 async def test_an_if_match_on_two_lines_is_one_list(gateway: Gateway, demo: str) -> None:
@@ -326,23 +401,27 @@ async def test_a_new_display_name_shows_at_the_chat(gateway: Gateway, demo: str)
 
 
 @pytest.mark.parametrize("name", ["username", "admin", "password", "display_name", "disabled"])
-async def test_null_is_no_value_but_of_the_address(door: Gateway, somebody: str, name: str) -> None:
-    assert flaws_of(await put(door, somebody, {name: None})) == [f"#/{name}"]
+async def test_null_is_no_value_but_of_the_address(
+    shared_gateway: Gateway, unchanged: str, name: str
+) -> None:
+    assert flaws_of(await put(shared_gateway, unchanged, {name: None})) == [f"#/{name}"]
 
 
 @pytest.mark.parametrize("name", ["admin", "disabled"])
 @pytest.mark.parametrize("flag", ["1", "true", 2, -1, 0.0, [], ""], ids=repr)
 async def test_a_flag_of_another_form_changes_nothing(
-    door: Gateway, somebody: str, name: str, flag: object
+    shared_gateway: Gateway, unchanged: str, name: str, flag: object
 ) -> None:
     body = {name: flag, "email": "new@example.com"}
-    assert flaws_of(await put(door, somebody, body)) == [f"#/{name}"]
-    assert (await get(door, somebody)).json()["email"] == "some@example.com"
+    assert flaws_of(await put(shared_gateway, unchanged, body)) == [f"#/{name}"]
+    assert (await get(shared_gateway, unchanged)).json()["email"] == "some@example.com"
 
 
 @pytest.mark.parametrize("name", ["id", "uuid", "user_id", "servers", "presence", "version"])
-async def test_what_cannot_be_changed_is_unknown(door: Gateway, somebody: str, name: str) -> None:
-    assert flaws_of(await put(door, somebody, {name: "x"})) == [f"#/{name}"]
+async def test_a_read_only_member_is_unknown(
+    shared_gateway: Gateway, unchanged: str, name: str
+) -> None:
+    assert flaws_of(await put(shared_gateway, unchanged, {name: "x"})) == [f"#/{name}"]
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
@@ -356,10 +435,10 @@ async def test_an_account_is_changed_under_its_uuid_in_any_case(
 
 
 @pytest.mark.parametrize("body", [{"admin": 0}, {"disabled": 1}])
-async def test_the_last_admin_stays(door: Gateway, body: dict[str, Any]) -> None:
-    admin_uuid = await door.uuid_of("admin")
-    problem_of(await put(door, admin_uuid, body), 409, "last-admin")
-    response = await door.rest("DELETE", f"/users/{admin_uuid}", door.admin_key)
+async def test_the_last_admin_stays(shared_gateway: Gateway, body: dict[str, Any]) -> None:
+    admin_uuid = await shared_gateway.uuid_of("admin")
+    problem_of(await put(shared_gateway, admin_uuid, body), 409, "last-admin")
+    response = await shared_gateway.rest("DELETE", f"/users/{admin_uuid}", shared_gateway.admin_key)
     problem_of(response, 409, "last-admin")
 
 
@@ -388,7 +467,7 @@ async def test_repeating_a_deletion_does_not_change_the_entity_tag(
     assert (await get(gateway, demo)).headers["etag"] == before
 
 
-async def test_who_is_disabled_can_neither_log_in_nor_go_on(gateway: Gateway, demo: str) -> None:
+async def test_a_disabled_user_can_neither_log_in_nor_continue(gateway: Gateway, demo: str) -> None:
     token = await gateway.log_in("demoaccount")
     await gateway.rest("DELETE", f"/users/{demo}", gateway.admin_key)
     problem_of(await gateway.rest("GET", "/users/@self", token), 401, "unauthenticated")
@@ -396,7 +475,7 @@ async def test_who_is_disabled_can_neither_log_in_nor_go_on(gateway: Gateway, de
     problem_of(await gateway.rest("POST", "/users/auth", json=login), 403, "account-disabled")
 
 
-async def test_enabling_lets_him_in_again_and_takes_the_mark_away(
+async def test_an_enabled_user_can_log_in_and_is_not_marked_any_more(
     gateway: Gateway, demo: str
 ) -> None:
     await gateway.rest("DELETE", f"/users/{demo}", gateway.admin_key)
@@ -440,3 +519,20 @@ async def test_an_admin_sees_and_revokes_the_keys_of_an_account_but_makes_none(
     assert (await gateway.rest("GET", path, gateway.admin_key)).json() == []
     response = await gateway.rest("POST", path, gateway.admin_key, json={"name": "mine"})
     problem_of(response, 405, "method-not-allowed")
+
+
+# --------------------------------------------------------------- what GET returned, sent back
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("id", 1), ("servers", []), ("servers", [UNKNOWN[:-1] + "8"])], ids=str
+)
+async def test_a_member_that_cannot_be_changed_is_named(
+    gateway: Gateway, demo: str, member: str, value: object
+) -> None:
+    server = {"owner": demo, "name": "Survival"}
+    await gateway.rest("PUT", f"/servers/{SERVER}", gateway.admin_key, json=server)
+    got = (await get(gateway, demo)).json()
+    assert got["servers"] == [SERVER]
+    assert flaws_of(await put(gateway, demo, {**got, member: value})) == [f"#/{member}"]
+    assert (await put(gateway, demo, got)).status_code == 204

@@ -1,11 +1,13 @@
 """One's own sessions and access keys."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
 import pytest
+from jose.jwt import get_unverified_claims
 
+from tests.fakes.services import PASSWORD
 from tests.gateway import CLIENT, Gateway
 from tests.rest.wire import UNKNOWN, flaws_of, problem_of
 
@@ -20,9 +22,9 @@ async def token(gateway: Gateway) -> str:
 
 
 @pytest.fixture(scope="module")
-async def alice(door: Gateway) -> str:
-    """A token of somebody who changes nothing."""
-    return await door.log_in("alice")
+async def alice(shared_gateway: Gateway) -> str:
+    """A token of a user who changes nothing."""
+    return await shared_gateway.log_in("alice")
 
 
 async def sessions_of(gateway: Gateway, credential: str) -> list[dict[str, Any]]:
@@ -86,12 +88,12 @@ async def test_without_an_id_all_sessions_but_this_one_end(gateway: Gateway, tok
 
 
 @pytest.mark.parametrize("session_id", [UNKNOWN, "x", "@Current", "%00", "*", "x" * 5000])
-async def test_a_session_that_is_not_his_is_not_found(
-    door: Gateway, alice: str, session_id: str
+async def test_a_session_of_another_user_is_not_found(
+    shared_gateway: Gateway, alice: str, session_id: str
 ) -> None:
-    response = await door.rest("DELETE", f"{SESSIONS}/{session_id}", alice)
+    response = await shared_gateway.rest("DELETE", f"{SESSIONS}/{session_id}", alice)
     problem_of(response, 404, "not-found")
-    assert await status_of(door, alice) == 200
+    assert await status_of(shared_gateway, alice) == 200
 
 
 async def test_anothers_session_is_not_found_and_goes_on(gateway: Gateway, token: str) -> None:
@@ -111,12 +113,30 @@ async def test_a_refreshed_token_is_of_the_same_session_and_the_old_one_goes_on(
 ) -> None:
     gateway.clock.turn(timedelta(days=1))
     response = await gateway.rest("POST", "/users/@self/token", token)
-    assert (response.status_code, list(response.json())) == (200, ["user_id", "token"])
+    assert response.status_code == 200
+    assert list(response.json()) == ["user_id", "token", "expires_at"]
     (session,) = await sessions_of(gateway, response.json()["token"])
     assert session["current"] is True
     assert session["expires_at"] == "2026-01-09T12:00:00Z"
     assert response.json()["token"] != token
     assert await status_of(gateway, token) == 200
+
+
+async def test_both_apis_say_when_the_token_expires(gateway: Gateway, token: str) -> None:
+    gateway.clock.turn(timedelta(hours=1, milliseconds=1750))
+    login = {"username": "alice", "password": PASSWORD}
+    issued = [
+        (await gateway.rest("POST", "/users/auth", json=login)).json(),
+        (await gateway.rest("POST", "/users/@self/token", token)).json(),
+        (await gateway.rpc("users.refresh", auth=token))["result"],
+    ]
+    for answer in issued:
+        expires_at = datetime.fromisoformat(answer["expires_at"])
+        assert expires_at == datetime(2026, 1, 8, 13, 0, 1, tzinfo=UTC)
+        assert get_unverified_claims(answer["token"])["exp"] == expires_at.timestamp()
+    # The chat document's own answer has two members.
+    answer = await gateway.rpc("users.auth", login)
+    assert answer["result"].keys() == {"user_id", "token"}
 
 
 # ----------------------------------------------------------------------------- keys
@@ -169,15 +189,17 @@ async def test_a_key_may_end(gateway: Gateway, token: str) -> None:
     "expires_at", ["", "tomorrow", "2030-01-31", "2030-01-31T12:00:00", "2020-01-31T12:00:00Z"]
 )
 async def test_an_end_that_cannot_be_is_pointed_at(
-    door: Gateway, alice: str, expires_at: str
+    shared_gateway: Gateway, alice: str, expires_at: str
 ) -> None:
-    response = await create_key(door, alice, expires_at=expires_at)
+    response = await create_key(shared_gateway, alice, expires_at=expires_at)
     assert flaws_of(response) == ["#/expires_at"]
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 65, "a\nb", "a\u0000b"])
-async def test_a_name_that_cannot_be_is_pointed_at(door: Gateway, alice: str, name: str) -> None:
-    assert flaws_of(await create_key(door, alice, name=name)) == ["#/name"]
+async def test_a_name_that_cannot_be_is_pointed_at(
+    shared_gateway: Gateway, alice: str, name: str
+) -> None:
+    assert flaws_of(await create_key(shared_gateway, alice, name=name)) == ["#/name"]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +214,9 @@ async def test_a_name_that_cannot_be_is_pointed_at(door: Gateway, alice: str, na
     ],
 )
 async def test_a_limit_that_cannot_be_is_pointed_at(
-    door: Gateway, alice: str, members: dict[str, Any], pointer: str
+    shared_gateway: Gateway, alice: str, members: dict[str, Any], pointer: str
 ) -> None:
-    assert flaws_of(await create_key(door, alice, **members)) == [pointer]
+    assert flaws_of(await create_key(shared_gateway, alice, **members)) == [pointer]
 
 
 async def test_a_limited_key_shows_its_limits(gateway: Gateway, token: str) -> None:
@@ -220,5 +242,7 @@ async def test_anothers_key_is_not_found_and_goes_on(gateway: Gateway, token: st
     assert await status_of(gateway, gateway.admin_key) == 200
 
 
-async def test_keys_are_not_revoked_all_at_once_by_mistake(door: Gateway, alice: str) -> None:
-    problem_of(await door.rest("DELETE", KEYS, alice), 405, "method-not-allowed")
+async def test_keys_are_not_revoked_all_at_once_by_mistake(
+    shared_gateway: Gateway, alice: str
+) -> None:
+    problem_of(await shared_gateway.rest("DELETE", KEYS, alice), 405, "method-not-allowed")

@@ -11,9 +11,9 @@ import pytest
 from jose import jwt
 from structlog.testing import capture_logs
 
-from app.config import Settings
 from app.domain.errors import Overloaded
 from app.main import create_app
+from app.settings import Settings
 from tests.fakes.memory import MemoryStore
 from tests.gateway import Gateway, open_gateway
 from tests.rest.wire import problem_of
@@ -34,10 +34,10 @@ class BusyStore(MemoryStore):
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-async def test_a_healthy_gateway_says_so(door: Gateway, path: str) -> None:
-    response = await door.rest("GET", path)
+async def test_a_healthy_gateway_says_so(shared_gateway: Gateway, path: str) -> None:
+    response = await shared_gateway.rest("GET", path)
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
-    assert (await door.rest("HEAD", path)).content == b""
+    assert (await shared_gateway.rest("HEAD", path)).content == b""
 
 
 async def test_without_its_store_a_gateway_lives_but_is_not_ready(database: Path) -> None:
@@ -48,10 +48,12 @@ async def test_without_its_store_a_gateway_lives_but_is_not_ready(database: Path
         assert problem["detail"] == "Not ready: the store does not answer."
 
 
-async def test_of_probes_the_log_has_those_that_failed(door: Gateway, database: Path) -> None:
+async def test_of_probes_the_log_has_those_that_failed(
+    shared_gateway: Gateway, database: Path
+) -> None:
     with capture_logs() as log:
         for path in ("/health/live", "/health/ready", "/openapi.json"):
-            await door.rest("GET", path)
+            await shared_gateway.rest("GET", path)
         async with open_gateway(database, store=BusyStore()) as gateway:
             await gateway.rest("GET", "/health/ready")
             await gateway.rest("GET", "/health/live", params={"verbose": "1"})
@@ -62,8 +64,8 @@ async def test_of_probes_the_log_has_those_that_failed(door: Gateway, database: 
 # ----------------------------------------------------------------------------- keys
 
 
-async def test_the_published_keys_are_public_keys_for_es256(door: Gateway) -> None:
-    response = await door.rest("GET", JWKS)
+async def test_the_published_keys_are_public_keys_for_es256(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.rest("GET", JWKS)
     assert response.headers["content-type"] == "application/jwk-set+json"
     (key,) = response.json()["keys"]
     assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
@@ -77,7 +79,7 @@ async def test_another_service_verifies_a_token_with_the_published_keys(gateway:
     keys = (await gateway.rest("GET", JWKS)).json()["keys"]
     header = jwt.get_unverified_header(token)
     (key,) = [key for key in keys if key["kid"] == header["kid"]]
-    # The clock of the test stands still, so that time is not what is verified here.
+    # The test's clock does not move, so time is not verified here.
     options = {"verify_exp": False, "verify_iat": False, "verify_aud": False}
     claims = jwt.decode(token, key, algorithms=["ES256"], options=options)
     assert header == {"alg": "ES256", "kid": key["kid"], "typ": "JWT"}
@@ -98,19 +100,22 @@ async def test_the_session_of_a_token_is_the_one_that_is_listed(gateway: Gateway
 
 @asynccontextmanager
 async def client_at(
-    gateway: Gateway, address: str, proxies: str | None = None
+    gateway: Gateway, address: str, proxies: str | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who knocks from this address."""
-    networks = () if proxies is None else (ip_network(proxies),)
-    app = create_app(Settings(trusted_proxies=networks), gateway.services)
+    """A client at this address."""
+    if proxies is not None:
+        settings["trusted_proxies"] = (ip_network(proxies),)
+    app = create_app(Settings(**settings), gateway.services)
     transport = httpx.ASGITransport(app, client=(address, 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         yield client
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1"])
-async def test_metrics_are_for_whoever_asks_from_this_machine(door: Gateway, address: str) -> None:
-    async with client_at(door, address) as client:
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"])
+async def test_metrics_are_for_every_client_on_this_machine(
+    shared_gateway: Gateway, address: str
+) -> None:
+    async with client_at(shared_gateway, address) as client:
         await client.get("/users/alice")
         response = await client.get("/metrics")
     assert response.status_code == 200
@@ -119,46 +124,86 @@ async def test_metrics_are_for_whoever_asks_from_this_machine(door: Gateway, add
     assert "alice" not in response.text
 
 
-async def test_metrics_are_for_admins_from_anywhere(door: Gateway) -> None:
-    response = await door.rest("GET", "/metrics", door.admin_key)
+async def test_metrics_are_for_admins_from_anywhere(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.rest("GET", "/metrics", shared_gateway.admin_key)
     assert response.status_code == 200
     assert "gatehouse_http_request_seconds" in response.text
 
 
-async def test_metrics_are_for_nobody_else(door: Gateway) -> None:
-    problem_of(await door.rest("GET", "/metrics"), 401, "unauthenticated")
-    token = await door.log_in("alice")
-    problem_of(await door.rest("GET", "/metrics", token), 403, "forbidden")
+async def test_metrics_are_for_no_other_client(shared_gateway: Gateway) -> None:
+    problem_of(await shared_gateway.rest("GET", "/metrics"), 401, "unauthenticated")
+    token = await shared_gateway.log_in("alice")
+    problem_of(await shared_gateway.rest("GET", "/metrics", token), 403, "forbidden")
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
 @pytest.mark.parametrize("value", ["203.0.113.9", "127.0.0.1", "for=127.0.0.1", ""])
-async def test_what_a_proxy_on_this_machine_passes_on_is_not_from_here(
-    door: Gateway, header: str, value: str
+async def test_a_request_forwarded_by_a_local_proxy_is_not_local(
+    shared_gateway: Gateway, header: str, value: str
 ) -> None:
-    async with client_at(door, "127.0.0.1") as client:
+    async with client_at(shared_gateway, "127.0.0.1") as client:
         problem_of(await client.get("/metrics", headers={header: value}), 401, "unauthenticated")
-        headers = {header: value, "X-Access-Token": door.admin_key}
+        headers = {header: value, "X-Access-Token": shared_gateway.admin_key}
         assert (await client.get("/metrics", headers=headers)).status_code == 200
 
 
-async def test_nobody_says_that_he_is_on_this_machine(door: Gateway) -> None:
+async def test_no_client_can_claim_to_be_on_this_machine(shared_gateway: Gateway) -> None:
     headers = {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1"}
-    problem_of(await door.rest("GET", "/metrics", headers=headers), 401, "unauthenticated")
+    problem_of(
+        await shared_gateway.rest("GET", "/metrics", headers=headers), 401, "unauthenticated"
+    )
 
 
 @pytest.mark.parametrize("forwarded", ["203.0.113.9", "127.0.0.1, 203.0.113.9", "127.0.0.1", ""])
-async def test_what_a_trusted_proxy_passes_on_comes_from_where_it_says(
-    door: Gateway, forwarded: str
+async def test_a_request_from_a_trusted_proxy_has_the_forwarded_address(
+    shared_gateway: Gateway, forwarded: str
 ) -> None:
-    async with client_at(door, "127.0.0.1", "127.0.0.0/8") as client:
+    async with client_at(shared_gateway, "127.0.0.1", "127.0.0.0/8", metrics="loopback") as client:
         headers = {"X-Forwarded-For": forwarded}
         problem_of(await client.get("/metrics", headers=headers), 401, "unauthenticated")
 
 
-async def test_a_route_that_is_none_does_not_fill_the_metrics(door: Gateway) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"proxies": "10.0.0.1"},
+        {"public_url": "https://id.example.com"},
+        {"metrics": "admin"},
+    ],
+)
+async def test_behind_a_proxy_this_machine_alone_is_no_proof(
+    shared_gateway: Gateway, settings: dict[str, Any]
+) -> None:
+    async with client_at(shared_gateway, "127.0.0.1", **settings) as client:
+        problem_of(await client.get("/metrics"), 401, "unauthenticated")
+        headers = {"X-Access-Token": shared_gateway.admin_key}
+        assert (await client.get("/metrics", headers=headers)).status_code == 200
+
+
+async def test_a_key_that_only_reads_may_scrape(shared_gateway: Gateway) -> None:
+    new = {"name": "prometheus", "scope": "read"}
+    key = (
+        await shared_gateway.rest("POST", "/users/@self/keys", shared_gateway.admin_key, json=new)
+    ).json()["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    assert (await shared_gateway.client.get("/metrics", headers=headers)).status_code == 200
+
+
+async def test_the_setting_goes_before_what_a_proxy_makes_likely(shared_gateway: Gateway) -> None:
+    settings = {"metrics": "loopback", "public_url": "https://id.example.com"}
+    async with client_at(shared_gateway, "127.0.0.1", **settings) as client:
+        assert (await client.get("/metrics")).status_code == 200
+
+
+async def test_metrics_that_are_off_are_not_there(shared_gateway: Gateway) -> None:
+    async with client_at(shared_gateway, "127.0.0.1", metrics="off") as client:
+        for headers in ({}, {"X-Access-Token": shared_gateway.admin_key}):
+            problem_of(await client.get("/metrics", headers=headers), 404, "not-found")
+
+
+async def test_a_route_that_is_none_does_not_fill_the_metrics(shared_gateway: Gateway) -> None:
     for number in range(3):
-        await door.client.request(f"VERB{number}", f"/nothing/{number}")
-    text = (await door.rest("GET", "/metrics", door.admin_key)).text
+        await shared_gateway.client.request(f"VERB{number}", f"/nothing/{number}")
+    text = (await shared_gateway.rest("GET", "/metrics", shared_gateway.admin_key)).text
     assert "/nothing" not in text
     assert "VERB" not in text

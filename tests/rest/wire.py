@@ -1,4 +1,4 @@
-"""What the tests of the REST door share: problems, and who is there to ask."""
+"""Helpers of the REST tests: problems and callers."""
 
 from typing import Any
 
@@ -16,7 +16,8 @@ def problem_of(response: httpx.Response, status: int, slug: str) -> dict[str, An
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == PROBLEM_JSON
     problem: dict[str, Any] = response.json()
-    assert [name for name in problem if name not in {"errors", "failing"}] == MEMBERS
+    more = {"errors", "failing", "retry_after"}
+    assert [name for name in problem if name not in more] == MEMBERS
     assert (problem["code"], problem["type"]) == (slug, f"/errors/{slug}")
     assert problem["status"] == status
     assert problem["request_id"] == response.headers["x-request-id"]
@@ -26,9 +27,9 @@ def problem_of(response: httpx.Response, status: int, slug: str) -> dict[str, An
 
 
 def flaws_of(response: httpx.Response, place: str = "pointer") -> list[str]:
-    """What an invalid input is said to be wrong at."""
+    """The members that an invalid-input problem names."""
     problem = problem_of(response, 400, "invalid-input")
-    return [flaw[place] for flaw in problem["errors"]]
+    return [field_error[place] for field_error in problem["errors"]]
 
 
 async def create(gateway: Gateway, username: str, **members: Any) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Batches: in their order, within their limits, without replies to notifications."""
 
+import json
 from typing import Any
 
 import pytest
 
+from app.rpc.endpoint import ERROR_MAX, REPLIES_MAX
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway
 from tests.rpc.wire import (
@@ -54,12 +56,12 @@ async def test_a_notification_is_done_before_the_call_that_follows_it(gateway: G
     assert await send(gateway, [create, call("users.check", ["carol"])]) == [result(True)]
 
 
-async def test_calls_of_a_batch_may_share_an_id(door: Gateway) -> None:
+async def test_calls_of_a_batch_may_share_an_id(shared_gateway: Gateway) -> None:
     batch = [call("users.check", ["alice"]), call("users.check", ["nobody"])]
-    assert await send(door, batch) == [result(True), result(False)]
+    assert await send(shared_gateway, batch) == [result(True), result(False)]
 
 
-async def test_a_call_that_is_refused_does_not_stop_the_batch(door: Gateway) -> None:
+async def test_a_call_that_is_refused_does_not_stop_the_batch(shared_gateway: Gateway) -> None:
     batch = [
         call("users.create", ["alice", PASSWORD], id=1),
         call("foobar", id=2),
@@ -67,7 +69,7 @@ async def test_a_call_that_is_refused_does_not_stop_the_batch(door: Gateway) -> 
         [],
         call("users.check", ["alice"], id=4),
     ]
-    replies = await send(door, batch)
+    replies = await send(shared_gateway, batch)
     assert replies[0] == refusal("User with username alice already exists")
     assert [reply.get("error", {}).get("code") for reply in replies[1:]] == [
         *(-32601, -32602, -32600),
@@ -75,29 +77,29 @@ async def test_a_call_that_is_refused_does_not_stop_the_batch(door: Gateway) -> 
     ]
 
 
-async def test_a_batch_in_a_batch_is_an_invalid_request(door: Gateway) -> None:
-    replies = await send(door, [[call("users.check", ["alice"])]])
+async def test_a_batch_in_a_batch_is_an_invalid_request(shared_gateway: Gateway) -> None:
+    replies = await send(shared_gateway, [[call("users.check", ["alice"])]])
     assert without_sentence(replies) == [INVALID_REQUEST]
 
 
-async def test_a_batch_of_one_call_is_answered_with_an_array(door: Gateway) -> None:
-    assert await send(door, [call("users.check", ["alice"])]) == [result(True)]
+async def test_a_batch_of_one_call_is_answered_with_an_array(shared_gateway: Gateway) -> None:
+    assert await send(shared_gateway, [call("users.check", ["alice"])]) == [result(True)]
 
 
-async def test_a_batch_has_up_to_a_hundred_calls(door: Gateway) -> None:
+async def test_a_batch_has_up_to_a_hundred_calls(shared_gateway: Gateway) -> None:
     batch = [call("users.check", ["alice"], id=number) for number in range(100)]
-    assert await send(door, batch) == [result(True, number) for number in range(100)]
+    assert await send(shared_gateway, batch) == [result(True, number) for number in range(100)]
 
 
 @pytest.mark.parametrize(
     "surplus", [call("users.check", ["alice"]), notification("users.check", ["alice"]), 1]
 )
 async def test_a_batch_of_a_hundred_and_one_is_refused_as_a_whole(
-    door: Gateway, surplus: object
+    shared_gateway: Gateway, surplus: object
 ) -> None:
     batch = [notification("users.check", ["alice"])] * 100
-    assert await send(door, batch) is None
-    assert without_sentence(await send(door, [*batch, surplus])) == INVALID_REQUEST
+    assert await send(shared_gateway, batch) is None
+    assert without_sentence(await send(shared_gateway, [*batch, surplus])) == INVALID_REQUEST
 
 
 async def test_a_batch_has_up_to_ten_calls_that_hash_passwords(gateway: Gateway) -> None:
@@ -116,6 +118,72 @@ async def test_an_eleventh_call_that_hashes_refuses_the_batch_before_anything_is
     assert await gateway.rpc("users.check", ["bobby"]) == result(False)
 
 
-async def test_odd_methods_do_not_disturb_the_counting_of_a_batch(door: Gateway) -> None:
+async def test_odd_methods_do_not_disturb_the_counting_of_a_batch(shared_gateway: Gateway) -> None:
     batch = [{"method": []}, {"method": {}}, {"method": None}, {}, 1, None, "users.auth"] * 10
-    assert without_sentence(await send(door, batch)) == [INVALID_REQUEST] * 70
+    assert without_sentence(await send(shared_gateway, batch)) == [INVALID_REQUEST] * 70
+
+
+# ------------------------------------------------------------------- bytes of the replies
+
+NO_ROOM = "The replies to this batch are too large; send the remaining calls in another one."
+
+
+async def post_batch(gateway: Gateway, batch: list[Any], query: str = "") -> tuple[int, list[Any]]:
+    """The size of the replies, and the replies."""
+    response = await gateway.client.post(f"/rpc{query}", json=batch)
+    return len(response.content), response.json()
+
+
+@pytest.mark.parametrize("query", ["", "?errors=problem"])
+async def test_the_replies_to_a_batch_have_a_megabyte_and_the_rest_is_overloaded(
+    shared_gateway: Gateway, query: str
+) -> None:
+    size, replies = await post_batch(
+        shared_gateway, [call("rpc.discover", id=number) for number in range(100)], query
+    )
+    assert size <= REPLIES_MAX
+    assert [reply["id"] for reply in replies] == [*range(100)]
+    answered = [reply for reply in replies if "result" in reply]
+    assert replies[: len(answered)] == answered
+    assert size > REPLIES_MAX - 2 * len(json.dumps(answered[0]["result"])) - 100 * ERROR_MAX
+    refused = replies[-1]["error"]
+    if query:
+        assert (refused["code"], refused["data"]["status"]) == (-32020, 503)
+    else:
+        assert replies[-1] == refusal(NO_ROOM, 99)
+
+
+async def test_nothing_is_done_once_the_replies_have_no_room_but_notifications(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.rpc.endpoint.REPLIES_MAX", 5 * ERROR_MAX + 10)
+    login = ["carol", PASSWORD]
+    _, replies = await post_batch(
+        gateway,
+        [
+            call("users.check", ["carol"], id=1),
+            call("users.create", login, id=2),
+            notification("users.create", ["david", PASSWORD]),
+            call("users.check", ["david"], id=3),
+            call("rpc.discover", id=4),
+        ],
+    )
+    assert replies == [
+        result(False, 1),
+        refusal(NO_ROOM, 2),
+        refusal(NO_ROOM, 3),
+        refusal(NO_ROOM, 4),
+    ]
+    taken = [await gateway.rpc("users.check", [name]) for name in ("carol", "david")]
+    assert [reply["result"] for reply in taken] == [False, True]
+
+
+async def test_calls_that_are_done_together_share_what_room_there_is(
+    shared_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.rpc.endpoint.REPLIES_MAX", 3 * ERROR_MAX + 100)
+    ask = {"auth": shared_gateway.admin_key}
+    batch = [call("users.self", id=number, **ask) for number in range(3)]
+    _, replies = await post_batch(shared_gateway, batch)
+    assert "result" in replies[0]
+    assert replies[1:] == [refusal(NO_ROOM, 1), refusal(NO_ROOM, 2)]

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings
-from app.domain.errors import CATALOGUE, Internal, Overloaded
-from app.domain.ports import Verdict
-from app.rpc.errors import PROBLEM_CODES
+from app.domain.errors import CATALOGUE, Overloaded
+from app.domain.ports import PasswordCheck
+from app.settings import Settings
 from tests.fakes.memory import MemoryStore
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
@@ -17,6 +16,7 @@ from tests.rpc.wire import (
     INVALID_REQUEST,
     PARSE_ERROR,
     call,
+    error,
     notification,
     post,
     refusal,
@@ -33,7 +33,7 @@ UNKNOWN = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 ADMIN_UUID = "00000000-0000-4000-8000-000000000001"
 LOGIN = {"username": "nobody", "password": PASSWORD}
 
-# One refusal at both doors: slug, then method and params, then verb, path and body.
+# One refusal at both APIs: slug, then method and params, then verb, path and body.
 Refused = tuple[str, str, dict[str, Any], str, str, dict[str, Any] | None]
 ANYONES: list[Refused] = [
     (
@@ -52,6 +52,10 @@ ANYONES: list[Refused] = [
     ("unauthenticated", "users.self", {}, "GET", "/users/@self", None),
 ]
 ADMINS: list[Refused] = [
+    (
+        *("wrong-password", "users.password", {"current": "x", "password": "another password"}),
+        *("PUT", "/users/@self/password", {"current": "x", "password": "another password"}),
+    ),
     ("forbidden", "users.refresh", {}, "POST", "/users/@self/token", None),
     (
         *("invalid-presence", "users.presence", {"presence": "AWAY"}),
@@ -81,7 +85,7 @@ class BrokenHasher:
     async def hash(self, password: str) -> str:
         raise RuntimeError(SECRET)
 
-    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
+    async def verify(self, password: str | None, hashed: str | None) -> PasswordCheck:
         raise ZeroDivisionError(SECRET)
 
 
@@ -96,20 +100,8 @@ class BusyStore(MemoryStore):
         return await super().read(work)
 
 
-def test_the_codes_are_unique_and_total_over_the_catalogue() -> None:
-    assert set(PROBLEM_CODES) == set(CATALOGUE)
-    codes = list(PROBLEM_CODES.values())
-    assert len(set(codes)) == len(codes)
-
-
-def test_an_error_of_the_domain_has_a_code_of_the_range_for_servers() -> None:
-    codes = {code for error, code in PROBLEM_CODES.items() if error is not Internal}
-    assert max(codes) == -32001
-    assert min(codes) >= -32099
-
-
-async def test_the_chats_dialect_is_the_default(door: Gateway) -> None:
-    reply = await door.rpc("users.create", {**NEW, "username": "alice"})
+async def test_the_chats_dialect_is_the_default(shared_gateway: Gateway) -> None:
+    reply = await shared_gateway.rpc("users.create", {**NEW, "username": "alice"})
     assert reply == {
         "jsonrpc": "2.0",
         "id": 1,
@@ -126,8 +118,8 @@ async def test_the_chats_dialect_is_the_default(door: Gateway) -> None:
     SAME,
     ids=[row[1] for row in SAME],
 )
-async def test_the_other_dialect_shows_the_problem_that_the_rest_door_sends(
-    door: Gateway,
+async def test_the_other_dialect_shows_the_problem_that_rest_sends(
+    shared_gateway: Gateway,
     is_admin: bool,
     slug: str,
     method: str,
@@ -136,10 +128,10 @@ async def test_the_other_dialect_shows_the_problem_that_the_rest_door_sends(
     path: str,
     body: dict[str, Any] | None,
 ) -> None:
-    credential = door.admin_key if is_admin else None
-    problem = (await door.rest(verb, path, credential, json=body)).json()
-    error = (await door.rpc(method, params, credential, query="?errors=problem"))["error"]
-    own_codes = {entry.slug: code for entry, code in PROBLEM_CODES.items()}
+    credential = shared_gateway.admin_key if is_admin else None
+    problem = (await shared_gateway.rest(verb, path, credential, json=body)).json()
+    error = (await shared_gateway.rpc(method, params, credential, query="?errors=problem"))["error"]
+    own_codes = {entry.slug: entry.rpc_code for entry in CATALOGUE}
     assert (error["code"], error["message"]) == (own_codes[slug], problem["title"])
     del problem["request_id"], error["data"]["request_id"]
     assert error["data"] == problem
@@ -151,8 +143,8 @@ async def test_the_other_dialect_shows_the_problem_that_the_rest_door_sends(
     [(row[0], *row[2:]) for row in SAME],
     ids=[row[1] for row in SAME],
 )
-async def test_the_chats_dialect_says_the_sentence_that_the_rest_door_says(
-    door: Gateway,
+async def test_the_chats_dialect_says_the_sentence_that_rest_says(
+    shared_gateway: Gateway,
     is_admin: bool,
     method: str,
     params: dict[str, Any],
@@ -160,9 +152,9 @@ async def test_the_chats_dialect_says_the_sentence_that_the_rest_door_says(
     path: str,
     body: dict[str, Any] | None,
 ) -> None:
-    credential = door.admin_key if is_admin else None
-    detail = (await door.rest(verb, path, credential, json=body)).json()["detail"]
-    assert await door.rpc(method, params, credential) == refusal(detail)
+    credential = shared_gateway.admin_key if is_admin else None
+    detail = (await shared_gateway.rest(verb, path, credential, json=body)).json()["detail"]
+    assert await shared_gateway.rpc(method, params, credential) == refusal(detail)
 
 
 async def test_closed_registration_has_a_code_of_its_own(database: Path) -> None:
@@ -171,42 +163,49 @@ async def test_closed_registration_has_a_code_of_its_own(database: Path) -> None
         assert (reply["error"]["code"], reply["error"]["data"]["status"]) == (-32012, 403)
 
 
-async def test_a_problem_names_the_request(door: Gateway) -> None:
-    response = await door.client.post("/rpc?errors=problem", json=call("users.self"))
+async def test_a_problem_names_the_request(shared_gateway: Gateway) -> None:
+    response = await shared_gateway.client.post("/rpc?errors=problem", json=call("users.self"))
     request_id = response.json()["error"]["data"]["request_id"]
     assert request_id == response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    ("body", "expected", "status", "slug"),
     [
-        ("{", PARSE_ERROR),
-        ("[]", INVALID_REQUEST),
+        ("{", PARSE_ERROR, 400, "invalid-input"),
+        ("[]", INVALID_REQUEST, 400, "invalid-input"),
+        ('{"jsonrpc":"2.0","method":"a","id":7,"id":7}', INVALID_REQUEST, 400, "invalid-input"),
         (
             '{"jsonrpc": "2.0", "method": "foobar", "id": 1}',
-            {
-                "jsonrpc": "2.0",
-                "id": 1,
-                "error": {"code": -32601, "message": "Method not found"},
-            },
+            error(-32601, "Method not found"),
+            404,
+            "not-found",
         ),
     ],
 )
-async def test_errors_of_the_protocol_look_the_same_in_both_dialects(
-    door: Gateway, body: str, expected: object
+async def test_errors_of_the_protocol_carry_a_problem_in_the_other_dialect(
+    shared_gateway: Gateway, body: str, expected: object, status: int, slug: str
 ) -> None:
-    for query in ("", "?errors=problem"):
-        response = await post(door, body, query=query)
-        assert response.status_code == 200
-        assert without_sentence(response.json()) == expected
+    default = (await post(shared_gateway, body)).json()
+    assert without_sentence(default) == expected
+    response = await post(shared_gateway, body, query="?errors=problem")
+    assert response.status_code == 200
+    shown = response.json()
+    problem = shown["error"].pop("data")
+    assert (problem["code"], problem["status"]) == (slug, status)
+    assert problem["detail"] == default["error"].pop("data")
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert shown == default
 
 
-async def test_wrong_parameters_are_the_protocols_in_both_dialects(door: Gateway) -> None:
+async def test_wrong_parameters_are_the_protocols_in_both_dialects(shared_gateway: Gateway) -> None:
     request = call("users.check", {"username": 1})
-    default = await send(door, request)
-    problem = (await door.client.post("/rpc?errors=problem", json=request)).json()
-    assert problem == default
-    assert default["error"]["code"] == -32602
+    default = await send(shared_gateway, request)
+    problem = (await shared_gateway.client.post("/rpc?errors=problem", json=request)).json()
+    assert (default["error"]["code"], problem["error"]["code"]) == (-32602, -32602)
+    assert default["error"]["message"] == problem["error"]["message"]
+    assert problem["error"]["data"]["detail"] == default["error"]["data"]
+    assert problem["error"]["data"]["code"] == "invalid-input"
 
 
 @pytest.mark.parametrize(
@@ -216,17 +215,21 @@ async def test_wrong_parameters_are_the_protocols_in_both_dialects(door: Gateway
         *("?errors=problem&errors=problem", "?errors=problem&x=1", "?debug=1"),
     ],
 )
-async def test_any_other_query_is_a_problem_of_the_request(door: Gateway, query: str) -> None:
-    response = await door.client.post(f"/rpc{query}", json=call("users.check", ["alice"]))
+async def test_any_other_query_is_a_problem_of_the_request(
+    shared_gateway: Gateway, query: str
+) -> None:
+    response = await shared_gateway.client.post(f"/rpc{query}", json=call("users.check", ["alice"]))
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["code"] == "invalid-input"
 
 
-async def test_two_different_credentials_are_a_problem_of_the_request(door: Gateway) -> None:
-    headers = {"X-Access-Token": door.admin_key, "Authorization": "Bearer another"}
-    request = call("users.check", ["alice"], auth=door.admin_key)
-    response = await door.client.post("/rpc", json=request, headers=headers)
+async def test_two_different_credentials_are_a_problem_of_the_request(
+    shared_gateway: Gateway,
+) -> None:
+    headers = {"X-Access-Token": shared_gateway.admin_key, "Authorization": "Bearer another"}
+    request = call("users.check", ["alice"], auth=shared_gateway.admin_key)
+    response = await shared_gateway.client.post("/rpc", json=request, headers=headers)
     assert response.status_code == 400
     assert response.json()["code"] == "invalid-input"
 
@@ -235,7 +238,7 @@ async def test_two_different_credentials_are_a_problem_of_the_request(door: Gate
 
 
 @pytest.mark.parametrize("method", ["users.create", "users.auth"])
-async def test_of_a_fault_of_ours_only_the_reference_is_told(database: Path, method: str) -> None:
+async def test_an_internal_error_shows_only_its_reference(database: Path, method: str) -> None:
     async with open_gateway(database, hasher=BrokenHasher()) as gateway:
         response = await gateway.client.post("/rpc", json=call(method, NEW))
         assert response.status_code == 200

@@ -9,10 +9,10 @@ import pytest
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from app.rpc.errors import PROBLEM_CODES
+from app.operations.catalog import OPERATIONS
+from app.rpc.envelope import DISCOVER
 from app.rpc.methods import METHODS
-from app.rpc.openrpc import DISCOVER, openrpc_document
-from app.usecases.registry import OPERATIONS
+from app.rpc.openrpc import openrpc_document
 from tests.gateway import Gateway
 
 META = Path(__file__).parent / "meta"
@@ -70,20 +70,20 @@ def test_a_method_names_its_errors_and_the_credential_that_it_needs(
 ) -> None:
     method, operation = methods(document)[name], OPERATIONS[name]
     codes = {error["code"] for error in method["errors"]}
-    assert {PROBLEM_CODES[error] for error in operation.errors} <= codes
+    assert {error.rpc_code for error in operation.errors} <= codes
     assert (method["x-credential"] == "none") == (operation.access.allows is None)
     assert method["summary"]
     assert method["tags"]
 
 
 @pytest.mark.anyio
-async def test_it_is_the_same_by_method_and_by_address(door: Gateway) -> None:
-    told = (await door.rpc(DISCOVER))["result"]
-    assert told == (await door.rest("GET", "/rpc/openrpc.json")).json()
+async def test_it_is_the_same_by_method_and_by_address(shared_gateway: Gateway) -> None:
+    told = (await shared_gateway.rpc(DISCOVER))["result"]
+    assert told == (await shared_gateway.rest("GET", "/rpc/openrpc.json")).json()
     assert told["openrpc"] == "1.3.2"
 
 
 @pytest.mark.anyio
-async def test_discovery_takes_no_parameters(door: Gateway) -> None:
-    assert "result" in await door.rpc(DISCOVER, [])
-    assert (await door.rpc(DISCOVER, ["all"]))["error"]["code"] == -32602
+async def test_discovery_takes_no_parameters(shared_gateway: Gateway) -> None:
+    assert "result" in await shared_gateway.rpc(DISCOVER, [])
+    assert (await shared_gateway.rpc(DISCOVER, ["all"]))["error"]["code"] == -32602

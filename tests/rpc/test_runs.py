@@ -1,7 +1,8 @@
 """Calls of a batch that are done together are answered as one after the other would be."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, TypeVar
@@ -10,13 +11,13 @@ import pytest
 
 from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
-from app.domain.throttling import CHECKS
-from app.storage.postgres import PostgresServer
-from app.usecases.registry import OPERATIONS
+from app.domain.rate_limits import CHECKS
+from app.operations.catalog import OPERATIONS
+from app.storage.postgresql.store import PostgresServer
 from tests.fakes.memory import MemoryStore
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
-from tests.postgres import new_database
+from tests.postgres import empty, new_database
 from tests.rpc.wire import call, notification, refusal, result, send
 
 pytestmark = pytest.mark.anyio
@@ -28,10 +29,11 @@ TWIN = "carorn"
 
 
 @pytest.fixture(scope="module")
-def template() -> Iterator[str]:
-    with new_database() as url:
-        PostgresServer(url).migrate()
-        yield url
+def urls() -> Iterator[Sequence[str]]:
+    with new_database() as one:
+        PostgresServer(one).migrate()
+        with new_database(one) as other:
+            yield one, other
 
 
 @pytest.fixture
@@ -40,9 +42,10 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Sequence[PostgresServer]
     if request.node.callspec.params["pair"] == "sqlite":
         yield ()
         return
-    empty = request.getfixturevalue("template")
-    with ExitStack() as made:
-        yield [PostgresServer(made.enter_context(new_database(empty))) for _ in range(2)]
+    urls = request.getfixturevalue("urls")
+    for url in urls:
+        asyncio.run(empty(url))
+    yield [PostgresServer(url) for url in urls]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -158,7 +161,7 @@ async def test_a_batch_is_throttled_at_the_same_call(
     one, other = pair
     for gateway in pair:
         for _ in range(CHECKS.calls - room):
-            assert await gateway.services.throttle.count(CHECKS, "203.0.113.9") == 0
+            assert await gateway.services.rate_limiter.count(CHECKS, "203.0.113.9") == 0
     replies = await send(one, calls, params={"errors": "problem"})
     replies = [_unnamed(reply) for reply in replies]
     assert replies == await answered(other, calls)
@@ -187,7 +190,7 @@ async def test_only_what_needs_the_store_fails_with_it(database: Path) -> None:
     assert replies[2]["error"]["code"] == -32602
 
 
-async def test_a_fault_is_told_to_each_call(database: Path) -> None:
+async def test_each_call_gets_an_internal_error(database: Path) -> None:
     store = Shut()
     async with open_gateway(database, store=store) as gateway:
         store.error = RuntimeError()
@@ -200,7 +203,7 @@ async def test_a_fault_is_told_to_each_call(database: Path) -> None:
 
 
 def test_only_what_changes_nothing_is_done_together() -> None:
-    together = [operation for operation in OPERATIONS.values() if operation.run_each]
+    together = [operation for operation in OPERATIONS.values() if operation.run_many]
     assert together
     assert all(operation.changes is False for operation in together)
-    assert not any(operation.lasting for operation in together)
+    assert not any(operation.cacheable for operation in together)

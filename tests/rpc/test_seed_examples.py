@@ -106,7 +106,7 @@ class IdsOfTheDocument(FakeIds):
         super().__init__()
         self._numbers = count(71395574100676608)
 
-    def snowflake(self) -> int:
+    def new_snowflake(self) -> int:
         return next(self._numbers)
 
 
@@ -116,7 +116,10 @@ class TokensOfTheDocument:
     def issue(self, claims: TokenClaims) -> str:
         return "********"
 
-    async def read(self, token: str) -> TokenClaims | None:
+    def can_issue(self) -> bool:
+        return True
+
+    async def verify(self, token: str) -> TokenClaims | None:
         return None
 
 
@@ -158,7 +161,7 @@ async def test_logging_in_with_a_wrong_password(chat: Gateway) -> None:
     assert await answer(chat, AUTH.replace("********", "*********")) == compact(WRONG_PASSWORD)
 
 
-async def test_logging_in_as_nobody(chat: Gateway) -> None:
+async def test_logging_in_as_an_unknown_user(chat: Gateway) -> None:
     assert await answer(chat, AUTH) == compact(WRONG_PASSWORD)
 
 
@@ -174,4 +177,4 @@ async def test_checking_a_name_that_does_not_exist(chat: Gateway, name: str) -> 
 
 async def test_curly_quotes_are_not_json(chat: Gateway) -> None:
     reply = json.loads(await answer(chat, AUTH.replace('"********"', "“********”")))
-    assert reply["error"] == {"code": -32700, "message": "Parse error"}
+    assert (reply["error"]["code"], reply["error"]["message"]) == (-32700, "Parse error")

@@ -1,14 +1,15 @@
-"""What is sent to the chat door and what comes back, byte by byte where it matters."""
+"""Requests to the JSON-RPC API and their responses, byte by byte where it matters."""
 
 from typing import Any
 
 import httpx
 
+from app.domain.errors import CredentialFault
 from tests.gateway import Gateway
 
 JSON = "application/json"
 CHAT_MESSAGE = "内部错误"
-NO_CREDENTIAL = "A valid token or access key is required."
+NO_CREDENTIAL = CredentialFault.MISSING.value
 
 
 async def post(
@@ -77,10 +78,10 @@ INVALID_REQUEST = error(-32600, "Invalid Request", id=None)
 
 
 def without_sentence(reply: Any) -> Any:
-    """The reply without the sentence that an invalid request may carry, which is one."""
+    """The reply without the sentence that a refusal of the protocol may carry, which is one."""
     if isinstance(reply, list):
         return [without_sentence(one) for one in reply]
-    if reply.get("error", {}).get("code") != -32600:
+    if reply.get("error", {}).get("code") not in {-32600, -32601, -32700}:
         return reply
     members = dict(reply["error"])
     assert isinstance(members.pop("data", "a sentence"), str)

@@ -1,18 +1,21 @@
-"""Somebody of every kind, and a stage on which each call finds what it asks for."""
+"""Callers of every kind, and the objects that their calls need."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 
-from app.domain.credentials import AccessKey, KeyText, Session, TokenClaims
+from app.domain.credentials import AccessKey, RawAccessKey, Session, TokenClaims
+from app.domain.guilds_and_servers import Guild
 from app.domain.ports import Transaction
-from app.domain.registry import Guild
 from app.domain.users import User
-from app.rest.door import Route
+from app.rest.operation_route import OperationRoute
+from tests.corpora.asking import ask
 from tests.fakes.services import PASSWORD, account
 from tests.gateway import CLIENT, Gateway
-from tests.security.matrix import DONE, FORBIDDEN, MEMBERS, NOTHING, UNKNOWN
+from tests.security.matrix import DONE, FORBIDDEN, NOTHING, UNKNOWN, members_of
 
 SERVER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 GUILD = 71395574100676610
@@ -22,7 +25,7 @@ _MARKS = {"unauthenticated": UNKNOWN, "forbidden": FORBIDDEN, "not-found": NOTHI
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Whose account a role acts for, and its credential; `has_token`: a new one for each call."""
+    """The account and credential of a role; `has_token`: a new token for each call."""
 
     username: str
     credential: str | None = None
@@ -51,9 +54,10 @@ class Cast:
                 self._give_session_and_key(tx, user)
             if part.has_token:
                 self._open(tx, own, claims.session_id)
-            tx.servers.put(SERVER, owner_id=self._victim.id, name="Server", enabled=True)
-            tx.guilds.put(Guild(GUILD, "Guild", own.id, None))
+            tx.servers.upsert(SERVER, owner_id=self._victim.id, name="Server", enabled=True)
+            tx.guilds.upsert(Guild(GUILD, "Guild", own.id, None))
             tx.guilds.add_member(GUILD, self._victim.id)
+            tx.guilds.upsert(Guild(GUILD + owner.number, "Guild", owner.id, None))
 
         await services.store.write(write)
         token = services.tokens.issue(claims) if part.has_token else part.credential
@@ -67,23 +71,24 @@ class Cast:
             "victims_key": _key_of(self._victim),
             "server": SERVER,
             "guild": str(GUILD),
+            "owners_guild": str(GUILD + owner.number),
         }
         return Scene(self.gateway, token, values)
 
     async def keeps(self) -> tuple[set[str], set[str]]:
-        """What the victim has that others might end."""
+        """The victim's credentials that others might end."""
 
         def read(tx: Transaction) -> tuple[set[str], set[str]]:
-            keys = {key.id for key in tx.keys.of(self._victim.id)}
-            return {session.id for session in tx.sessions.of(self._victim.id)}, keys
+            keys = {key.id for key in tx.keys.list_for_user(self._victim.id)}
+            return {session.id for session in tx.sessions.list_for_user(self._victim.id)}, keys
 
         return await self.gateway.services.store.read(read)
 
     def _give_session_and_key(self, tx: Transaction, user: User) -> None:
         now = self.gateway.clock.now()
-        tx.sessions.end(user.id, only=_session_of(user))
+        tx.sessions.end_for_user(user.id, only=_session_of(user))
         self._open(tx, user, _session_of(user))
-        tx.keys.revoke(user.id, only=_key_of(user))
+        tx.keys.revoke_for_user(user.id, only=_key_of(user))
         tx.keys.add(AccessKey(_key_of(user), user.id, "key", b"", now, None, None))
 
     def _open(self, tx: Transaction, user: User, session_id: str) -> None:
@@ -92,7 +97,7 @@ class Cast:
 
     def _claims(self, user: User) -> TokenClaims:
         now, services = self.gateway.clock.now(), self.gateway.services
-        ids = services.ids.uuid(), services.ids.uuid()
+        ids = services.ids.new_uuid(), services.ids.new_uuid()
         return TokenClaims(user.id, ids[0], now, now + DAY, ids[1])
 
 
@@ -104,22 +109,31 @@ class Scene:
     credential: str | None
     values: dict[str, str]
 
-    def members(self, row: str) -> dict[str, str]:
-        """What the call sends."""
-        return {n: value.format(**self.values) for n, value in MEMBERS.get(row, {}).items()}
+    def members(self, row: str) -> dict[str, Any]:
+        """The input of the call."""
+        return members_of(row, self.values)
 
     async def by_chat(self, row: str) -> str:
         """Call the row's method; what came of it."""
         name = row.split()[0]
-        reply = await self.gateway.rpc(
-            name, self.members(row), self.credential, query="?errors=problem"
+        call = {
+            "jsonrpc": "2.0",
+            "method": name,
+            "auth": self.credential,
+            "params": self.members(row),
+            "id": 1,
+        }
+        answer = await ask(
+            self.gateway, "POST", b"/rpc", b"errors=problem", body=json.dumps(call).encode()
         )
+        assert answer.status == 200, answer.body
+        reply = json.loads(answer.body)
         if "result" in reply:
             return NOTHING if name == "sessions.revoke" and reply["result"] == 0 else DONE
         code: str = reply["error"]["data"]["code"]
         return _MARKS.get(code, code)
 
-    async def by_panel(self, route: Route, row: str, prefix: str) -> str:
+    async def by_panel(self, route: OperationRoute, row: str, prefix: str) -> str:
         """Ask at the row's route; what came of it."""
         members, path = self.members(row), route.path
         for name in route.left_out:
@@ -127,15 +141,19 @@ class Scene:
         for name in route.path_names:
             value = members.pop(name) if name in members else members.pop("username")
             path = path.replace(f"{{{name}}}", value)
-        request: dict[str, Any] = {"json": members} if route.takes_body else {"params": members}
-        return await self.get(route.method, prefix + path, **request)
+        if route.has_body:
+            return await self.get(route.method, prefix + path, body=json.dumps(members).encode())
+        query = {route.query_names.get(name, name): value for name, value in members.items()}
+        return await self.get(route.method, prefix + path, urlencode(query, doseq=True).encode())
 
-    async def get(self, method: str, path: str, **request: Any) -> str:
+    async def get(self, method: str, path: str, query: bytes = b"", body: bytes = b"") -> str:
         """Send a request; what came of it."""
-        answer = await self.gateway.rest(method, path, self.credential, **request)
-        if answer.status_code < 300:
+        sent = None if self.credential is None else self.credential.encode()
+        headers = [] if sent is None else [(b"x-access-token", sent)]
+        answer = await ask(self.gateway, method, path.encode(), query, headers, body)
+        if answer.status < 300:
             return DONE
-        code: str = answer.json()["code"]
+        code: str = json.loads(answer.body)["code"]
         return _MARKS.get(code, code)
 
 
@@ -161,7 +179,7 @@ async def change(gateway: Gateway, username: str, **members: Any) -> None:
 
 
 async def make_admin(gateway: Gateway, username: str) -> str:
-    """Somebody who signs up and is made an admin: his token."""
+    """Sign up a user, make the user an admin, and return a token."""
     token = await gateway.user(username)
     await change(gateway, username, admin=1)
     return token
@@ -173,6 +191,7 @@ async def cast_of(gateway: Gateway) -> Cast:
     user, boss = await gateway.user("alice"), await make_admin(gateway, "boss")
     risen, fallen = await gateway.user("risen"), await make_admin(gateway, "fallen")
     gone, gone_boss = await gateway.user("gone"), await make_admin(gateway, "goneboss")
+    back = await gateway.user("back1")
     await gateway.sign_up("mallory")
     here, there = [f"{CLIENT[0]}/32"], ["198.51.100.0/24", "2001:db8::/32"]
     soon = (gateway.clock.now() + timedelta(seconds=1)).isoformat()
@@ -188,6 +207,10 @@ async def cast_of(gateway: Gateway) -> Cast:
         "a disabled user's key": Part("gone", await make_key(gateway, gone)),
         "a disabled admin": Part("goneboss", gone_boss),
         "a disabled admin's key": Part("goneboss", await make_key(gateway, gone_boss)),
+        "a token from before the user was disabled and enabled": Part("back1", back),
+        "a key from before the user was disabled and enabled": Part(
+            "back1", await make_key(gateway, back)
+        ),
         "an expired key": Part("boss", await make_key(gateway, boss, expires_at=soon)),
         "a revoked key": Part("boss", await make_key(gateway, boss)),
         "a key with another secret": Part("boss", _other_secret(bosss_key)),
@@ -222,8 +245,9 @@ async def cast_of(gateway: Gateway) -> Cast:
     await gateway.rpc("keys.revoke", [str(parts["a revoked key"].credential)[:8]], boss)
     await change(gateway, "risen", admin=1)
     await change(gateway, "fallen", admin=0)
-    for username in ("gone", "goneboss"):
+    for username in ("gone", "goneboss", "back1"):
         await change(gateway, username, disabled=1)
+    await change(gateway, "back1", disabled=0)
     gateway.clock.turn(timedelta(days=7))
     await _note_use(gateway, parts)
     return Cast(gateway, parts, await account(gateway.services, "victim"))
@@ -235,11 +259,11 @@ def _other_secret(key: str) -> str:
 
 async def _note_use(gateway: Gateway, parts: dict[str, Part]) -> None:
     """With the use of every key on record, none is noted in the middle of a call."""
-    texts = [KeyText.parse(part.credential or "") for part in parts.values()]
+    texts = [RawAccessKey.parse(part.credential or "") for part in parts.values()]
     now = gateway.clock.now()
 
     def write(tx: Transaction) -> None:
         for key in filter(None, texts):
-            tx.keys.used(key.id, now)
+            tx.keys.set_last_used(key.id, now)
 
     await gateway.services.store.write(write)

@@ -1,4 +1,4 @@
-"""What the attackers share."""
+"""Fixtures of the attackers."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,14 +6,14 @@ from shutil import copyfile
 
 import pytest
 
-from app.security.signing import KEY_FILE
+from app.security.key_files import KEY_FILE
 from tests.gateway import Gateway, open_gateway
 from tests.security.forge import Forge, forge
 
 
 @pytest.fixture
 async def forger(gateway: Gateway, tmp_path: Path) -> Forge:
-    """Somebody with a good token of `alice` and, what nobody should have, our private key."""
+    """An attacker with a valid token of `alice` and our private key."""
     return forge(await gateway.user("alice"), (tmp_path / KEY_FILE).read_bytes())
 
 

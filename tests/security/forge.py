@@ -1,4 +1,4 @@
-"""A forger who even holds the signing key: tokens of any shape, and what the doors say of them."""
+"""A forger who even holds the signing key: tokens of any shape, and what the APIs say of them."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from app.domain.errors import CredentialFault
 from tests.gateway import Gateway
 
 # The order of P-256 (SEC 2 section 2.4.2).
@@ -19,7 +20,8 @@ GONE = ...
 
 Answer = tuple[int, str, str]
 LET_IN: Answer = (200, "", "")
-REFUSED: Answer = (401, "unauthenticated", "A valid token or access key is required.")
+REFUSED: Answer = (401, "unauthenticated", CredentialFault.INVALID.value)
+EXPIRED: Answer = (401, "unauthenticated", CredentialFault.EXPIRED.value)
 
 
 def b64(octets: bytes) -> str:
@@ -88,10 +90,11 @@ def _changed(good: dict[str, Any], changes: dict[str, Any] | bytes | None) -> by
 
 
 async def answers(gateway: Gateway, credential: str) -> set[Answer]:
-    """What both doors answer to a credential, in whichever place it is sent."""
-    places = [{b"X-Access-Token": credential.encode()}]
-    # Spaces around a Bearer credential belong to the header, not to the credential.
+    """The responses of both APIs to a credential, in every place it can be sent."""
+    # White space around a credential belongs to the header, not to the credential.
+    places: list[dict[bytes, bytes]] = []
     if credential == credential.strip():
+        places.append({b"X-Access-Token": credential.encode()})
         places.append({b"Authorization": b"Bearer " + credential.encode()})
     found = set()
     for headers in places:

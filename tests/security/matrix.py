@@ -1,20 +1,24 @@
-"""Who may what, written down once more: each operation by each kind of caller, at both doors.
+"""Permissions, independent of the code: each operation by each kind of caller, in both APIs.
 
-This is what the policy (`app/domain/policy.py`) is held to. It stands here and not in `app/`:
+This is what the policy (`app/domain/policy.py`) is held to. It is here and not in `app/`:
 a table that the program itself reads would only prove that the program agrees with itself.
 
 `python -m tests.security.matrix` tells its size.
 """
 
-from app.rest.door import Route
-from app.rest.openapi import ROUTES
-from app.usecases.operation import Operation
-from app.usecases.registry import OPERATIONS
+from collections.abc import Mapping
+from typing import Any
+
+from app.operations.catalog import OPERATIONS
+from app.operations.framework.operation import Operation
+from app.rest.openapi import ALSO
+from app.rest.operation_route import OperationRoute
+from app.rest.router import ROUTES
 
 DONE, NOTHING, FORBIDDEN, UNKNOWN = "+", "0", "-", "?"
 """It is done; it finds nothing of his; `forbidden`; `unauthenticated`."""
 
-# Who calls, and the column that holds for him.
+# A kind of caller, and the column that applies to it.
 ROLES = {
     # Nothing that lets anybody in.
     "nobody": "none",
@@ -26,6 +30,8 @@ ROLES = {
     "a disabled user's key": "none",
     "a disabled admin": "none",
     "a disabled admin's key": "none",
+    "a token from before the user was disabled and enabled": "none",
+    "a key from before the user was disabled and enabled": "none",
     "an expired key": "none",
     "a revoked key": "none",
     "a key with another secret": "none",
@@ -61,6 +67,9 @@ users.auth                    +    +     +    +   +    +    +     +   +    +
 users.check                   +    +     +    +   +    +    +     +   +    +
 users.self                    ?    +     +    +   +    +    +     +   +    +
 users.guilds                  ?    +     +    +   +    +    +     +   +    +
+users.profile                 ?    +     +    +   +    +    +     +   +    +
+users.profiles                ?    +     +    +   +    +    +     +   +    +
+guilds.members                ?    0     +    +   +    +    +     +   +    +
 users.presence                ?    +     +    +   +    +    +     +   +    +
 users.presence presence       ?    +     +    +   +    -    +     +   +    -
 users.update                  ?    +     +    +   +    -    +     +   +    -
@@ -101,13 +110,16 @@ GET /metrics                  ?    -     -    -   -    -    +     +   -    +
 """
 
 # What each row is asked with. In braces: what `Cast.scene` puts there for each call.
-MEMBERS: dict[str, dict[str, str]] = {
+MEMBERS: dict[str, dict[str, str | list[str]]] = {
     "users.create": {"username": "{new}", "password": "{password}"},
     "users.auth": {"username": "victim", "password": "{password}"},
     "users.check": {"username": "victim"},
+    "users.profile": {"user": "victim"},
+    "users.profiles": {"users": ["victim"]},
+    "guilds.members": {"id": "{owners_guild}"},
     "users.presence presence": {"presence": "DND"},
     "users.update": {"display_name": "{new}"},
-    "users.password": {"current": "{password}", "new": "{password}"},
+    "users.password": {"current": "{password}", "password": "{password}"},
     "sessions.revoke id": {"id": "{session}"},
     "keys.create": {"name": "{new}"},
     "keys.revoke": {"id": "{key}"},
@@ -131,6 +143,15 @@ MEMBERS: dict[str, dict[str, str]] = {
     "admin.guilds.members.delete": {"id": "{guild}", "user": "{uuid}"},
 }
 
+
+def members_of(row: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """The input of the row's call, with these values in its places."""
+    return {
+        name: value.format(**values) if isinstance(value, str) else value
+        for name, value in MEMBERS.get(row, {}).items()
+    }
+
+
 _HEAD, *_LINES = TABLE.strip("\n").splitlines()
 
 
@@ -145,7 +166,7 @@ CHAT_ROWS = [row for row in PANEL_ROWS if row.split()[0] in OPERATIONS]
 
 
 def expected(row: str, role: str) -> str:
-    """What is to come of it."""
+    """The expected outcome."""
     return ROWS[row][ROLES[role]]
 
 
@@ -155,14 +176,14 @@ def row_of(operation: Operation, left_out: frozenset[str] = frozenset()) -> str:
     return next((row for row in with_member if row.split()[1] not in left_out), operation.name)
 
 
-def panel_asks() -> list[tuple[Route, str]]:
+def panel_asks() -> list[tuple[OperationRoute, str]]:
     """Each route with its row; one that shares its path with another operation, with both.
 
-    What is not at the chat's door is asked in every way here.
+    What is not at JSON-RPC is asked in every way here.
     """
     shared = [route for route in ROUTES if route.operation.name in OPERATIONS]
     own = [(route, row_of(route.operation, route.left_out)) for route in shared]
-    also = [(route, row_of(route.also)) for route in shared if route.also is not None]
+    also = [(r, row_of(ALSO[r.operation.name])) for r in shared if r.operation.name in ALSO]
     alone = [
         (route, row)
         for route in ROUTES
@@ -175,5 +196,5 @@ def panel_asks() -> list[tuple[Route, str]]:
 if __name__ == "__main__":
     asks = len(panel_asks())
     cells = len(ROLES) * (len(ROWS) + len(CHAT_ROWS))
-    print(f"{len(ROLES)} roles x {len(ROWS)} rows x 2 doors = {cells} cells,")
+    print(f"{len(ROLES)} roles x {len(ROWS)} rows x 2 APIs = {cells} cells,")
     print(f"asked at {len(CHAT_ROWS)} methods and {asks} routes with and without /api")

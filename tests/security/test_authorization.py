@@ -1,6 +1,6 @@
-"""Which credential counts, what nobody sets of an account, and what is another's.
+"""Precedence of credentials, mass assignment, and access to other users' objects.
 
-Who may what stands in `matrix.py`.
+Permissions are in `matrix.py`.
 """
 
 from collections.abc import AsyncIterator
@@ -11,12 +11,12 @@ from typing import Any
 import anyio
 import pytest
 
-from app.config import Settings
-from app.usecases.registry import OPERATIONS
-from app.wire.inputs import input_form
+from app.http.params import input_schema
+from app.operations.catalog import OPERATIONS
+from app.settings import Settings
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway
-from tests.parity.doors import ChatDoor, RestDoor
+from tests.parity.apis import RestApi, RpcApi
 from tests.security.cast import make_admin, make_key
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ async def alices(
     """A gateway where `alice` has signed up, for attacks that, foiled, leave no trace."""
     database = tmp_path_factory.mktemp("alices") / migrated.name
     copyfile(migrated, database)
-    # More logins than one address has, at a clock that stands still.
+    # More logins than one address has, while the clock does not move.
     async with open_gateway(database, Settings(rate_limits="off")) as opened:
         await opened.sign_up("alice")
         yield opened
@@ -127,7 +127,7 @@ SELF_SERVICE = {
     "users.create": {"username": "mallory", "password": PASSWORD},
     "users.update": {"display_name": "Mallory"},
     "users.auth": {"username": "alice", "password": PASSWORD},
-    "users.password": {"current": PASSWORD, "new": "another password"},
+    "users.password": {"current": PASSWORD, "password": "another password"},
     "keys.create": {"name": "test"},
 }
 
@@ -136,17 +136,17 @@ MORE = [
     (operation, member)
     for operation in SELF_SERVICE
     for member in SURPLUS
-    if member not in input_form(OPERATIONS[operation].input).names
+    if member not in input_schema(OPERATIONS[operation].input).names
 ]
 
 
-@pytest.mark.parametrize("door", [ChatDoor, RestDoor])
+@pytest.mark.parametrize("api", [RpcApi, RestApi])
 @pytest.mark.parametrize(("operation", "member"), MORE)
-async def test_nobody_sets_more_of_his_account_than_the_operation_takes(
-    alices: Gateway, alice: str, door: type[ChatDoor | RestDoor], operation: str, member: str
+async def test_unknown_members_of_an_account_are_refused(
+    alices: Gateway, alice: str, api: type[RpcApi | RestApi], operation: str, member: str
 ) -> None:
     params = {**SELF_SERVICE[operation], member: SURPLUS[member]}
-    assert (await door(alices)(operation, alice, **params)).slug == "invalid-input"
+    assert (await api(alices)(operation, alice, **params)).slug == "invalid-input"
 
 
 @pytest.mark.parametrize("member", sorted(SURPLUS.keys() - {"admin", "disabled", "email"}))
@@ -174,7 +174,7 @@ async def test_a_query_sets_nothing_of_a_body(alices: Gateway) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid-input")
 
 
-async def test_who_signs_up_is_no_admin(gateway: Gateway) -> None:
+async def test_a_new_user_is_no_admin(gateway: Gateway) -> None:
     token = await gateway.user("alice")
     assert _verdict(await gateway.rpc("admin.users.list", auth=token, query=PROBLEM)) == FORBIDDEN
     listed = (await gateway.rest("GET", "/users?admin=1", gateway.admin_key)).json()
@@ -184,7 +184,7 @@ async def test_who_signs_up_is_no_admin(gateway: Gateway) -> None:
 # ------------------------------------------------------------------------ what is another's
 
 
-async def test_nobody_ends_anothers_session(gateway: Gateway) -> None:
+async def test_no_user_ends_the_session_of_another(gateway: Gateway) -> None:
     victim, mallory = await gateway.user("alice"), await gateway.user("mallory")
     session = (await gateway.rpc("sessions.list", auth=victim))["result"][0]["id"]
     assert (await gateway.rpc("sessions.revoke", [session], mallory))["result"] == 0
@@ -193,7 +193,7 @@ async def test_nobody_ends_anothers_session(gateway: Gateway) -> None:
     assert (await gateway.rpc("users.self", auth=victim))["result"]
 
 
-async def test_nobody_revokes_anothersmake_key(gateway: Gateway) -> None:
+async def test_no_user_revokes_the_key_of_another(gateway: Gateway) -> None:
     mallory = await gateway.user("mallory")
     for reply in (
         await gateway.rpc("keys.revoke", [gateway.admin_key[:8]], mallory, query=PROBLEM),
@@ -205,7 +205,7 @@ async def test_nobody_revokes_anothersmake_key(gateway: Gateway) -> None:
     assert (await gateway.rest("GET", "/users", gateway.admin_key)).status_code == 200
 
 
-async def test_nobody_sees_sessions_or_keys_but_his_own(gateway: Gateway) -> None:
+async def test_users_see_only_their_own_sessions_and_keys(gateway: Gateway) -> None:
     await gateway.user("alice")
     mallory = await gateway.user("mallory")
     own = (await gateway.rpc("sessions.list", auth=mallory))["result"]
@@ -213,7 +213,7 @@ async def test_nobody_sees_sessions_or_keys_but_his_own(gateway: Gateway) -> Non
     assert (await gateway.rpc("keys.list", auth=mallory))["result"] == []
 
 
-async def test_an_admins_rights_end_with_his_office(gateway: Gateway) -> None:
+async def test_privileges_end_with_a_demotion(gateway: Gateway) -> None:
     token = await make_admin(gateway, "boss1")
     key = await make_key(gateway, token)
     path = f"/users/{await gateway.uuid_of('boss1')}"

@@ -14,7 +14,7 @@ import pytest
 from argon2 import low_level
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt
 
-from app.domain.ports import Verdict
+from app.domain.ports import PasswordCheck
 from app.security.passwords import Argon2Hasher
 from tests.fakes.ports import FakeHasher
 from tests.fakes.services import PASSWORD, account
@@ -23,7 +23,7 @@ from tests.gateway import Gateway, open_gateway
 pytestmark = pytest.mark.anyio
 
 OURS = re.compile(r"\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22,}\$[A-Za-z0-9+/]{43,}")
-WRONG = Verdict(right=False)
+WRONG = PasswordCheck(is_correct=False)
 # 33 characters of three octets each: longer than the 72 octets that bcrypt reads.
 LONG = "密码" * 16 + "界"
 
@@ -55,7 +55,7 @@ async def _stored(gateway: Gateway, username: str) -> str | None:
 
 
 async def _tries(gateway: Gateway, username: str, password: str) -> set[int]:
-    """The statuses of a login at each door."""
+    """The statuses of a login at each API."""
     login = {"username": username, "password": password}
     rest = await gateway.rest("POST", "/users/auth", json=login)
     reply = await gateway.rpc("users.auth", login, query="?errors=problem")
@@ -81,8 +81,8 @@ async def test_nothing_takes_as_long_to_verify_as_what_we_hash(
 
     monkeypatch.setattr(low_level, "verify_secret", noted)
     ours = await hasher.hash(PASSWORD)
-    assert await hasher.verify(PASSWORD, None) == Verdict(right=False)
-    assert await hasher.verify(PASSWORD, ours) == Verdict(right=True)
+    assert await hasher.verify(PASSWORD, None) == PasswordCheck(is_correct=False)
+    assert await hasher.verify(PASSWORD, ours) == PasswordCheck(is_correct=True)
     nothing, something = (hashed.decode().split("$") for hashed in verified)
     assert nothing[:4] == something[:4]
     assert [len(part) for part in nothing] == [len(part) for part in something]
@@ -122,7 +122,7 @@ async def test_huge_pages_are_asked_for_where_a_hash_is_computed() -> None:
 
 
 def _kilobytes_to_be_huge() -> int:
-    """What is resident of the mappings for which huge pages were asked (proc_pid_smaps(5))."""
+    """The resident size of the mappings with huge pages (proc_pid_smaps(5))."""
     mappings = Path("/proc/self/smaps").read_text().split("\nVmFlags:")
     flags = [rest.partition("\n")[0].split() for rest in mappings[1:]]
     sizes = [re.search(r"Rss: +(\d+) kB", mapping) for mapping in mappings]
@@ -134,7 +134,7 @@ def _kilobytes_to_be_huge() -> int:
 async def test_every_way_to_set_a_password_stores_argon2id(hashing: Gateway) -> None:
     await hashing.sign_up("alice")
     first = await _stored(hashing, "alice")
-    change = {"current": PASSWORD, "new": "another password"}
+    change = {"current": PASSWORD, "password": "another password"}
     await hashing.rest("PUT", "/users/@self/password", await hashing.log_in("alice"), json=change)
     second = await _stored(hashing, "alice")
     path = f"/users/{await hashing.uuid_of('alice')}"
@@ -166,20 +166,20 @@ async def test_an_imported_hash_verifies_once_and_becomes_argon2id(
     assert await _tries(hashing, "alice", "not this one") == {401}
     assert await _stored(hashing, "alice") == imported
     assert await _tries(hashing, "alice", PASSWORD) == {200}
-    rehashed = await _stored(hashing, "alice")
-    assert rehashed
-    assert OURS.fullmatch(rehashed)
+    new_hash = await _stored(hashing, "alice")
+    assert new_hash
+    assert OURS.fullmatch(new_hash)
     assert await _tries(hashing, "alice", PASSWORD) == {200}
-    assert await _stored(hashing, "alice") == rehashed
+    assert await _stored(hashing, "alice") == new_hash
 
 
 async def test_a_hash_that_php_made_verifies(hasher: Argon2Hasher) -> None:
     """An example of PHP's manual, page password_hash."""
     php = "$2y$10$.vGA1O9wmRjrwAVXD98HNOgsNpDczlqm3Jq7KnEd1rVAGv3Fykk1a"
     verdict = await hasher.verify("rasmuslerdorf", php)
-    assert verdict.right
-    assert verdict.rehashed
-    assert OURS.fullmatch(verdict.rehashed)
+    assert verdict.is_correct
+    assert verdict.new_hash
+    assert OURS.fullmatch(verdict.new_hash)
     assert await hasher.verify("rasmuslerdorF", php) == WRONG
 
 
@@ -309,7 +309,7 @@ async def test_no_password_costs_one_of_ours_whatever_the_hash(
     assert len(computed) == 2 + len(IMPORTED)
 
 
-async def test_an_odd_hash_is_a_failed_login_at_both_doors(hashing: Gateway) -> None:
+async def test_an_odd_hash_is_a_failed_login_at_both_apis(hashing: Gateway) -> None:
     await hashing.sign_up("alice")
     found = {}
     for name in ("none", "empty", "one letter", "the password itself", "argon2id truncated"):
@@ -322,9 +322,9 @@ async def test_an_odd_hash_is_a_failed_login_at_both_doors(hashing: Gateway) -> 
 async def test_an_odd_hash_is_no_password_to_change_from(hashing: Gateway, odd: str) -> None:
     token = await hashing.user("alice")
     await _import(hashing, "alice", ODD[odd])
-    change = {"current": PASSWORD, "new": "another password"}
+    change = {"current": PASSWORD, "password": "another password"}
     answer = await hashing.rest("PUT", "/users/@self/password", token, json=change)
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid-credentials")
+    assert (answer.status_code, answer.json()["code"]) == (403, "wrong-password")
     assert await _stored(hashing, "alice") == ODD[odd]
 
 
@@ -374,7 +374,7 @@ class CountingHasher(FakeHasher):
         self.hashed += 1
         return await super().hash(password)
 
-    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
+    async def verify(self, password: str | None, hashed: str | None) -> PasswordCheck:
         self.hashed += password is not None and hashed is not None
         return await super().verify(password, hashed)
 
@@ -401,7 +401,7 @@ async def test_an_overlong_password_is_refused_before_it_is_hashed(
 async def test_a_password_is_never_verified_on_the_event_loop(
     hasher: Argon2Hasher, hashed: str | None
 ) -> None:
-    """What computes on the loop is done at its first step."""
+    """Work on the event loop is done at its first step."""
     task = asyncio.ensure_future(hasher.verify(PASSWORD, hashed))
     await asyncio.sleep(0)
     assert not task.done()

@@ -8,10 +8,9 @@ from typing import Any
 import pysqlite3
 import pytest
 
-from app.config import Settings
-from app.domain.ports import Transaction
 from app.main import Application, create_app
-from app.storage.sqlite import SqliteStore
+from app.settings import Settings
+from app.storage.sqlite.lookups import SqliteLookups
 from tests.gateway import CLIENT, Gateway, client_of
 from tests.security.cast import make_admin, make_key
 
@@ -31,8 +30,11 @@ def by_rest(gateway: Gateway, credential: str) -> Ask:
 
 def by_rpc(gateway: Gateway, credential: str) -> Ask:
     async def ask() -> Any:
-        reply = await gateway.rpc("users.self", auth=credential, query="?errors=problem")
-        return reply["result"] if "result" in reply else reply["error"]["data"]["status"]
+        reply = await gateway.rpc("users.self", auth=credential)
+        if "result" in reply:
+            return reply["result"]
+        again = await gateway.rpc("users.self", auth=credential, query="?errors=problem")
+        return again["error"]["data"]["status"]
 
     return ask
 
@@ -67,12 +69,12 @@ async def ask(request: pytest.FixtureRequest, gateway: Gateway, token: str) -> A
 
 @pytest.fixture(params=[by_rest, by_rpc])
 async def ask_all(request: pytest.FixtureRequest, gateway: Gateway, token: str) -> Ask:
-    """Alice asks who she is, and is told all of it."""
+    """Alice gets her whole profile."""
     return await made_ready(request.param(gateway, token))
 
 
 def elsewhere(database: Path, *statements: str) -> None:
-    """What another process commits."""
+    """Commit as another process does."""
     other = pysqlite3.connect(str(database))
     for statement in statements:
         other.execute(statement)
@@ -86,11 +88,11 @@ async def test_it_is_given_without_a_look_into_the_store(
     async def unasked(*_: object) -> None:
         raise AssertionError("the store was read")
 
-    monkeypatch.setattr(SqliteStore, "read", unasked)
+    monkeypatch.setattr(SqliteLookups, "get_session_with_owner", unasked)
     assert (await ask())["username"] == "alice"
 
 
-async def test_what_the_account_changes_is_in_the_next_answer(
+async def test_a_change_of_the_account_is_in_the_next_response(
     gateway: Gateway, token: str, ask_all: Ask
 ) -> None:
     await gateway.rpc("users.presence", ["DND"], token)
@@ -112,26 +114,26 @@ async def test_an_account_that_was_disabled_gets_none(gateway: Gateway, ask: Ask
 @pytest.mark.parametrize(
     "statement", ["DELETE FROM sessions", "UPDATE users SET disabled = 1 WHERE username = 'alice'"]
 )
-async def test_what_another_process_commits_ends_it(
+async def test_a_commit_of_another_process_ends_it(
     database: Path, ask: Ask, statement: str
 ) -> None:
     elsewhere(database, statement)
     assert await ask() == 401
 
 
-async def test_what_was_read_before_a_commit_is_not_kept_after_it(
+async def test_a_value_read_before_a_commit_is_not_cached_after_it(
     database: Path, ask_all: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = SqliteStore.read
+    look_up = SqliteLookups.get_session_with_owner
 
-    async def overtaken(store: SqliteStore, work: Callable[[Transaction], Any]) -> Any:
-        result = await read(store, work)
+    async def overtaken(lookups: SqliteLookups, session_id: str) -> Any:
+        found = await look_up(lookups, session_id)
         elsewhere(database, "UPDATE users SET presence = 'DND'")
-        return result
+        return found
 
     elsewhere(database, "UPDATE users SET presence = 'IDLE'")
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteStore, "read", overtaken)
+        patch.setattr(SqliteLookups, "get_session_with_owner", overtaken)
         assert (await ask_all())["presence"] == "IDLE"
     assert (await ask_all())["presence"] == "DND"
 
@@ -179,7 +181,7 @@ async def test_a_key_that_is_bound_to_networks_gets_none_elsewhere(
             assert await outside() == 401
 
 
-async def test_what_is_ready_at_one_address_is_given_at_another_by_the_same_rules(
+async def test_a_response_cached_at_one_address_is_checked_at_another(
     gateway: Gateway, ask: Ask, token: str
 ) -> None:
     async with gateway.seen_at("2001:db8::1") as other:
@@ -212,46 +214,48 @@ async def test_it_is_given_where_the_request_is_read(gateway: Gateway, token: st
     assert isinstance(app, Application)
     headers = [(b"x-access-token", token.encode())]
     scope = dict[str, Any](type="http", method="GET", path="/users/@self", query_string=b"")
-    scope |= {"headers": headers, "client": ("203.0.113.9", 4711)}
-    assert app.at_once(dict(scope), b"") is None
+    scope |= {"headers": headers, "client": ("203.0.113.9", 4711), "raw_path": b"/users/@self"}
+    assert app.try_fast_path(dict(scope), b"") is None
     async with client_of(app, "203.0.113.9") as client:
         await client.get("/users/@self", headers={"X-Access-Token": token})
-    answer = app.at_once(dict(scope), b"")
+    answer = app.try_fast_path(dict(scope), b"")
     assert answer is not None
     assert answer[0] == 200
     assert b'"username":"alice"' in answer[1]
-    assert app.at_once({**scope, "headers": []}, b"") is None
+    assert app.try_fast_path({**scope, "headers": []}, b"") is None
     # It may be the answer to a key that is bound to networks.
-    assert app.at_once({**scope, "client": ("203.0.113.8", 4711)}, b"") is None
+    assert app.try_fast_path({**scope, "client": ("203.0.113.8", 4711)}, b"") is None
 
 
 async def note_use(gateway: Gateway, key: str) -> None:
     """An answer is kept once the key's first use is on record."""
     now = gateway.clock.now()
-    await gateway.services.store.write(lambda tx: tx.keys.used(key[:8], now))
+    await gateway.services.store.write(lambda tx: tx.keys.set_last_used(key[:8], now))
 
 
-def at_once(gateway: Gateway, credential: str, query: bytes = b"") -> Any:
-    """What a proxy that asks for this credential is told where its request is read."""
+def by_fast_path(gateway: Gateway, credential: str, query: bytes = b"") -> Any:
+    """The response of the fast path to a proxy's request with this credential."""
     assert isinstance(gateway.app, Application)
     scope = dict[str, Any](type="http", method="GET", path="/auth/verify", query_string=query)
     scope |= {"headers": [(b"x-access-token", credential.encode())], "client": CLIENT}
-    return gateway.app.at_once(scope, b"")
+    return gateway.app.try_fast_path({**scope, "raw_path": b"/auth/verify"}, b"")
 
 
 async def test_a_proxy_is_answered_where_its_request_is_read(gateway: Gateway, token: str) -> None:
-    assert at_once(gateway, token) is None
+    assert by_fast_path(gateway, token) is None
     usual = await gateway.rest("GET", "/auth/verify", token)
-    status, head = at_once(gateway, token)
+    status, head = by_fast_path(gateway, token)
     ready = [line.partition(b": ") for line in head.split(b"\r\n")[:-2]]
     assert (status, head[-4:]) == (204, b"\r\n\r\n")
     assert [(name, value) for name, _, value in ready[:-1]] == usual.headers.raw[:-1]
     assert ready[-1][0] == usual.headers.raw[-1][0] == b"x-request-id"
     await gateway.rpc("users.logout", auth=token)
-    assert at_once(gateway, token) is None
+    assert by_fast_path(gateway, token) is None
 
 
-async def test_what_is_ready_for_one_requirement_is_nothing_for_another(gateway: Gateway) -> None:
+async def test_a_response_cached_for_one_requirement_is_not_used_for_another(
+    gateway: Gateway,
+) -> None:
     boss = await make_admin(gateway, "alice")
     credentials = {
         boss: {b"": 204, b"admin=1": 204, b"changes=0": 204},
@@ -265,14 +269,14 @@ async def test_what_is_ready_for_one_requirement_is_nothing_for_another(gateway:
             for query, status in statuses.items():
                 path = f"/auth/verify?{query.decode()}"
                 assert (await gateway.rest("GET", path, credential)).status_code == status
-    found = {c: {q: at_once(gateway, c, q) for q in asked} for c, asked in credentials.items()}
+    found = {c: {q: by_fast_path(gateway, c, q) for q in asked} for c, asked in credentials.items()}
     for credential, statuses in credentials.items():
         for query, status in statuses.items():
             assert (found[credential][query] is not None) is (status == 204)
     await gateway.rest(
         "PUT", f"/users/{await gateway.uuid_of('alice')}", boss, json={"display_name": "Other"}
     )
-    assert not [c for c, asked in credentials.items() for q in asked if at_once(gateway, c, q)]
+    assert not [c for c, asked in credentials.items() for q in asked if by_fast_path(gateway, c, q)]
 
 
 async def test_a_query_in_an_odd_way_of_writing_is_answered_and_not_kept(
@@ -280,4 +284,4 @@ async def test_a_query_in_an_odd_way_of_writing_is_answered_and_not_kept(
 ) -> None:
     odd = b"&&&&&&&&&&&&&&&&&&&&admin=0"
     assert (await gateway.rest("GET", f"/auth/verify?{odd.decode()}", token)).status_code == 204
-    assert at_once(gateway, token, odd) is None
+    assert by_fast_path(gateway, token, odd) is None

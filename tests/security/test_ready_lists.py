@@ -7,14 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.storage.sqlite import SqliteStore
-from app.usecases.call import Caller
-from app.usecases.registry import OPERATIONS
-from app.usecases.services import Services
-from app.wire import ready
-from app.wire.ready import Ready
-from tests.fakes.memory import MemoryStore
-from tests.fakes.services import as_admin, as_user, do, make_services
+from app.http import response_cache
+from app.storage.sqlite.lookups import SqliteLookups
+from app.storage.sqlite.store import SqliteStore
 from tests.gateway import Gateway
 from tests.rest.wire import create
 from tests.security.cast import make_admin, make_key
@@ -23,7 +18,6 @@ from tests.security.test_ready_answers import elsewhere, note_use
 pytestmark = pytest.mark.anyio
 
 Ask = Callable[[], Awaitable[Any]]
-LISTING = OPERATIONS["admin.users.list"]
 
 
 def by_rest(gateway: Gateway, credential: str) -> Ask:
@@ -38,8 +32,10 @@ def by_rest(gateway: Gateway, credential: str) -> Ask:
 
 def by_rpc(gateway: Gateway, credential: str) -> Ask:
     async def ask() -> Any:
-        reply = await gateway.rpc("admin.users.list", auth=credential, query="?errors=problem")
+        reply = await gateway.rpc("admin.users.list", auth=credential)
         if "error" in reply:
+            query = "?errors=problem"
+            reply = await gateway.rpc("admin.users.list", auth=credential, query=query)
             return reply["error"]["data"]["status"]
         return [user["username"] for user in reply["result"]["users"].values()]
 
@@ -85,14 +81,16 @@ async def test_it_is_what_it_would_be_if_it_were_not(gateway: Gateway, boss: str
             assert [pair for pair in other.headers.items() if pair[0] != "x-request-id"] == names
 
 
-async def test_who_signs_up_is_in_the_next(gateway: Gateway, ask: Ask) -> None:
+async def test_a_new_user_is_in_the_next_response(gateway: Gateway, ask: Ask) -> None:
     await gateway.user("bobby")
     assert await ask() == ["admin", "alice", "bobby"]
     await create(gateway, "carol")
     assert await ask() == ["admin", "alice", "bobby", "carol"]
 
 
-async def test_what_another_admin_changes_is_in_the_next(gateway: Gateway, ask: Ask) -> None:
+async def test_a_change_by_another_admin_is_in_the_next_response(
+    gateway: Gateway, ask: Ask
+) -> None:
     path = f"/users/{await gateway.uuid_of('alice')}"
     await gateway.rest("PUT", path, gateway.admin_key, json={"username": "other"})
     assert await ask() == ["admin", "other"]
@@ -100,7 +98,9 @@ async def test_what_another_admin_changes_is_in_the_next(gateway: Gateway, ask: 
     assert await ask() == ["admin", "other", "third"]
 
 
-async def test_what_another_process_commits_is_in_the_next(database: Path, ask: Ask) -> None:
+async def test_a_commit_of_another_process_is_in_the_next_response(
+    database: Path, ask: Ask
+) -> None:
     elsewhere(database, "UPDATE users SET username = 'other' WHERE username = 'alice'")
     assert await ask() == ["admin", "other"]
     elsewhere(database, "UPDATE users SET disabled = 1 WHERE username = 'admin'")
@@ -113,7 +113,7 @@ async def test_an_admin_whose_token_ended_gets_none(gateway: Gateway, boss: str,
 
 
 @pytest.mark.parametrize(("change", "status"), [({"admin": 0}, 403), ({"disabled": 1}, 401)])
-async def test_who_is_no_admin_any_more_gets_none(
+async def test_a_former_admin_gets_no_cached_list(
     gateway: Gateway, ask: Ask, change: dict[str, Any], status: int
 ) -> None:
     path = f"/users/{await gateway.uuid_of('alice')}"
@@ -167,37 +167,32 @@ async def test_another_question_has_another_answer(gateway: Gateway, boss: str) 
 # ---------------------------------------------------------------------------------- bounds
 
 
-async def asked(services: Services, kept: Ready, caller: Caller) -> None:
-    await kept.perform(LISTING, caller, LISTING.input())
+async def test_cached_responses_have_a_bound_in_bytes(
+    gateway: Gateway, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = [await gateway.user(name) for name in ("alice", "bobby", "carol")]
+    queries: list[str] = []
+    look_up = SqliteLookups.get_session_with_owner
 
+    def counted(lookups: SqliteLookups, session_id: str) -> Any:
+        queries.append(session_id)
+        return look_up(lookups, session_id)
 
-async def test_only_a_store_that_tells_of_new_accounts_has_lists_ready() -> None:
-    for tells in (True, False):
-        store = MemoryStore()
-        store.tells_of_accounts = tells
-        services = make_services(store=store)
-        admin, kept = await as_admin(services), Ready(services)
-        for _ in range(2):
-            await asked(services, kept, admin)
-        assert (kept.find(LISTING, admin.credential, None) is not None) is tells
+    async def from_cache(token: str) -> bool:
+        queries.clear()
+        assert (await gateway.rest("GET", "/users/@self", token)).status_code == 200
+        return not queries
 
+    async def cached() -> list[bool]:
+        elsewhere(database, "UPDATE users SET version = version + 1")
+        for token in tokens:
+            assert not await from_cache(token)
+        # The newest first: a miss would be kept in the place of an older one.
+        return [await from_cache(token) for token in reversed(tokens)]
 
-async def test_what_is_ready_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    services = make_services()
-    who = OPERATIONS["users.self"]
-    callers = [await as_user(services, name) for name in ("alice", "bobby", "carol")]
-    kept = Ready(services)
-
-    async def found() -> list[bool]:
-        for caller in callers:
-            await kept.perform(who, caller, who.input())
-        return [kept.find(who, caller.credential, None) is not None for caller in callers]
-
-    size = len(await kept.perform(who, callers[0], who.input()))
-    assert await found() == [True, True, True]
-    monkeypatch.setattr(ready, "SAID_MAX", 2 * size)
-    assert await found() == [False, True, True]
-    assert await found() == [False, True, True]
-    await do(services, "users.update", callers[0], display_name="Other")
-    monkeypatch.setattr(ready, "ANSWER_MAX", size - 1)
-    assert await found() == [False, False, False]
+    monkeypatch.setattr(SqliteLookups, "get_session_with_owner", counted)
+    assert await cached() == [True, True, True]
+    monkeypatch.setattr(response_cache, "SIZE_MAX", 600)
+    assert await cached() == [True, True, False]
+    monkeypatch.setattr(response_cache, "RESPONSE_MAX", 200)
+    assert await cached() == [False, False, False]

@@ -2,29 +2,26 @@
 
 import io
 import json
-import logging
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pysqlite3
 import pytest
-import structlog
 
-from app.config import Settings
-from app.domain.ports import Verdict
-from app.logs import Form, configure_logs
-from app.rest.door import Route
-from app.rest.openapi import ROUTES
+from app.domain.ports import PasswordCheck
+from app.http.params import input_schema
+from app.operations.catalog import OPERATIONS
+from app.rest.operation_route import OperationRoute
+from app.rest.router import ROUTES
 from app.security.passwords import Argon2Hasher
-from app.usecases.registry import OPERATIONS
-from app.wire.inputs import input_form
+from app.settings import Settings
+from tests.captured_logs import captured
 from tests.fakes.ports import FakeHasher
 from tests.gateway import Gateway, open_gateway
 
@@ -40,31 +37,15 @@ CANARIES = {"password": PASSWORD, "key": KEY, "token": TOKEN, "text": "Canary te
 # ------------------------------------------------------------------------------- the log
 
 
-@contextmanager
-def _captured(form: Form) -> Iterator[io.StringIO]:
-    """What the server would log; afterwards logging is as it was."""
-    root, before = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    written = io.StringIO()
-    configure_logs(form, written)
-    # A cached logger would keep this configuration for the tests after this one.
-    structlog.configure(cache_logger_on_first_use=False)
-    yield written
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.getLogger("httpx").setLevel(logging.NOTSET)
-
-
 @pytest.fixture(params=["json", "console"])
 def log(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    with _captured(request.param) as written:
+    with captured(request.param) as written:
         yield written
 
 
 @pytest.fixture
 def json_log() -> Iterator[io.StringIO]:
-    with _captured("json") as written:
+    with captured("json") as written:
         yield written
 
 
@@ -109,7 +90,7 @@ async def test_no_header_gets_into_log_or_refusal(
 async def test_no_parameter_or_envelope_gets_into_log_or_refusal(
     standing: Gateway, json_log: io.StringIO, name: str, canary: str
 ) -> None:
-    members = input_form(OPERATIONS[name].input).names
+    members = input_schema(OPERATIONS[name].input).names
     attempts: list[Any] = [dict.fromkeys(members, canary), [canary] * len(members)]
     attempts += [{member: canary} for member in members]
     said = ""
@@ -135,6 +116,64 @@ async def test_a_credential_in_a_path_gets_into_no_log(
     assert not [part for part in secrets if part in log.getvalue()]
 
 
+ENCODED: dict[str, Callable[[str], str]] = {
+    "one character": lambda text: text[:3] + f"%{ord(text[3]):02x}" + text[4:],
+    "one hyphen": lambda text: text.replace("-", "%2D", 1).replace(".", "%2E", 1),
+    "all": lambda text: "".join(f"%{ord(character):02X}" for character in text),
+    "twice": lambda text: "".join(f"%25{ord(character):02x}" for character in text),
+    "three times": lambda text: text.replace("s", "%252573").replace("-", "%25252d"),
+    "four times": lambda text: text.replace("s", "%25252573"),
+    "twelve times": lambda text: text.replace("s", f"%{'25' * 12}73"),
+    "among others": lambda text: f"%E4%B8%AD%ff{text[:20]}%{ord(text[20]):x}{text[21:]}%00",
+    "with dashes": lambda text: text.replace("-", "%E2%80%93").replace("seKr.", "seKr%2e"),
+    "cut short": lambda text: text[:-3] if "-" in text else text,
+}
+
+
+@pytest.mark.parametrize("encode", ENCODED.values(), ids=ENCODED.keys())
+@pytest.mark.parametrize("canary", [KEY, TOKEN], ids=["key", "token"])
+async def test_a_credential_in_a_path_stays_out_of_the_log_however_it_is_encoded(
+    json_log: io.StringIO, standing: Gateway, canary: str, encode: Callable[[str], str]
+) -> None:
+    for around in ("/{}", "/users/{}", "/api/users/{}/keys", "/users/x.{}"):
+        await _ask_raw(standing, around.format(encode(canary)))
+    lines = [json.loads(line) for line in json_log.getvalue().splitlines()]
+    shown = [line["path"] for line in lines if line["event"] == "request"]
+    assert len(shown) == 4
+    for path in shown:
+        assert "seKr" not in unquote(unquote(unquote(unquote(path))))
+        assert "%25" not in path
+
+
+@pytest.mark.parametrize("path", ["/users/%E4%B8%AD%E6%96%87", "/users/a%2525b", "/users/%zz%"])
+async def test_a_path_without_a_credential_is_logged_as_it_was_sent(
+    json_log: io.StringIO, standing: Gateway, path: str
+) -> None:
+    await _ask_raw(standing, path)
+    assert json.loads(json_log.getvalue())["path"] == path
+
+
+async def _ask_raw(gateway: Gateway, path: str) -> None:
+    """Ask for a path in these very bytes; a client would encode them once more."""
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [],
+        "client": ("203.0.113.9", 4711),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(_message: Any) -> None:
+        return
+
+    await gateway.app(scope, receive, send)
+
+
 async def test_a_uuid_in_a_path_is_logged_whole(standing: Gateway, log: io.StringIO) -> None:
     for uuid in ("0f8fad5b-d9cb-469f-a165-70867728950e", "0F8FAD5B-D9CB-469F-A165-70867728950E"):
         await standing.rest("GET", f"/users/{uuid}", standing.admin_key)
@@ -143,11 +182,11 @@ async def test_a_uuid_in_a_path_is_logged_whole(standing: Gateway, log: io.Strin
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_no_member_or_query_gets_into_log_or_refusal(
-    standing: Gateway, json_log: io.StringIO, route: Route
+    standing: Gateway, json_log: io.StringIO, route: OperationRoute
 ) -> None:
     said = ""
     for canary in CANARIES.values():
-        members = dict.fromkeys(set(route.form.names) - route.elsewhere, canary)
+        members = dict.fromkeys(set(route.params) - route.elsewhere, canary)
         for sent in ({"json": members}, {"params": members}, {"data": members}, {"json": canary}):
             answer = await standing.rest(route.method, _path(route), standing.admin_key, **sent)
             said += answer.text if answer.status_code >= 400 else ""
@@ -155,7 +194,7 @@ async def test_no_member_or_query_gets_into_log_or_refusal(
     assert not [canary for canary in CANARIES.values() if canary in json_log.getvalue()]
 
 
-def _path(route: Route) -> str:
+def _path(route: OperationRoute) -> str:
     return _filled(route.path)
 
 
@@ -166,7 +205,7 @@ def _filled(path: str) -> str:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 @pytest.mark.parametrize("canary", [KEY, TOKEN], ids=["key", "token"])
 async def test_no_credential_in_a_path_gets_into_log_or_refusal(
-    standing: Gateway, json_log: io.StringIO, route: Route, canary: str
+    standing: Gateway, json_log: io.StringIO, route: OperationRoute, canary: str
 ) -> None:
     said = ""
     for name in [*route.path_names, "surplus"]:
@@ -177,7 +216,7 @@ async def test_no_credential_in_a_path_gets_into_log_or_refusal(
     assert canary not in json_log.getvalue()
 
 
-async def test_what_is_given_out_stays_out_of_the_log(gateway: Gateway, log: io.StringIO) -> None:
+async def test_issued_secrets_stay_out_of_the_log(gateway: Gateway, log: io.StringIO) -> None:
     await gateway.sign_up("alice", PASSWORD)
     token = await gateway.log_in("alice", PASSWORD)
     renewed = (await gateway.rest("POST", "/users/@self/token", token)).json()["token"]
@@ -198,12 +237,12 @@ class BrokenHasher(FakeHasher):
     async def hash(self, password: str) -> str:
         raise RuntimeError("out of order")
 
-    async def verify(self, password: str | None, hashed: str | None) -> Verdict:
+    async def verify(self, password: str | None, hashed: str | None) -> PasswordCheck:
         raise RuntimeError("out of order")
 
 
 async def _provoke_faults(gateway: Gateway) -> list[str]:
-    """A fault at each door, with a password and a credential on the way."""
+    """A fault at each API, with a password and a credential on the way."""
     login = {"username": "alice", "password": PASSWORD}
     rest = await gateway.rest("POST", "/users/auth", KEY, json=login)
     basic = await gateway.client.post("/users/auth", auth=("alice", PASSWORD))
@@ -280,7 +319,7 @@ async def _send_forgeries(gateway: Gateway, newline: str) -> int:
 
 
 @pytest.mark.parametrize("newline", NEWLINES, ids=ascii)
-async def test_nobody_writes_a_line_of_the_log_himself(
+async def test_no_client_can_forge_a_line_of_the_log(
     database: Path, json_log: io.StringIO, newline: str
 ) -> None:
     settings = Settings(trusted_proxies=(ip_network("203.0.113.0/24"),))
@@ -293,9 +332,9 @@ async def test_nobody_writes_a_line_of_the_log_himself(
 
 
 @pytest.mark.parametrize("newline", NEWLINES, ids=ascii)
-async def test_nobody_writes_to_the_operators_terminal(database: Path, newline: str) -> None:
+async def test_no_client_can_write_to_the_operators_terminal(database: Path, newline: str) -> None:
     settings = Settings(trusted_proxies=(ip_network("203.0.113.0/24"),))
-    with _captured("console") as log:
+    with captured("console") as log:
         async with open_gateway(database, settings) as gateway:
             log.truncate(log.seek(0))
             sent = await _send_forgeries(gateway, newline)
@@ -327,7 +366,7 @@ def _stored_bytes(database: Path) -> bytes:
 
 @pytest.fixture
 async def lived_in(database: Path) -> AsyncIterator[tuple[Gateway, list[str]]]:
-    """A gateway that hashes as the real one does, and every secret that it was told or gave out."""
+    """A gateway with real hashes, and every secret that it received or issued."""
     hasher = Argon2Hasher()
     async with open_gateway(database, hasher=hasher) as gateway:
         yield gateway, await _live(gateway)
@@ -343,14 +382,14 @@ async def _live(gateway: Gateway) -> list[str]:
     await create("/users/@self", None, username="alice", password=PASSWORD)
     token = await gateway.log_in("alice", PASSWORD)
     renewed = (await gateway.rpc("users.refresh", auth=token))["result"]["token"]
-    changes = {"current": PASSWORD, "new": f"{PASSWORD} the second"}
+    changes = {"current": PASSWORD, "password": f"{PASSWORD} the second"}
     await gateway.rest("PUT", "/users/@self/password", token, json=changes)
     key = (await create("/users/@self/keys", renewed, name="x"))["key"]
     new = {"username": "bobby", "email": "b@example.com"}
     made = await create("/users", gateway.admin_key, **new)
     path, reset = f"/users/{made['uuid']}", "Canary-Passw0rd-of-bobby"
     await gateway.rest("PUT", path, gateway.admin_key, json={"password": reset})
-    passwords = [PASSWORD, changes["new"], made["password"], reset, ONCE]
+    passwords = [PASSWORD, changes["password"], made["password"], reset, ONCE]
     parts = [part for text in (token, renewed) for part in (text, text.split(".")[2])]
     return [*passwords, *parts, key, key[9:], gateway.admin_key, gateway.admin_key[9:]]
 
@@ -388,7 +427,7 @@ def _free_texts(uuid: str, session: str, key: str) -> dict[str, dict[str, str]]:
         "users.auth": {"username": "alice", "password": PASSWORD},
         "users.presence": {"presence": "ONLINE"},
         "users.update": {"display_name": "Alice", "username": "alice"},
-        "users.password": {"current": PASSWORD, "new": PASSWORD},
+        "users.password": {"current": PASSWORD, "password": PASSWORD},
         "sessions.revoke": {"id": session},
         "keys.create": {"name": "x", "expires_at": "2100-01-01T00:00:00Z"},
         "keys.revoke": {"id": key},

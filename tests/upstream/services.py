@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.upstream.chat import ChatService
-from app.upstream.client import Bounds, Breaker, Upstream, bearer, open_client
+from app.upstream.client import CircuitBreaker, ReplyLimits, Upstream, bearer, open_client
 from app.upstream.panel import GenericPanel, PanelService
 from app.upstream.pterodactyl import PterodactylPanel, application_key
 from tests.fakes.ports import FakeSeconds
@@ -77,7 +77,7 @@ BAD_SERVERS: list[Any] = [
 
 
 @dataclass(frozen=True)
-class Houses:
+class Upstreams:
     """A chat service and a panel in two dialects that have a twentieth of a second to answer."""
 
     chat: ChatService
@@ -87,20 +87,20 @@ class Houses:
 
 
 @asynccontextmanager
-async def houses(at_once: int = 16, seconds: float = 0.05) -> AsyncIterator[Houses]:
+async def upstreams(at_once: int = 16, seconds: float = 0.05) -> AsyncIterator[Upstreams]:
     """All of them, by a time of the test's own."""
-    time, bounds = FakeSeconds(), Bounds(seconds, BYTES_MAX)
+    time, limits = FakeSeconds(), ReplyLimits(seconds, BYTES_MAX)
     async with open_client() as client:
 
         def upstream(url: str, *, is_pterodactyl: bool = False) -> Upstream:
             headers = (application_key if is_pterodactyl else bearer)(TOKEN)
-            breaker = Breaker(failures=5, pause=10.0, seconds=time)
-            return Upstream(client, url, headers, breaker, at_once=at_once)
+            breaker = CircuitBreaker(failures=5, pause=10.0, seconds=time)
+            return Upstream(client, url, headers, breaker, concurrent=at_once)
 
-        pterodactyl = PterodactylPanel(upstream(PANEL_URL, is_pterodactyl=True), bounds, bounds)
-        yield Houses(
-            ChatService(upstream(CHAT_URL), bounds, time),
-            PanelService(GenericPanel(upstream(f"{PANEL_URL}/"), bounds, bounds), time),
+        pterodactyl = PterodactylPanel(upstream(PANEL_URL, is_pterodactyl=True), limits, limits)
+        yield Upstreams(
+            ChatService(upstream(CHAT_URL), limits, time),
+            PanelService(GenericPanel(upstream(f"{PANEL_URL}/"), limits, limits), time),
             PanelService(pterodactyl, time),
             time,
         )

@@ -70,31 +70,33 @@ BOTH = user(server(2, FIRST), server(11, SECOND, status="suspended", suspended=T
 
 
 @pytest.fixture
-async def houses() -> AsyncIterator[s.Houses]:
-    async with s.houses() as opened:
+async def upstreams() -> AsyncIterator[s.Upstreams]:
+    async with s.upstreams() as opened:
         yield opened
 
 
 @pytest.fixture
 def found() -> Iterator[respx.Route]:
-    """Where the panel is asked for the user."""
+    """The panel's route for a user."""
     with respx.mock:
         yield respx.get(s.EXTERNAL_URL, params={"include": "servers"}).respond(json=BOTH)
 
 
 async def test_the_user_is_found_by_the_external_id_that_an_admin_set(
-    houses: s.Houses, found: respx.Route
+    upstreams: s.Upstreams, found: respx.Route
 ) -> None:
-    told = await houses.pterodactyl.servers_of(s.UUID)
+    told = await upstreams.pterodactyl.list_servers(s.UUID)
     assert [(one.uuid, one.active) for one in told.value] == [(FIRST, True), (SECOND, False)]
     headers = found.calls.last.request.headers
     assert headers["Authorization"] == f"Bearer {s.TOKEN}"
     assert headers["Accept"] == "application/vnd.pterodactyl.v1+json"
 
 
-async def test_who_has_no_user_there_has_no_servers(houses: s.Houses, found: respx.Route) -> None:
+async def test_a_user_unknown_to_the_panel_has_no_servers(
+    upstreams: s.Upstreams, found: respx.Route
+) -> None:
     found.respond(404, json=NOT_FOUND)
-    assert (await houses.pterodactyl.servers_of(s.UUID)).value == []
+    assert (await upstreams.pterodactyl.list_servers(s.UUID)).value == []
 
 
 ANSWERS = {
@@ -116,15 +118,15 @@ ANSWERS = {
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 async def test_anything_else_is_a_failure(
-    houses: s.Houses, found: respx.Route, answer: Any
+    upstreams: s.Upstreams, found: respx.Route, answer: Any
 ) -> None:
     found.respond(json=answer)
     with pytest.raises(UpstreamFailed):
-        await houses.pterodactyl.servers_of(s.UUID)
+        await upstreams.pterodactyl.list_servers(s.UUID)
 
 
 async def test_a_404_that_is_not_the_panels_takes_nobodys_servers(
-    houses: s.Houses, found: respx.Route
+    upstreams: s.Upstreams, found: respx.Route
 ) -> None:
     answers: list[Any] = [
         {"errors": []},
@@ -134,7 +136,7 @@ async def test_a_404_that_is_not_the_panels_takes_nobodys_servers(
     for answer in answers:
         found.respond(404, json=answer)
         with pytest.raises(UpstreamFailed):
-            await houses.pterodactyl.servers_of(s.UUID)
+            await upstreams.pterodactyl.list_servers(s.UUID)
 
 
 # ------------------------------------------------------------------ stopping and starting
@@ -155,65 +157,65 @@ def asked(route: respx.Route) -> list[str]:
 
 
 async def test_stopping_suspends_what_runs_of_what_is_named(
-    houses: s.Houses, suspend: respx.Route
+    upstreams: s.Upstreams, suspend: respx.Route
 ) -> None:
-    await houses.pterodactyl.stop_servers(s.UUID, [FIRST, SECOND, s.UUID])
+    await upstreams.pterodactyl.stop_servers(s.UUID, [FIRST, SECOND, s.UUID])
     assert asked(suspend) == ["/api/application/servers/2/suspend"]
 
 
 async def test_starting_unsuspends_what_is_suspended_of_what_is_named(
-    houses: s.Houses, unsuspend: respx.Route
+    upstreams: s.Upstreams, unsuspend: respx.Route
 ) -> None:
-    await houses.pterodactyl.start_servers(s.UUID, [FIRST])
+    await upstreams.pterodactyl.start_servers(s.UUID, [FIRST])
     assert asked(unsuspend) == []
-    await houses.pterodactyl.start_servers(s.UUID, [FIRST, SECOND])
+    await upstreams.pterodactyl.start_servers(s.UUID, [FIRST, SECOND])
     assert asked(unsuspend) == ["/api/application/servers/11/unsuspend"]
 
 
-async def test_what_is_gone_by_then_is_no_failure_and_what_moves_is_one(
-    houses: s.Houses, suspend: respx.Route
+async def test_a_server_deleted_meanwhile_is_no_failure_and_a_moved_one_is(
+    upstreams: s.Upstreams, suspend: respx.Route
 ) -> None:
     suspend.respond(404, json=NOT_FOUND)
-    await houses.pterodactyl.stop_servers(s.UUID, [FIRST])
+    await upstreams.pterodactyl.stop_servers(s.UUID, [FIRST])
     suspend.respond(409, json={"errors": [{"code": "ConflictHttpException", "status": "409"}]})
     with pytest.raises(UpstreamFailed):
-        await houses.pterodactyl.stop_servers(s.UUID, [FIRST])
+        await upstreams.pterodactyl.stop_servers(s.UUID, [FIRST])
 
 
 async def test_one_that_cannot_be_stopped_keeps_no_other_running(
-    houses: s.Houses, found: respx.Route
+    upstreams: s.Upstreams, found: respx.Route
 ) -> None:
     found.respond(json=user(server(2, FIRST), server(11, SECOND)))
     respx.post(f"{API}/servers/2/suspend").respond(500, json={"errors": []})
     stopped = respx.post(f"{API}/servers/11/suspend").respond(204)
     with pytest.raises(UpstreamFailed):
-        await houses.pterodactyl.stop_servers(s.UUID, [FIRST, SECOND])
+        await upstreams.pterodactyl.stop_servers(s.UUID, [FIRST, SECOND])
     assert stopped.called
 
 
-async def test_they_are_told_in_the_order_that_is_asked_for_and_each_once(
-    houses: s.Houses, found: respx.Route, suspend: respx.Route
+async def test_servers_are_stopped_in_the_order_given_and_each_once(
+    upstreams: s.Upstreams, found: respx.Route, suspend: respx.Route
 ) -> None:
     found.respond(json=user(server(2, FIRST), server(11, SECOND), server(2, FIRST)))
-    await houses.pterodactyl.stop_servers(s.UUID, [SECOND, FIRST])
+    await upstreams.pterodactyl.stop_servers(s.UUID, [SECOND, FIRST])
     assert asked(suspend) == [f"/api/application/servers/{number}/suspend" for number in (11, 2)]
 
 
-async def test_what_was_stopped_is_shown_at_once(
-    houses: s.Houses, found: respx.Route, suspend: respx.Route
+async def test_a_stopped_server_shows_at_once(
+    upstreams: s.Upstreams, found: respx.Route, suspend: respx.Route
 ) -> None:
-    await houses.pterodactyl.servers_of(s.UUID)
-    await houses.pterodactyl.stop_servers(s.UUID, [FIRST])
+    await upstreams.pterodactyl.list_servers(s.UUID)
+    await upstreams.pterodactyl.stop_servers(s.UUID, [FIRST])
     found.respond(json=user())
-    assert (await houses.pterodactyl.servers_of(s.UUID)).value == []
+    assert (await upstreams.pterodactyl.list_servers(s.UUID)).value == []
 
 
-async def test_the_generic_panel_is_told_by_uuid(houses: s.Houses) -> None:
+async def test_the_generic_panel_stops_and_starts_by_uuid(upstreams: s.Upstreams) -> None:
     with respx.mock:
         respx.get(s.SERVERS_URL).respond(json=[s.SERVER, s.OTHER])
         stop = respx.post(f"{s.PANEL_URL}/servers/{s.SERVER['uuid']}/stop").respond(204)
         start = respx.post(f"{s.PANEL_URL}/servers/{s.OTHER['uuid']}/start").respond(204)
         both = [str(s.SERVER["uuid"]), str(s.OTHER["uuid"])]
-        await houses.panel.stop_servers(s.UUID, both)
-        await houses.panel.start_servers(s.UUID, both)
+        await upstreams.panel.stop_servers(s.UUID, both)
+        await upstreams.panel.start_servers(s.UUID, both)
         assert (stop.call_count, start.call_count) == (1, 1)

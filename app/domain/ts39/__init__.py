@@ -1,10 +1,10 @@
 """Unicode Technical Standard #39, Unicode Security Mechanisms, for usernames.
 
-Only what tells one account from another: whether two names look alike (section 4) and whether
-one name mixes scripts (section 5). Which characters a name may have at all is left to PRECIS.
+It tells accounts apart: confusable names (section 4) and mixed scripts (section 5). PRECIS decides
+which characters a name may contain.
 """
 
-from app.domain.ts39.confusables import skeleton
+from app.domain.ts39.confusables import NONSPACING, remove_repeated_marks, skeleton
 from app.domain.ts39.restriction import is_highly_restrictive
 
-__all__ = ["is_highly_restrictive", "skeleton"]
+__all__ = ["NONSPACING", "is_highly_restrictive", "remove_repeated_marks", "skeleton"]

@@ -1,31 +1,77 @@
 """Confusable detection (UTS 39 section 4)."""
 
+from collections.abc import Iterator
 from functools import cache
-from unicodedata import normalize
+from unicodedata import category, combining
 
-from app.domain.ts39.tables import rows
+from app.domain.text import nfd
+from app.domain.ts39.data_files import read_code_points, read_rows
+
+# More than any name has, and more than replacement by prototypes can make of it.
+_MAX_LENGTH, _MAPPED_MAX_LENGTH = 256, 256 * 18
+_DOT_ABOVE = "\u0307"
+# The combining class of marks above a letter.
+_ABOVE = 230
+NONSPACING = frozenset({"Mn", "Me"})
 
 
 def skeleton(text: str) -> str:
-    """What `text` looks like: two strings are confusable when their skeletons are equal.
+    """Return the skeleton of `text`: strings with equal skeletons are confusable.
 
     UTS 39 section 4, `internalSkeleton`: NFD, drop Default_Ignorable_Code_Point, replace each
-    character by its prototype, NFD. A skeleton is only to be compared with another: it is no
-    name, it keeps case, and text that mixes directions is not reordered as `bidiSkeleton` does.
+    character by its prototype, NFD; in addition, drop dots that are invisible. A skeleton is only
+    for comparison with others: it is not a name, it keeps case, and text of mixed direction is not
+    reordered as in `bidiSkeleton`.
     """
-    return normalize("NFD", normalize("NFD", text).translate(_replacements()))
+    mapped = nfd(nfd(text, _MAX_LENGTH).translate(_replacements()), _MAPPED_MAX_LENGTH)
+    return mapped if mapped.isascii() else "".join(_without_hidden_dots(mapped))
+
+
+def _without_hidden_dots(mapped: str) -> Iterator[str]:
+    """Yield a text in NFD without dots above letters that have one (Soft_Dotted, like i and j).
+
+    Such a dot is visible only if another mark is between them.
+    """
+    hides_a_dot = False
+    for char in mapped:
+        if category(char) not in NONSPACING:
+            hides_a_dot = ord(char) in _soft_dotted()
+        elif char == _DOT_ABOVE and hides_a_dot:
+            continue
+        elif combining(char) == _ABOVE:
+            hides_a_dot = False
+        yield char
+
+
+def remove_repeated_marks(text: str) -> str:
+    """Return `text` in NFD without marks that their letter already has (UTS 39 section 5.4).
+
+    They are invisible, like a second stroke over ø.
+    """
+    kept: list[str] = []
+    marks: set[str] = set()
+    for char in nfd(text, _MAX_LENGTH):
+        looks_like = _replacements().get(ord(char), char)
+        if category(char) not in NONSPACING:
+            marks = {part for part in looks_like if category(part) in NONSPACING}
+        elif looks_like and marks.issuperset(looks_like):
+            continue
+        else:
+            marks.update(looks_like)
+        kept.append(char)
+    return "".join(kept)
+
+
+@cache
+def _soft_dotted() -> frozenset[int]:
+    return frozenset(read_code_points("soft_dotted.txt"))
 
 
 @cache
 def _replacements() -> dict[int, str]:
     prototypes = {
-        int(source, 16): "".join(chr(int(code, 16)) for code in prototype)
-        for source, *prototype in rows("confusables.txt")
+        int(source, 16): nfd("".join(chr(int(code, 16)) for code in prototype), _MAX_LENGTH)
+        for source, *prototype in read_rows("confusables.txt")
     }
-    ignorables = {
-        code: ""
-        for first, last in rows("ignorables.txt")
-        for code in range(int(first, 16), int(last, 16) + 1)
-    }
-    # Dropping comes before replacing: an ignorable that has a prototype is dropped all the same.
-    return prototypes | ignorables
+    # Ignorable characters are dropped even if they have a prototype.
+    return prototypes | dict.fromkeys(read_code_points("ignorables.txt"), "")

@@ -3,11 +3,11 @@
 from bisect import bisect_right
 from functools import cache
 
-from app.domain.ts39.tables import rows
+from app.domain.ts39.data_files import read_rows
 
 Scripts = frozenset[str]
 
-# Section 5.1: the writing systems that use a script along with others.
+# Section 5.1: writing systems that combine a script with others.
 _WRITING_SYSTEMS = {
     "Hani": {"Hanb", "Jpan", "Kore"},
     "Bopo": {"Hanb"},
@@ -22,13 +22,13 @@ _ANY_SCRIPT = ({"Zyyy"}, {"Zinh"})
 
 
 def is_highly_restrictive(text: str) -> bool:
-    """Whether the scripts of `text` are as few as UTS 39 section 5.2, Highly Restrictive, allows.
+    """Return True if the scripts of `text` satisfy UTS 39 section 5.2, Highly Restrictive.
 
-    ASCII, a single script, or Latin with one of: Han and Bopomofo; Han, Hiragana and Katakana;
-    Han and Hangul. Common and Inherited characters go with any script. Identifier_Status is not
+    ASCII, a single script, or Latin with one of: Han and Bopomofo; Han, Hiragana and Katakana; Han
+    and Hangul. Common and Inherited characters go with any script. Identifier_Status is not
     checked: PRECIS decides the repertoire.
     """
-    # ASCII needs no case of its own: it is Latin and Common.
+    # ASCII needs no special case: it is Latin and Common.
     sets = {scripts for scripts in map(augmented_scripts, text) if scripts is not None}
     return _is_single_script(sets) or any(
         all(scripts & combination for scripts in sets) for combination in _COMBINATIONS
@@ -36,20 +36,21 @@ def is_highly_restrictive(text: str) -> bool:
 
 
 def augmented_scripts(character: str) -> Scripts | None:
-    """The augmented script set of section 5.1: None for Common and Inherited, which match all."""
+    """Return the augmented script set (section 5.1); None for Common and Inherited, which match
+    all."""
     firsts, sets = _runs()
     return sets[bisect_right(firsts, ord(character)) - 1]
 
 
 def _is_single_script(sets: set[Scripts]) -> bool:
-    """Whether the resolved script set, the intersection of all, has a member (section 5.1)."""
+    """Return True if the scripts have one in common (section 5.1)."""
     return not sets or bool(frozenset.intersection(*sets))
 
 
 @cache
 def _runs() -> tuple[list[int], list[Scripts | None]]:
-    """Where each run of code points that share their scripts starts, and those scripts."""
-    runs = [(int(first, 16), tuple(scripts)) for first, *scripts in rows("scripts.txt")]
+    """Return the start of each run of code points with equal scripts, and those scripts."""
+    runs = [(int(first, 16), tuple(scripts)) for first, *scripts in read_rows("scripts.txt")]
     return [first for first, _ in runs], [_augmented(scripts) for _, scripts in runs]
 
 

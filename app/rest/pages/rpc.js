@@ -45,7 +45,7 @@ const withAuth = (body, shown) => {
   return Array.isArray(body) ? body.map(veil) : veil(body);
 };
 
-// Whoever looks over a shoulder, or finds the shell's history, gets no credential.
+// No credential on the screen or in the shell's history.
 function asCurl(body) {
   const json = pretty(withAuth(body, () => "$TOKEN")).replaceAll("'", `'\\''`);
   const data = json.replaceAll('"auth": "$TOKEN"', `"auth": "'$TOKEN'"`);
@@ -246,7 +246,7 @@ $("clear-batch").addEventListener("click", () => showBatch([]));
 
 const nameIn = (schema) => schema.$ref.split("/").pop();
 
-// A name where there are members to look up, else what stands behind the name.
+// A name if it has members to look up, else the type behind it.
 function typeOf(schema, schemas) {
   if (schema.$ref) {
     const target = schemas[nameIn(schema)];
@@ -311,7 +311,7 @@ function show(openrpc) {
   }
   $("about").replaceChildren(...prose(openrpc.info.description),
     h("p", { class: "type" },
-      "See also ", h("a", { href: "/rpc/openrpc.json" }, "the OpenRPC document"), " and ", h("a", { href: "/docs" }, "the REST door"), ". ",
+      "See also ", h("a", { href: "/rpc/openrpc.json" }, "the OpenRPC document"), " and ", h("a", { href: "/docs" }, "the REST API"), ". ",
       h("span", { class: "keys" }, h("kbd", {}, "/"), " finds a method, ", h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter"), " calls it.")));
   $("methods").replaceChildren();
   for (const { name, description, methods } of groups.values()) {

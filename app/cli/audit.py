@@ -1,0 +1,44 @@
+"""`gatehouse audit`: the audit log."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.command_setup import run_in_container
+from app.cli.output import print_json
+from app.operations import operator
+from app.operations.admin_audit import ListAudit
+from app.operations.framework.operation import UNSET
+from app.operations.framework.pagination import LIMIT_DEFAULT
+
+app = typer.Typer(help="The audit log.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_audit(
+    actor: Annotated[str | None, typer.Option(help="The uuid of the actor, or operator.")] = None,
+    target: Annotated[str | None, typer.Option(help="The id of what was changed.")] = None,
+    action: Annotated[str | None, typer.Option(help="The name of the operation.")] = None,
+    since: Annotated[str | None, typer.Option(help="The earliest time, RFC 3339.")] = None,
+    until: Annotated[str | None, typer.Option(help="The time before which, RFC 3339.")] = None,
+    after: Annotated[
+        int | None, typer.Option(help="List the entries after this id, oldest first.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="The maximum number of entries.")] = LIMIT_DEFAULT,
+) -> None:
+    """List the entries of the audit log, newest first, each as one line of JSON."""
+    filters = {
+        "actor": actor,
+        "target": target,
+        "action": action,
+        "since": since,
+        "until": until,
+    }
+    command = ListAudit(
+        limit=limit,
+        after=UNSET if after is None else after,
+        **{name: value for name, value in filters.items() if value is not None},
+    )
+    page = run_in_container(lambda it: operator.list_audit_log(it.services, command))
+    for entry in page["entries"]:
+        print_json(entry)

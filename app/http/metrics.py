@@ -1,0 +1,109 @@
+"""Metrics for Prometheus: the measurements of each component, copied at a scrape.
+
+Components keep plain numbers, so that counting costs next to nothing. With several workers, one
+responds to the scrape; each of the others copies its numbers to a shared file once a second
+(prometheus.github.io/client_python/multiprocess).
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.domain.errors import Overloaded
+from app.domain.measurements import Measurable, Measurement
+from app.http.metric_files import FOLDER, unchanging
+from app.runtime.background_tasks import Supervisor
+
+EVERY_SECONDS = 1.0
+# How long a scrape waits for a merge of files.
+_TRIES, _PAUSE = 50, 0.01
+_Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+class Metrics:
+    """The metrics of this process and of the other workers."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._parts: list[Measurable] = []
+        self._families: dict[str, Counter | Gauge] = {}
+        self._series: dict[_Key, Counter | Gauge] = {}
+        self._copied: dict[_Key, float] = {}
+
+    def watch(self, *parts: object) -> None:
+        """Add components, ignoring those without measurements."""
+        self._parts += [part for part in parts if isinstance(part, Measurable)]
+
+    async def exposition(self) -> bytes:
+        """Return the metrics of this process, or of all workers, in the text format.
+
+        Raises Overloaded if a merge of the files of ended workers takes too long.
+        """
+        self._copy()
+        if not _are_shared():
+            return generate_latest(self.registry)
+        for _ in range(_TRIES):
+            with unchanging(Path(os.environ[FOLDER])) as is_unchanging:
+                if is_unchanging:
+                    registry = CollectorRegistry()
+                    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+                    return generate_latest(registry)
+            await asyncio.sleep(_PAUSE)
+        raise Overloaded
+
+    @asynccontextmanager
+    async def kept(self, background: Supervisor) -> AsyncIterator[None]:
+        """Share the metrics of this process with the other workers within the block."""
+        if not _are_shared():
+            yield
+            return
+        copying = background.start("metrics", self._keep_copy, EVERY_SECONDS)
+        try:
+            yield
+        finally:
+            await copying.stop()
+            self._copy()
+
+    async def _keep_copy(self) -> None:
+        self._copy()
+
+    def _copy(self) -> None:
+        for reading in self._readings():
+            key = (reading.name, reading.labels)
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = self._new(reading)
+            if isinstance(series, Gauge):
+                series.set(reading.value)
+            elif grown := reading.value - self._copied.get(key, 0.0):
+                series.inc(grown)
+                self._copied[key] = reading.value
+
+    def _readings(self) -> Iterator[Measurement]:
+        yield Measurement("workers", "Processes that serve.", 1)
+        for part in self._parts:
+            yield from part.measurements()
+
+    def _new(self, reading: Measurement) -> Counter | Gauge:
+        labels = dict(reading.labels)
+        family = self._families.get(reading.name)
+        if family is None:
+            name, about, names = f"gatehouse_{reading.name}", reading.description, list(labels)
+            if reading.is_total:
+                family = Counter(name, about, names, registry=self.registry)
+            else:
+                # The sum of living workers: work in progress ends with its worker.
+                family = Gauge(
+                    name, about, names, registry=self.registry, multiprocess_mode="livesum"
+                )
+            self._families[reading.name] = family
+        return family.labels(**labels) if labels else family
+
+
+def _are_shared() -> bool:
+    return FOLDER in os.environ

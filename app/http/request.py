@@ -1,0 +1,266 @@
+"""Reading an HTTP request and building responses, for both APIs."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from app.domain.audit import Door
+from app.domain.credentials import Origin
+from app.domain.errors import (
+    DomainError,
+    FieldError,
+    InvalidInput,
+    MethodNotAllowed,
+    Overloaded,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from app.http import json
+from app.http.problem import problem_object
+from app.operations.framework.context import Caller, Stale
+
+BODY_MAX = 1024 * 1024
+JSON = "application/json"
+_NO_HEADERS: Mapping[str, str] = {}
+_NO_CODING = {b"identity", b""}
+PROBLEM_JSON = "application/problem+json"
+# The default, since most responses carry or depend on a secret; cacheable ones override it.
+NO_STORE = "no-store"
+CACHE_STATUS = "Cache-Status"
+# The scope's key for the client's connection, on our own server.
+CONNECTION = "gatehouse.connection"
+# The scope's key for the error of a request that our own server could not parse.
+REFUSED = "gatehouse.refused"
+# A key of the server's state (ASGI), which every scope has, once the server is about to stop.
+LEAVING = "gatehouse.leaving"
+
+
+class ClientConnection(Protocol):
+    """The connection of a client that waits for its response."""
+
+    def is_disconnected(self) -> bool:
+        """Return whether the client is known to have disconnected."""
+
+
+class _NoConnection:
+    """The connection under another ASGI server, which does not report disconnects."""
+
+    def is_disconnected(self) -> bool:
+        return False
+
+
+_NO_CONNECTION = _NoConnection()
+
+
+class ResponseRecorder(Protocol):
+    """Keeps the response to a request."""
+
+    def recording(self, send: Send, context: "Context") -> Send:
+        """Return `send`, which also keeps the response."""
+
+
+@dataclass(slots=True)
+class Context:
+    """The context of a request, and of its response.
+
+    The middleware sets the request id, the client's address and the credential of the headers; the
+    API sets the route and further members of the log line. `status` is 0 until the response has
+    begun. `stale` lists the operations that returned stale data; `origins` are those whose pages
+    may send requests (see `app.http.cross_origin`).
+    """
+
+    request_id: str
+    address: str | None
+    origins: frozenset[str] = frozenset()
+    credential: str | None = None
+    route: str | None = None
+    status: int = 0
+    noted: dict[str, Any] = field(default_factory=dict)
+    stale: tuple[Stale, ...] = ()
+    expires_at: datetime | None = None
+    recorder: ResponseRecorder | None = None
+    parsed: Any = None
+
+    def on_stale(self, stale: Stale) -> None:
+        """Record that a result is stale, for the response's header."""
+        self.stale = (*self.stale, stale)
+
+    def on_cacheable(self, until: datetime) -> None:
+        """Note that the response may be cached until then."""
+        self.expires_at = until
+
+
+def context_of(scope: Scope) -> Context:
+    """Return the context that the middleware put into `scope`."""
+    context = scope["gatehouse"]
+    assert isinstance(context, Context)
+    return context
+
+
+def header_credential(scope: Scope) -> str | None:
+    """Return the unverified credential of the two headers, ignoring other Authorization schemes.
+
+    Raises InvalidInput if there are two different ones.
+    """
+    found: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"x-access-token":
+            sent = value.decode("latin-1")
+        elif name == b"authorization":
+            scheme, _, rest = value.decode("latin-1").partition(" ")
+            if scheme.lower() != "bearer":
+                continue
+            sent = rest.strip(" \t")
+        else:
+            continue
+        if found is not None and sent != found:
+            reason = "carries another credential than Authorization, or there are several"
+            raise InvalidInput.for_fields(FieldError("X-Access-Token", reason, "header"))
+        found = sent
+    return found
+
+
+def caller_of(scope: Scope, door: Door) -> Caller:
+    """Return the caller: the unverified credential of the headers, and the origin."""
+    context = context_of(scope)
+    agent = header(scope, b"user-agent")
+    # What `header_credential` ignored.
+    has_other_scheme = context.credential is None and header(scope, b"authorization") is not None
+    origin = Origin(context.address, agent, door, context.request_id)
+    connection: ClientConnection = scope.get(CONNECTION, _NO_CONNECTION)
+    return Caller(
+        context.credential,
+        origin,
+        has_other_scheme=has_other_scheme,
+        on_stale=context.on_stale,
+        on_cacheable=context.on_cacheable,
+        is_disconnected=connection.is_disconnected,
+    )
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return the first header with a lowercase name; cheaper than Starlette's `Headers`."""
+    for found, value in scope["headers"]:
+        if found == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+def header_lines(scope: Scope, name: bytes) -> list[str]:
+    """Return all headers with a lowercase name."""
+    return [value.decode("latin-1") for found, value in scope["headers"] if found == name]
+
+
+def refuse_query(names: Collection[str]) -> None:
+    """Raise InvalidInput for any query parameter."""
+    if names:
+        raise InvalidInput.for_fields(
+            *(FieldError(name, "is not known here", "query") for name in names)
+        )
+
+
+def media_type(scope: Scope) -> str:
+    """Return the content type without parameters, in lower case."""
+    return (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
+
+
+def require_media_type(scope: Scope, *accepted: str) -> None:
+    """Raise UnsupportedMediaType for a body with another type, or without one."""
+    if media_type(scope) not in accepted:
+        raise UnsupportedMediaType(accepted)
+
+
+def is_coded(scope: Scope) -> bool:
+    """Return whether the body has a content coding other than `identity` (RFC 9110 section 8.4)."""
+    for name, value in scope["headers"]:
+        if name == b"content-encoding":
+            codings = {coding.strip(b" \t").lower() for coding in value.split(b",")}
+            if not codings <= _NO_CODING:
+                return True
+    return False
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """Read the body, of at most 1 MiB by its header and by its bytes.
+
+    Raises PayloadTooLarge, and UnsupportedMediaType for a content coding.
+    """
+    if is_coded(scope):
+        raise UnsupportedMediaType(is_coded=True)
+    length = header(scope, b"content-length") or ""
+    if length.isdecimal() and int(length[:20]) > BODY_MAX:
+        raise PayloadTooLarge(BODY_MAX)
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > BODY_MAX:
+            raise PayloadTooLarge(BODY_MAX)
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def cache_status(stale: Iterable[Stale]) -> str:
+    """Return the header Cache-Status (RFC 9211) for stale results, whose ttl is negative.
+
+    Each operation has one entry, for its oldest result.
+    """
+    oldest: dict[str, int] = {}
+    for one in stale:
+        oldest[one.operation] = max(one.stale_seconds, oldest.get(one.operation, 0))
+    return ", ".join(
+        f'Gatehouse; hit; ttl=-{stale_seconds}; key="{operation}"; detail=stale-if-error'
+        for operation, stale_seconds in oldest.items()
+    )
+
+
+async def send_json(send: Send, body: bytes, others: Mapping[str, str] = _NO_HEADERS) -> None:
+    """Send a 200 response with a JSON text, and other headers."""
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", JSON.encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in others.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class JsonResponse(JSONResponse):
+    """A JSON response; datetimes are in RFC 3339 format."""
+
+    media_type = JSON
+
+    def render(self, content: Any) -> bytes:
+        return json.dump(content)
+
+
+def _challenge(error: DomainError) -> str:
+    """Return the challenge; it has an error code only if a credential was sent (RFC 6750 section
+    3.1)."""
+    challenge = 'Bearer realm="gatehouse"'
+    if isinstance(error, Unauthenticated) and error.has_credential:
+        challenge += ', error="invalid_token"'
+    return challenge
+
+
+def problem_response(error: DomainError, request_id: str) -> Response:
+    """Return the problem response for an error."""
+    headers: dict[str, str] = {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = _challenge(error)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, UnsupportedMediaType) and error.is_coded:
+        # RFC 9110 section 15.5.16.
+        headers["Accept-Encoding"] = "identity"
+    if isinstance(error, Overloaded | RateLimited):
+        headers["Retry-After"] = str(error.retry_after)
+    return JsonResponse(problem_object(error, request_id), error.status, headers, PROBLEM_JSON)

@@ -1,0 +1,1 @@
+"""Structured logs: setup, lines, and a writer that never blocks a request."""

@@ -1,0 +1,169 @@
+"""Reading the audit trail."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from app.domain.audit import DONE, EntryFilter
+from app.domain.errors import FieldError, InvalidInput
+from app.domain.policy import Principal
+from app.domain.ports import Transaction
+from app.domain.timestamps import parse_time
+from app.domain.users import PAGE_MAX, AccountRef, parse_snowflake, parse_uuid
+from app.operations.framework.context import OperationContext
+from app.operations.framework.operation import UNSET, Param, Unset
+from app.operations.framework.pagination import (
+    LIMIT_DEFAULT,
+    make_cursor,
+    parse_cursor,
+    require_limit,
+)
+from app.operations.views import AuditPage, entry_view
+
+# The highest integer that every JSON parser can represent (RFC 8259 section 6).
+ID_MAX = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListAudit:
+    """Filters of the audit trail, and the page to return."""
+
+    actor: (
+        Annotated[
+            str,
+            Param(
+                "The acting account, by uuid or snowflake, or `operator`.",
+                "0f8fad5b-d9cb-469f-a165-70867728950e",
+            ),
+        ]
+        | Unset
+    ) = UNSET
+    target: (
+        Annotated[
+            str,
+            Param(
+                "The target: an account by uuid or snowflake, a server by uuid, a guild by "
+                "snowflake, a signing key by `kid`.",
+                "0f8fad5b-d9cb-469f-a165-70867728950e",
+            ),
+        ]
+        | Unset
+    ) = UNSET
+    action: Annotated[str, Param("The operation's name.", "admin.users.disable")] | Unset = UNSET
+    outcome: Annotated[str, Param("`done`, or the code of an error.", DONE)] | Unset = UNSET
+    since: Annotated[str, Param("The earliest time, RFC 3339.", "2026-01-31T12:00:00Z")] | Unset = (
+        UNSET
+    )
+    until: (
+        Annotated[
+            str,
+            Param("The time before which entries are returned, RFC 3339.", "2026-02-01T00:00:00Z"),
+        ]
+        | Unset
+    ) = UNSET
+    limit: Annotated[
+        int, Param("The number of entries on a page.", LIMIT_DEFAULT, minimum=1, maximum=PAGE_MAX)
+    ] = LIMIT_DEFAULT
+    cursor: Annotated[str | None, Param("The `next` of the previous page.")] = None
+    after: (
+        Annotated[
+            int,
+            Param(
+                "The `id` of the last known entry, to follow the trail: returns later entries, "
+                "the oldest first. Begin with 0.",
+                12,
+                minimum=0,
+                maximum=ID_MAX,
+            ),
+        ]
+        | Unset
+    ) = UNSET
+
+
+async def list_audit(context: OperationContext, command: ListAudit) -> AuditPage:
+    """Returns the audit trail, page by page: the newest entry first, with `after` the oldest first.
+
+    Admins may. Every change of an account, a credential, a server or a guild has an entry, and so
+    have failed logins and forbidden requests; entries contain no secrets. A cursor is only valid
+    with the filters it was issued for.
+
+    To follow the trail, repeat the request with the `id` of the last entry as `after`, until no
+    entries are returned. No entry is missed: each is returned only when all before it are complete.
+    Times are not in the order of ids, so following by `since` can miss entries.
+    """
+    if command.after is not UNSET:
+        return await _follow(context, command, command.after)
+
+    def read(tx: Transaction, _: Principal) -> AuditPage:
+        require_limit(command.limit)
+        wanted = _wanted(tx, command)
+        after = None if command.cursor is None else parse_cursor(command.cursor, wanted, int)
+        entries = tx.audit.list_page(wanted, after, command.limit + 1)
+        page, more = entries[: command.limit], len(entries) > command.limit
+        return {
+            "entries": [entry_view(entry) for entry in page],
+            "next": make_cursor(page[-1].position, wanted) if more else None,
+        }
+
+    return await context.scan(read)
+
+
+async def _follow(context: OperationContext, command: ListAudit, after: int) -> AuditPage:
+    def complete_up_to(tx: Transaction, _: Principal) -> int:
+        if not 0 <= after <= ID_MAX:
+            raise InvalidInput.for_fields(
+                FieldError("after", f"must be a whole number from 0 to {ID_MAX}")
+            )
+        if command.cursor is not None:
+            raise InvalidInput.for_fields(FieldError("cursor", "cannot be combined with 'after'"))
+        require_limit(command.limit)
+        return tx.audit.get_complete_up_to()
+
+    # In a separate transaction: later transactions see everything that is complete by now.
+    up_to = await context.scan(complete_up_to)
+
+    def read(tx: Transaction, _: Principal) -> AuditPage:
+        entries = tx.audit.list_after(_wanted(tx, command), after, up_to, command.limit)
+        return {"entries": [entry_view(entry) for entry in entries], "next": None}
+
+    return await context.scan(read)
+
+
+def _wanted(tx: Transaction, command: ListAudit) -> EntryFilter:
+    return EntryFilter(
+        actor=None if command.actor is UNSET else _actor(tx, command.actor),
+        target=() if command.target is UNSET else _targets(tx, command.target),
+        action=None if command.action is UNSET else command.action,
+        outcome=None if command.outcome is UNSET else command.outcome,
+        since=_time("since", command.since),
+        until=_time("until", command.until),
+    )
+
+
+def _actor(tx: Transaction, raw: str) -> str:
+    """Return the actor as in the trail; `operator` and unknown actors are unchanged."""
+    return parse_uuid(raw) or _uuid_of(tx, raw) or raw
+
+
+def _targets(tx: Transaction, raw: str) -> tuple[str, ...]:
+    """Return the ids of the target in the trail: a snowflake may be a guild's or an account's."""
+    named = parse_uuid(raw) or raw
+    uuid = _uuid_of(tx, raw)
+    return (named,) if uuid is None else (named, uuid)
+
+
+def _uuid_of(tx: Transaction, raw: str) -> str | None:
+    """Return the uuid of the account with this snowflake."""
+    snowflake = parse_snowflake(raw)
+    user = None if snowflake is None else tx.users.find(AccountRef(id=snowflake))
+    return None if user is None else user.uuid
+
+
+def _time(name: str, raw: str | Unset) -> datetime | None:
+    if raw is UNSET:
+        return None
+    if (time := parse_time(raw)) is None:
+        raise InvalidInput.for_fields(
+            FieldError(name, "must be an RFC 3339 time, such as 2026-01-31T12:00:00Z")
+        )
+    return time

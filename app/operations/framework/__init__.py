@@ -1,0 +1,1 @@
+"""The framework of operations: context, write results, idempotency, pagination, audit log."""

@@ -1,0 +1,65 @@
+"""Guilds of the embedded registry, for panel admins; the members of a guild, for members."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from app.http.request import JsonResponse
+from app.operations.guilds_and_servers import GuildById, ListMembers, Membership, PutGuild
+from app.operations.views import GuildView, Profile
+from app.rest.deps import Perform
+from app.rest.operation_route import OperationRoute
+from app.rest.responses import PAGE_HEADERS, page_links, put
+
+router = APIRouter(route_class=OperationRoute)
+
+
+@router.get("/guilds", name="admin.guilds.list", response_model=list[GuildView])
+async def list_guilds(perform: Perform) -> Response:
+    return await perform.view()
+
+
+@router.put(
+    "/guilds/{id}",
+    name="admin.guilds.put",
+    status_code=201,
+    response_model=GuildView,
+    response_description="Created.",
+    responses={204: {"description": "Replaced."}},
+)
+async def put_guild(perform: Perform, command: PutGuild) -> Response:
+    return put(await perform(command))
+
+
+@router.delete("/guilds/{id}", name="admin.guilds.delete", status_code=204)
+async def delete_guild(perform: Perform, command: GuildById) -> None:
+    await perform(command)
+
+
+@router.get(
+    "/guilds/{id}/members",
+    name="guilds.members",
+    response_model=list[Profile],
+    response_description="A page of the members, the oldest account first.",
+    responses={200: {"headers": PAGE_HEADERS}},
+)
+async def list_members(perform: Perform, command: ListMembers) -> Response:
+    page = await perform(command)
+    links = page_links(perform.request, page["next"])
+    return JsonResponse(page["members"], headers={"Link": links})
+
+
+@router.put(
+    "/guilds/{id}/members/{user}",
+    name="admin.guilds.members.put",
+    status_code=201,
+    response_model=bool,
+    response_description="The account is a member now.",
+    responses={204: {"description": "The account was a member already."}},
+)
+async def put_member(perform: Perform, command: Membership) -> Response:
+    return put(await perform(command))
+
+
+@router.delete("/guilds/{id}/members/{user}", name="admin.guilds.members.delete", status_code=204)
+async def delete_member(perform: Perform, command: Membership) -> None:
+    await perform(command)

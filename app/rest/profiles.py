@@ -1,0 +1,38 @@
+"""Profiles of users, for users."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from app.http.request import JsonResponse, refuse_query
+from app.operations.profiles import PROFILES_MAX, GetProfile, GetProfiles
+from app.operations.views import Profile
+from app.rest.deps import Perform
+from app.rest.operation_route import OperationRoute
+from app.rest.strict_request import StrictRequest, query_names
+
+router = APIRouter(route_class=OperationRoute)
+
+_USER = "user"
+Users = Annotated[
+    Sequence[str],
+    Query(
+        alias=_USER,
+        description=f"A user, by snowflake, uuid or username; repeated, at most {PROFILES_MAX}.",
+        examples=[["71395574100676609"]],
+    ),
+]
+
+
+@router.get("/profiles/{user}", name="users.profile", response_model=Profile)
+async def get_profile(perform: Perform, command: GetProfile) -> Response:
+    return await perform.view(command)
+
+
+@router.get("/profiles", name="users.profiles", response_model=list[Profile])
+async def get_profiles(request: StrictRequest, perform: Perform, users: Users = ()) -> Response:
+    names = query_names(request.query_params, repeated=_USER)
+    refuse_query([name for name in names if name != _USER])
+    return JsonResponse(await perform(GetProfiles(list(users))))

@@ -1,0 +1,44 @@
+"""Responses that several path operations share, and their headers in the documents."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from app.http.idempotency import replayed
+from app.http.request import JsonResponse
+from app.operations.framework.pagination import LIMIT_DEFAULT
+from app.operations.views import Created, Put
+from app.rest.strict_request import StrictRequest, prefix_of
+
+
+def created(result: Created[Any]) -> Response:
+    """Return 201 with the view of what this request, or an earlier one with its key, created."""
+    return JsonResponse(result.view, 201, replayed(result))
+
+
+def put(result: Put[Any]) -> Response:
+    """Return 201 with the view of a new resource, else 204."""
+    return JsonResponse(result.view, 201) if result.created else Response(status_code=204)
+
+
+def documented_headers(headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the description of a response's headers for the OpenAPI document."""
+    return {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+    }
+
+
+PAGE_HEADERS = documented_headers({"Link": "RFC 8288: `first`, and `next` where a page follows."})
+
+
+def page_links(request: StrictRequest, next_cursor: str | None) -> str:
+    """Return the Link header (RFC 8288) of a page: the first page, and the next if any."""
+    query = {name: value for name, value in request.query_params.items() if name != "cursor"}
+    query.setdefault("limit", str(LIMIT_DEFAULT))
+    pages = {"first": query}
+    if next_cursor is not None:
+        pages["next"] = {**query, "cursor": next_cursor}
+    path = f"{prefix_of(request.scope)}{request.route.path.format(**request.path_params)}"
+    return ", ".join(f'<{path}?{urlencode(query)}>; rel="{rel}"' for rel, query in pages.items())

@@ -1,0 +1,43 @@
+"""Errors as JSON-RPC error objects, in the dialect of chat clients and as problems."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.domain import errors as e
+from app.http.problem import problem_object
+from app.rpc.envelope import INTERNAL_ERROR, METHOD_NOT_FOUND, RpcError
+
+# The message for every error of the domain ('internal error') that chat clients expect.
+CHAT_MESSAGE = "内部错误"
+
+
+class ErrorDialect(NamedTuple):
+    """Rendering of errors of the domain and of JSON-RPC; the second argument is the request id."""
+
+    of_domain: Callable[[e.DomainError, str], RpcError]
+    of_protocol: Callable[[RpcError, str], RpcError]
+
+
+def _chat_error(error: e.DomainError, _request_id: str) -> RpcError:
+    return RpcError(error.slug, INTERNAL_ERROR, CHAT_MESSAGE, error.detail)
+
+
+def _chat_protocol_error(error: RpcError, _request_id: str) -> RpcError:
+    return error
+
+
+def _problem(error: e.DomainError, request_id: str) -> RpcError:
+    problem = problem_object(error, request_id)
+    return RpcError(error.slug, error.rpc_code, error.title, problem)
+
+
+def _protocol_problem(error: RpcError, request_id: str) -> RpcError:
+    kind = e.NotFound if error.code == METHOD_NOT_FOUND else e.InvalidInput
+    problem = problem_object(kind(error.data or error.message), request_id)
+    return RpcError(error.slug, error.code, error.message, problem, error.request_id)
+
+
+# As chat clients expect it: one code, one message, the sentence as data.
+chat_dialect = ErrorDialect(_chat_error, _chat_protocol_error)
+# `?errors=problem`: a code for each error, its title, and the problem object of the REST API.
+problem_dialect = ErrorDialect(_problem, _protocol_problem)

@@ -1,0 +1,1 @@
+"""Building blocks of asynchronous code: tasks, bounded maps, single flight, clocks."""

@@ -1,0 +1,52 @@
+"""Rows as JSON that the database itself writes: one text in the place of many values."""
+
+from functools import reduce
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    String,
+    Table,
+    case,
+    cast,
+    literal_column,
+)
+
+from app.domain.json_rows import RowShape
+from app.storage.dialect import EngineDialect
+
+
+def member(dialect: EngineDialect, table: Table, key: str, shape: RowShape) -> ColumnElement[str]:
+    """`"key":{…}`, each row of `table` in its shape; a text without a line break."""
+    parts = [dialect.json_of(table.c[key]), _text(":{")]
+    comma = ""
+    for name, source in shape.members:
+        column = table.c[source]
+        label = f'{comma}"{name}":'
+        if name in shape.only_set:
+            parts.append(case((column, _text(f"{label}1")), else_=_text("")))
+        else:
+            parts += [_text(label), _value(dialect, column)]
+        comma = ","
+    return reduce(lambda whole, part: whole.concat(part), [*parts, _text("}")])
+
+
+def joined(
+    dialect: EngineDialect, texts: ColumnElement[str], separator: str
+) -> ColumnElement[str | None]:
+    """All texts of a subquery as one, in its order; null where there is none."""
+    return dialect.join(texts, _text(separator))
+
+
+def _value(dialect: EngineDialect, column: Column[Any]) -> ColumnElement[str]:
+    if isinstance(column.type, Boolean):
+        return case((column, _text("1")), else_=_text("0"))
+    if column.type.python_type is int:
+        return cast(column, String)
+    return dialect.json_of(column)
+
+
+def _text(text: str) -> ColumnElement[str]:
+    return literal_column(f"'{text}'", String())

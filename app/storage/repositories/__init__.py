@@ -1,0 +1,1 @@
+"""One repository per port of the domain, on both engines."""

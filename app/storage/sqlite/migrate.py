@@ -1,0 +1,31 @@
+"""Migrations of an SQLite file."""
+
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from app.storage.errors import StoreError
+from app.storage.migrations import MIGRATION_TIMEOUT, SchemaError, Steps, perform
+from app.storage.sqlite.engine import require_regular, sqlite_engine
+
+
+def migrate(path: Path, steps: Steps) -> None:
+    """Do `steps`, all of them or nothing. Raises StoreError, SchemaError.
+
+    BEGIN IMMEDIATE is the lock: of two that migrate at once, the second waits, then finds nothing
+    left to do. Foreign keys are checked at the end, since a table may be rebuilt.
+    """
+    require_regular(path)
+    engine = sqlite_engine(path, foreign_keys=False, timeout=MIGRATION_TIMEOUT)
+    try:
+        with (
+            engine.connect().execution_options(begin="IMMEDIATE") as connection,
+            connection.begin(),
+        ):
+            perform(connection, steps)
+            if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                raise SchemaError("The migration would leave rows that refer to nothing.")
+    except DBAPIError as error:
+        raise StoreError(f"{path}: {error.orig}.") from error
+    finally:
+        engine.dispose()
