@@ -10,18 +10,18 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.container import ensure_first_admin, open_container, prepare_store, request_ids
 from app.domain.errors import NotFound
 from app.http import json
+from app.http.cross_origin import is_preflight
 from app.http.metrics import Metrics
 from app.http.middleware import ErrorMiddleware, MiddlewareRules, RequestMiddleware
 from app.http.request import REFUSED, context_of
 from app.http.response_cache import ResponseCache
-from app.http.routing import PathRouter
+from app.http.routing import ALL_METHODS, PathRouter
 from app.logs.setup import LogMetrics
 from app.operations.framework.services import Services
 from app.rest.router import ROUTES, mount
@@ -32,13 +32,16 @@ from app.server.outbox_worker import deliver_outbox
 from app.settings import Settings, load_settings
 
 
-class SilentCorsMiddleware(CORSMiddleware):
-    """Rejects a preflight without a body, where Starlette responds with plain text."""
+class CorsMiddleware(CORSMiddleware):
+    """Leaves a preflight that it would refuse to the router, which says what to do."""
 
-    def preflight_response(self, request_headers: Headers) -> Response:
-        allowed = super().preflight_response(request_headers)
-        refused = Response(status_code=204, headers={"Vary": "Origin"})
-        return allowed if allowed.status_code < 400 else refused
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_preflight(scope):
+            response = self.preflight_response(Headers(scope=scope))
+            answering = self.app if response.status_code >= 400 else response
+            await answering(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
 
 class Application(FastAPI):
@@ -59,7 +62,7 @@ class Application(FastAPI):
         self.router.default = _reject_unknown_path
         self._settings = settings
         self._metrics = Metrics()
-        self._path_router = PathRouter(self.router)
+        self._path_router = PathRouter(self.router, settings.cors_origins)
         self._middleware = self._build_middleware()
         self._fast_path: FastPath | None = None
 
@@ -95,10 +98,12 @@ class Application(FastAPI):
         self._metrics.watch(errors)
         inner: ASGIApp = errors
         if settings.cors_origins:
-            inner = SilentCorsMiddleware(
+            inner = CorsMiddleware(
                 inner,
                 allow_origins=settings.cors_origins,
-                allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+                allow_methods=sorted(ALL_METHODS),
+                # A listed origin is trusted, in a private network, too.
+                allow_private_network=True,
                 # Tracing adds headers with many names (traceparent, baggage, sentry-trace, b3, …).
                 # None of them gives an allowed page more access than any other program has.
                 allow_headers=["*"],

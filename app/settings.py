@@ -26,12 +26,13 @@ from pydantic_settings import (
 )
 
 from app.database_url import PostgresUrl, is_postgres, parse_sqlite_url
-from app.domain.addresses import Network, parse_address, parse_network
+from app.domain.addresses import Network, parse_network
 from app.domain.credentials import RawAccessKey
 from app.domain.errors import InvalidUsername
 from app.domain.names import ReservedNames
 from app.domain.rules import Rules
-from app.domain.text import ASCII, Pattern
+from app.domain.text import Pattern
+from app.domain.web_origins import parse_web_origin, require_web_origin
 from app.environment import PREFIX, SettingsError, read_settings
 
 DATABASE_NAME = "gatehouse.sqlite3"
@@ -43,36 +44,8 @@ def _split_commas(value: Any) -> Any:
     return value
 
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-# RFC 3986 sections 3.1 and 3.2.2, in ASCII as browsers send it; RFC 6454 section 6.2.
-_ORIGIN = Pattern(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
-    r"(?P<host>[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?",
-    max_length=512,
-    flags=ASCII,
-)
-# URLs with these schemes have the origin 'null' in browsers.
-_OPAQUE_SCHEMES = frozenset({"about", "blob", "data", "file", "javascript"})
-
-
-def _parse_origin(value: str) -> str:
-    """Return an origin `scheme://host[:port]` of any scheme as browsers write it."""
-    parts = _ORIGIN.fullmatch(value)
-    if parts is None or (scheme := parts["scheme"].lower()) in _OPAQUE_SCHEMES:
-        raise ValueError(f"'{value}' is not an origin such as https://chat.example.com")
-    host, port = parts["host"], None if parts["port"] is None else int(parts["port"])
-    if host.startswith("[") and parse_address(host[1:-1]) is None:
-        raise ValueError(f"'{value}' is not an origin: the host is not an IPv6 address")
-    if port is not None and not 0 < port < 65536:
-        raise ValueError(f"'{value}' is not an origin: the port must be from 1 to 65535")
-    default = _DEFAULT_PORTS.get(scheme)
-    # Hosts are known to be case-insensitive only for http and https.
-    normalized = f"{scheme}://{host if default is None else host.lower()}"
-    return normalized if port in {None, default} else f"{normalized}:{port}"
-
-
 def _parse_web_origin(value: str) -> str:
-    origin = _parse_origin(value)
+    origin = parse_web_origin(value)
     if not origin.startswith(("http://", "https://")):
         raise ValueError(f"'{value}' is not an origin such as https://id.example.com")
     return origin
@@ -202,12 +175,13 @@ class Settings(BaseSettings):
         ),
     ] = "on"
     cors_origins: Annotated[
-        tuple[Annotated[str, AfterValidator(_parse_origin)], ...],
+        tuple[Annotated[str, AfterValidator(require_web_origin)], ...],
         NoDecode,
         CommaSeparated,
         Field(
-            description="Origins, separated by commas, whose pages may call the gateway: "
-            "`https://chat.example.com`, or `capacitor://localhost` for an app."
+            description="Origins, separated by commas, whose pages may call the gateway, exactly "
+            "as browsers send them: `https://chat.example.com`, or `capacitor://localhost` for an "
+            "app. The log names each origin that is refused."
         ),
     ] = ()
     trusted_proxies: Annotated[

@@ -6,14 +6,65 @@ forms, plain text, and a login by HTTP Basic from a link. The page cannot read t
 response, but the request would count for its visitor.
 """
 
+from collections.abc import Sequence
+from typing import NoReturn
+
+import structlog
 from starlette.types import Scope
 
-from app.domain.errors import Forbidden
+from app.domain.errors import Forbidden, MethodNotAllowed
 from app.domain.text import url_parts
+from app.domain.web_origins import DEFAULT_PORTS, ORIGIN_MAX, require_web_origin
+from app.http.redaction import LEFT_OUT, has_secret
 from app.http.request import context_of, header
+from app.runtime.bounded_map import BoundedMap
 
-# A scheme, a host of at most 253 characters, and a port.
-_ORIGIN_MAX = 512
+_SETTING = "GATEHOUSE_CORS_ORIGINS"
+_REQUESTED_METHOD = b"access-control-request-method"
+# Origins that were logged; a client can invent any number of them.
+LOGGED_MAX = 256
+_LOG = structlog.get_logger("gatehouse.http")
+
+
+def is_preflight(scope: Scope) -> bool:
+    """Return whether a browser asks if a page of another origin may send a request."""
+    return (
+        scope["method"] == "OPTIONS"
+        and header(scope, b"origin") is not None
+        and header(scope, _REQUESTED_METHOD) is not None
+    )
+
+
+class PreflightRefusals:
+    """Refuses preflights, and logs each refused origin once, with the setting that allows it."""
+
+    def __init__(self, allowed: Sequence[str], methods: frozenset[str]) -> None:
+        self._allowed = tuple(allowed)
+        self._methods = methods
+        self._logged = BoundedMap[str, bool](LOGGED_MAX)
+
+    def refuse(self, scope: Scope) -> NoReturn:
+        """Raise MethodNotAllowed if the origin is allowed, else Forbidden."""
+        origin = (header(scope, b"origin") or "")[: ORIGIN_MAX + 1]
+        if has_secret(origin):
+            origin = LEFT_OUT
+        if origin in self._allowed:
+            raise MethodNotAllowed(self._methods)
+        try:
+            require_web_origin(origin)
+        except ValueError as error:
+            self._log_once(origin, reason=str(error))
+            raise Forbidden(f"The header Origin cannot be allowed: {error}.") from None
+        self._log_once(origin, setting=f"{_SETTING}={','.join([*self._allowed, origin])}")
+        raise Forbidden(
+            f"Pages of {origin} may not call this gateway. To allow them, add the origin to the "
+            f"setting {_SETTING}, such as {_SETTING}={origin}, and restart."
+        )
+
+    def _log_once(self, origin: str, **fields: str) -> None:
+        if origin not in self._logged:
+            self._logged.put(origin, value=True)
+            _LOG.warning("cors origin refused", origin=origin, **fields)
 
 
 def refuse_foreign_page(scope: Scope) -> None:
@@ -29,7 +80,7 @@ def refuse_foreign_page(scope: Scope) -> None:
     if site != "cross-site" and (origin is None or _is_of_host(origin, scope)):
         return
     raise Forbidden(
-        "A page of another origin sent this request. Name its origin in GATEHOUSE_CORS_ORIGINS, or "
+        f"A page of another origin sent this request. Name its origin in {_SETTING}, or "
         "where it is the gateway's own in GATEHOUSE_PUBLIC_URL."
     )
 
@@ -38,8 +89,8 @@ def _is_of_host(origin: str, scope: Scope) -> bool:
     """Return true if the origin's host is `Host`; a proxy may have changed the scheme."""
     host = header(scope, b"host")
     try:
-        asked, page = url_parts(f"//{host}", _ORIGIN_MAX), url_parts(origin, _ORIGIN_MAX)
-        default = {"http": 80, "https": 443}.get(page.scheme)
+        asked, page = url_parts(f"//{host}", ORIGIN_MAX), url_parts(origin, ORIGIN_MAX)
+        default = DEFAULT_PORTS.get(page.scheme)
         is_host = bool(page.hostname) and page.hostname == asked.hostname
         return is_host and (page.port or default) == (asked.port or default)
     except ValueError:

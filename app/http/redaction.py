@@ -16,7 +16,7 @@ _SECRETS = Pattern(
 SECRET_MIN = 23
 # Rounds of decoding. A path that is encoded more often is not shown.
 _ROUNDS = 3
-_LEFT_OUT = "…"
+LEFT_OUT = "…"
 _SAFE = "/:@!$&'()*+,;="
 
 
@@ -33,7 +33,7 @@ def loggable_path(path: str) -> str:
             break
         decoded = unquote(decoded)
     if "%" in decoded and unquote(decoded) != decoded:
-        return _LEFT_OUT
+        return LEFT_OUT
     if not has_secret(decoded):
         return path
-    return _LEFT_OUT.join(quote(part, safe=_SAFE) for part in _SECRETS.split(decoded))
+    return LEFT_OUT.join(quote(part, safe=_SAFE) for part in _SECRETS.split(decoded))

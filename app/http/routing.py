@@ -7,7 +7,7 @@ from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.errors import NotFound
-from app.http.request import header
+from app.http.cross_origin import PreflightRefusals, is_preflight
 
 ALL_METHODS = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 # As a number: `bytes in bytes` raises and catches an exception internally.
@@ -21,8 +21,9 @@ class PathRouter:
     whereas Starlette's router tries every route.
     """
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, allowed_origins: Sequence[str] = ()) -> None:
         self._router = router
+        self._preflights = PreflightRefusals(allowed_origins, ALL_METHODS)
         self._straight: dict[str, ASGIApp] = {}
         self._patterns: dict[int, list[Route]] = {}
 
@@ -52,12 +53,17 @@ class PathRouter:
             # An encoded slash is not a slash (RFC 3986 section 2.2), but servers decode it, and a
             # proxy that guards a path would not recognize it.
             raise NotFound("There is nothing at this address.")
-        if _is_options(scope) and (methods := self._options(scope)):
-            allow = ", ".join(sorted({*methods, "OPTIONS"}))
-            await Response(status_code=204, headers={"Allow": allow})(scope, receive, send)
-            return
+        is_http = scope["type"] == "http"
+        if is_http and scope["method"] == "OPTIONS":
+            # Preflights that are allowed do not get here.
+            if is_preflight(scope):
+                self._preflights.refuse(scope)
+            if methods := self._options(scope):
+                allow = ", ".join(sorted({*methods, "OPTIONS"}))
+                await Response(status_code=204, headers={"Allow": allow})(scope, receive, send)
+                return
         # Mounted below another application, Starlette computes the remaining path.
-        is_ours = scope["type"] == "http" and not scope.get("root_path")
+        is_ours = is_http and not scope.get("root_path")
         endpoint = self._find(scope) if is_ours else None
         await (endpoint or self._router)(scope, receive, send)
 
@@ -77,10 +83,3 @@ class PathRouter:
 
 def _leads(route: Route, scope: Scope) -> bool:
     return route.matches(scope)[0] is Match.FULL
-
-
-def _is_options(scope: Scope) -> bool:
-    """Return whether the request is OPTIONS, but no CORS preflight."""
-    if scope["type"] != "http" or scope["method"] != "OPTIONS":
-        return False
-    return header(scope, b"access-control-request-method") is None
