@@ -12,17 +12,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
     field_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from app.database_url import PostgresUrl, is_postgres, parse_sqlite_url
@@ -79,21 +75,10 @@ CommaSeparated = BeforeValidator(_split_commas)
 Token = Annotated[str | None, AfterValidator(_check_token)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Settings of this gateway. An invalid value stops the start."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        *others: PydanticBaseSettingsSource,  # noqa: ARG003
-        **more: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read no other source: `load_settings` reads the environment and `.env` strictly."""
-        return (init_settings,)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     database_url: Annotated[
         str | None,
@@ -155,7 +140,6 @@ class Settings(BaseSettings):
     ] = "open"
     reserved_names: Annotated[
         tuple[str, ...],
-        NoDecode,
         CommaSeparated,
         Field(description="Additional names, separated by commas, that only admins may assign."),
     ] = ()
@@ -176,7 +160,6 @@ class Settings(BaseSettings):
     ] = "on"
     cors_origins: Annotated[
         tuple[Annotated[str, AfterValidator(require_web_origin)], ...],
-        NoDecode,
         CommaSeparated,
         Field(
             description="Origins, separated by commas, whose pages may call the gateway, exactly "
@@ -186,7 +169,6 @@ class Settings(BaseSettings):
     ] = ()
     trusted_proxies: Annotated[
         tuple[Network, ...],
-        NoDecode,
         BeforeValidator(_parse_networks),
         Field(
             description="Networks, separated by commas, whose `X-Forwarded-For` and "

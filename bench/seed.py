@@ -41,7 +41,7 @@ class Dataset:
 
 def settings_with(**values: str) -> Settings:
     """Return settings with these values. Raises ValidationError for an invalid one."""
-    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+    return Settings.model_validate(values)
 
 
 def password_hash() -> str:
