@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from app.cli.main import app
+from app.cli.commands import app
 from app.domain import rate_limits
 from app.domain.errors import CATALOGUE, DomainError
 from app.environment import PREFIX

@@ -1,34 +1,14 @@
-"""`gatehouse`: assemble the commands, and report their errors."""
+"""`gatehouse`: run a command, and report its errors."""
 
-import typer
+import sys
 
-from app.cli import audit, documents, keys, maintenance, outbox, serve, signing_keys, users
 from app.cli.output import fail, flush_output
+from app.cli.serve import serve
 from app.container import StartError
 from app.domain.errors import DomainError
 from app.environment import SettingsError
 from app.security.key_files import SigningKeyError
 from app.storage.errors import StoreError
-
-app = typer.Typer(
-    help="One user directory with two doors.", no_args_is_help=True, pretty_exceptions_enable=False
-)
-for _command in (
-    serve.serve,
-    maintenance.migrate,
-    maintenance.backup,
-    maintenance.restore,
-    maintenance.restored,
-    documents.openapi,
-    documents.openrpc,
-    maintenance.doctor,
-):
-    app.command()(_command)
-app.add_typer(users.app, name="users")
-app.add_typer(keys.app, name="keys")
-app.add_typer(signing_keys.app, name="signing-keys")
-app.add_typer(audit.app, name="audit")
-app.add_typer(outbox.app, name="outbox")
 
 
 def main() -> None:
@@ -41,7 +21,13 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        # A server needs neither the other commands nor a parser for their arguments.
+        if sys.argv[1:] == ["serve"]:
+            serve()
+        else:
+            from app.cli.commands import app
+
+            app()
     except SettingsError as error:
         fail(str(error), 2)
     except (StoreError, SigningKeyError, StartError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from app.cli.main import app
+from app.cli.commands import app
 from tests.commands import run_here
 
 Run = Callable[..., tuple[int, str]]

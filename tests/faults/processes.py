@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Dialect
 
-from app.cli.main import app
+from app.cli.commands import app
 from tests.databases import Database
 from tests.server_process import PROCESSES, environment
 

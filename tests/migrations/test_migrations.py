@@ -256,7 +256,7 @@ def test_the_files_of_the_migrations_are_named_in_their_order() -> None:
 
 def test_a_start_without_a_migration_does_not_load_what_migrates(tmp_path: Path) -> None:
     asked = (
-        "import sys, app.cli.main; app.cli.main.app(['migrate'], standalone_mode=False);"
+        "import sys, app.cli.commands; app.cli.commands.app(['migrate'], standalone_mode=False);"
         "print('alembic' in sys.modules)"
     )
     seen = [
