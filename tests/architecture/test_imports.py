@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 
 import pytest
+from pydantic import BaseModel
 
 from app.startup import fast_imports, hidden
 
@@ -28,10 +29,40 @@ def test_garbage_is_looked_for_again_where_a_module_cannot_be_loaded() -> None:
     assert gc.isenabled()
 
 
+def test_models_declared_during_imports_are_built_when_they_are_used() -> None:
+    with fast_imports():
+
+        class Tree(BaseModel):
+            children: list["Tree"] = []
+
+        Tree.model_rebuild()
+
+    assert not Tree.__pydantic_complete__
+    assert Tree.model_validate({"children": [{}]}).children == [Tree()]
+
+
+def test_other_models_are_built_where_they_are_declared() -> None:
+    with fast_imports():
+        pass
+
+    class Leaf(BaseModel):
+        number: int
+
+    assert Leaf.__pydantic_complete__
+    assert Leaf.model_rebuild(force=True)
+
+
 def test_a_hidden_module_is_not_found_until_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "this", raising=False)
     with hidden("this"), pytest.raises(ImportError):
         import_module("this")
+    assert "this" not in sys.modules
+
+
+def test_a_module_is_replaced_by_placeholders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with hidden("this", zen="placeholder"):
+        assert import_module("this").zen == "placeholder"
     assert "this" not in sys.modules
 
 
