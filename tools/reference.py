@@ -114,7 +114,7 @@ def _route(route: OperationRoute, operation: Operation) -> tuple[str, str, str, 
 def pages() -> str:
     """Return the routes that are not operations."""
     rows = (
-        (f"`GET {page.path}`", page.summary or "", page.description)
+        (f"`GET {page.path}`", page.built.summary or "", page.built.description)
         for page in PAGES
         if page.include_in_schema
     )

@@ -10,13 +10,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.errors import NotFound
 from app.http.request import JsonResponse
-from app.rest.operation_route import StrictRoute
+from app.rest.operation_route import StrictRoute, make_router
 
 OURS, SWAGGER_UI = "app.rest.pages", "fastapi_swagger.resources"
 MEDIA_TYPES = {
@@ -71,7 +71,7 @@ _FRONT_PAGE: FrontPage = {
     },
 }
 
-router = APIRouter(route_class=StrictRoute, default_response_class=HTMLResponse, tags=["operator"])
+router = make_router(StrictRoute, default_response_class=HTMLResponse, tags=["operator"])
 
 
 @router.get(

@@ -2,17 +2,16 @@
 
 from urllib.parse import quote
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.http.params import view_of
 from app.operations.forward_auth import Verify
 from app.operations.views import Identity
 from app.rest.deps import Perform
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import documented_headers
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 # Every 204 has all of them: some proxies keep what the client sent where one is missing.
 HEADERS = {

@@ -1,16 +1,15 @@
 """Guilds of the embedded registry, for panel admins; the members of a guild, for members."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.guilds_and_servers import GuildById, ListMembers, Membership, PutGuild
 from app.operations.views import GuildView, Profile
 from app.rest.deps import Perform
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links, put
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 
 @router.get("/guilds", name="admin.guilds.list", response_model=list[GuildView])

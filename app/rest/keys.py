@@ -1,6 +1,5 @@
 """Access keys: of the user who asks, and for panel admins of any account."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.operations.admin_credentials import RevokeUserKey
@@ -8,10 +7,10 @@ from app.operations.admin_users import UserByUuid
 from app.operations.credentials import CreateKey, RevokeKey
 from app.operations.views import CreatedKey, KeyView
 from app.rest.deps import IdempotencyKey, Perform
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import created
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 
 @router.get("/users/@self/keys", name="keys.list", response_model=list[KeyView])

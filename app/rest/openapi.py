@@ -84,7 +84,7 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
     )
     paths = plain(document["paths"])
     for route in filter(lambda route: route.include_in_schema, [*ROUTES, *PAGES]):
-        _complete(paths[route.path_format][route.method.lower()], route)
+        _complete(paths[route.built.path_format][route.method.lower()], route)
     paths = {DOCUMENTED_PATHS.get(path, path): item for path, item in paths.items()}
     paths["/rpc"] = {"post": _rpc()}
     schemas = plain(document["components"]["schemas"])
@@ -108,8 +108,8 @@ def _complete(documented: dict[str, Any], route: StrictRoute) -> None:
         if route.path in DOCUMENTED_PATHS and parameter["in"] == "path":
             parameter["name"] = "user"
         _complete_parameter(parameter, operation)
-    if route.unique_id in REQUEST_BODIES:
-        documented["requestBody"] = REQUEST_BODIES[route.unique_id]
+    if route.built.unique_id in REQUEST_BODIES:
+        documented["requestBody"] = REQUEST_BODIES[route.built.unique_id]
     elif "requestBody" in documented and isinstance(route, OperationRoute):
         content = documented["requestBody"]["content"][JSON]
         content["example"] = call_example(route.operation, route.elsewhere)
@@ -117,7 +117,7 @@ def _complete(documented: dict[str, Any], route: StrictRoute) -> None:
     answers.pop("422", None)
     for status, answer in answers.items():
         if answer["description"] == _SUCCESS:
-            answer["description"] = _DONE[int(status)] if operation else f"{route.summary}."
+            answer["description"] = _DONE[int(status)] if operation else f"{route.built.summary}."
         if isinstance(route, OperationRoute):
             _complete_answer(answer, route)
     errors = _possible_errors(route, takes_body="requestBody" in documented)
@@ -126,7 +126,7 @@ def _complete(documented: dict[str, Any], route: StrictRoute) -> None:
 
 def _security(route: StrictRoute, operation: Operation | None) -> list[dict[str, list[str]]]:
     if operation is None:
-        return [{}, *_SECURITY] if route.unique_id in _FOR_ADMINS else []
+        return [{}, *_SECURITY] if route.built.unique_id in _FOR_ADMINS else []
     if operation.name == "users.auth":
         return [{}, {"basic": []}]
     if operation.access is Access.ANYONE:
@@ -174,7 +174,7 @@ def _possible_errors(route: StrictRoute, *, takes_body: bool) -> Iterator[_Error
     yield e.InvalidInput
     if isinstance(route, OperationRoute):
         yield from _errors_of(route)
-    elif route.unique_id in _FOR_ADMINS:
+    elif route.built.unique_id in _FOR_ADMINS:
         yield from (e.Unauthenticated, e.Forbidden, e.RateLimited)
     elif "{" in route.path:
         yield e.NotFound

@@ -7,18 +7,20 @@ dataclass, whose members FastAPI reads from path, headers, and body or query.
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import replace
-from functools import partial, wraps
+from functools import cached_property, wraps
 from http import HTTPStatus
 from inspect import Parameter, signature
+from threading import Lock
 from typing import Annotated, Any
 
-from fastapi import Body, Header, Path, Query
+from fastapi import APIRouter, Body, Header, Path, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, request_response
 from pydantic import BaseModel, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.audit import Door
@@ -52,37 +54,58 @@ _MEMBER_HEADERS = {"if_match": IF_MATCH}
 # The names that the domain has for conditional headers.
 _CONDITIONS = {"if_match": IF_MATCH, "if_none_match": IF_NONE_MATCH}
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_BUILDING = Lock()
 
 
-class StrictRoute(APIRoute):
-    """A path operation without query and body."""
+class StrictRoute(BaseRoute):
+    """A path operation without query and body.
+
+    FastAPI builds it at its first request, in less than a millisecond. Building all of them at the
+    start takes 30 ms.
+    """
 
     def __init__(
-        self, path: str, endpoint: Endpoint, *, response_model: Any = None, **options: Any
+        self, path: str, endpoint: Endpoint, *, methods: Collection[str], **options: Any
     ) -> None:
-        # Endpoints return responses, so FastAPI needs the models for the document only. Building
-        # them takes time and memory at each start.
-        self._documented = partial(
-            APIRoute, path, endpoint, response_model=response_model, **options
-        )
-        # FastAPI looks for models of pydantic's first version, and would load that.
-        with hidden("pydantic.v1"):
-            super().__init__(path, endpoint, response_model=None, **options)
-        self._is_plain = is_plain(self.dependant)
+        self.path = path
+        # The one method of the route.
+        (self.method,) = methods
+        self.include_in_schema = options["include_in_schema"]
+        self._endpoint = endpoint
+        self._options = {**options, "methods": methods}
+
+    @cached_property
+    def built(self) -> APIRoute:
+        """The route as built by FastAPI.
+
+        Endpoints return responses, so it needs the models of responses for the document only.
+        """
+        return self._build(response_model=None)
 
     def documented(self) -> APIRoute:
         """Return the route with its response model, for the OpenAPI document."""
-        with hidden("pydantic.v1"):
-            return self._documented()
+        return self._build()
 
-    def get_route_handler(self) -> Handler:
-        self._handler = super().get_route_handler()
-        return self.respond
+    def _build(self, **options: Any) -> APIRoute:
+        # FastAPI looks for models of pydantic's first version, and would load that. The lock keeps
+        # it hidden while the event loop and the thread of the OpenAPI document build routes.
+        with _BUILDING, hidden("pydantic.v1"):
+            return APIRoute(self.path, **{"endpoint": self._endpoint, **self._options, **options})
 
-    @property
+    @cached_property
     def application(self) -> ASGIApp:
         """The ASGI application that checks a request and calls the endpoint."""
-        return self._respond_plainly if self._is_plain else AsyncExitStackMiddleware(self.app)
+        if self._is_plain:
+            return self._respond_plainly
+        return AsyncExitStackMiddleware(request_response(self.respond))
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return is_plain(self.built.dependant)
+
+    @cached_property
+    def _handler(self) -> Handler:
+        return self.built.get_route_handler()
 
     async def _respond_plainly(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.respond(Request(scope, receive))
@@ -98,15 +121,8 @@ class StrictRoute(APIRoute):
         """Return the response of the endpoint, which FastAPI calls unless it is plain."""
         if not self._is_plain:
             return await self._handler(request)
-        response: Response | None = await call_plain(self.dependant, request)
-        return response or Response(status_code=self.status_code or HTTPStatus.OK)
-
-    @property
-    def method(self) -> str:
-        """The one method of the route."""
-        assert self.methods is not None
-        (method,) = self.methods
-        return method
+        response: Response | None = await call_plain(self.built.dependant, request)
+        return response or Response(status_code=self.built.status_code or HTTPStatus.OK)
 
     async def read(self, request: StrictRequest) -> None:
         """Refuse parameters that the endpoint does not take. Raises InvalidInput."""
@@ -121,42 +137,83 @@ class OperationRoute(StrictRoute):
     """
 
     def __init__(self, path: str, endpoint: Endpoint, *, name: str, **options: Any) -> None:
-        self.operation: Operation = REST_OPERATIONS[name]
-        annotations = {p.name: p.annotation for p in signature(endpoint).parameters.values()}
-        self.reads_itself = StrictRequest in annotations.values()
-        command: type | None = annotations.get("command")
-        read = self.params if self.reads_itself else dict[str, InputParam]()
-        if command is not None:
-            read = input_schema(command).params
-        self.path_names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        self.member_headers = {n: _MEMBER_HEADERS[n] for n in read if n in _MEMBER_HEADERS}
-        # Members of the operation's input that this route does not take.
-        self.left_out = frozenset(self.params) - {*read, *self.path_names}
-        self.elsewhere = {*self.path_names, *self.member_headers, *self.left_out}
-        others = [name for name in read if name not in self.elsewhere]
-        self.has_body = bool(others) and {*options["methods"]} <= _WITH_BODY
-        self.has_query = bool(others) and not self.has_body
-        if command is not None:
-            endpoint = self._reading_input(endpoint, command, others)
-        options["operation_id"] = options.get("operation_id") or name.replace(".", "_")
-        options["summary"] = options.get("summary") or self.operation.summary
-        options["description"] = options.get("description") or self.operation.description
-        options["tags"] = [self.operation.group]
-        if options.get("status_code") == HTTPStatus.NO_CONTENT:
-            options["response_class"] = Response
         super().__init__(path, endpoint, name=name, **options)
-        self.header_names = {
-            field.alias
-            for dependant in (self.dependant, *self.dependant.dependencies)
-            for field in dependant.header_params
-        }
-        # The names of query parameters by the member that they become.
-        self.query_names = {field.name: field.alias for field in self.dependant.query_params}
+        self.operation: Operation = REST_OPERATIONS[name]
+        self.path_names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
 
     @property
     def params(self) -> dict[str, InputParam]:
         """The members of the operation's input."""
         return input_schema(self.operation.input).params
+
+    @cached_property
+    def reads_itself(self) -> bool:
+        """True if the endpoint reads query and body itself."""
+        return StrictRequest in self._annotations.values()
+
+    @cached_property
+    def member_headers(self) -> dict[str, str]:
+        """The headers of input members that are sent in one."""
+        return {name: _MEMBER_HEADERS[name] for name in self._read if name in _MEMBER_HEADERS}
+
+    @cached_property
+    def left_out(self) -> frozenset[str]:
+        """Members of the operation's input that this route does not take."""
+        return frozenset(self.params) - {*self._read, *self.path_names}
+
+    @cached_property
+    def elsewhere(self) -> set[str]:
+        """Members of the operation's input that are neither in the query nor in the body."""
+        return {*self.path_names, *self.member_headers, *self.left_out}
+
+    @cached_property
+    def has_body(self) -> bool:
+        """True if members are sent in the body."""
+        return bool(self._others) and self.method in _WITH_BODY
+
+    @cached_property
+    def has_query(self) -> bool:
+        """True if members are sent in the query."""
+        return bool(self._others) and not self.has_body
+
+    @cached_property
+    def header_names(self) -> set[str]:
+        """The headers that the endpoint and its dependencies take."""
+        dependant = self.built.dependant
+        taking = (dependant, *dependant.dependencies)
+        return {field.alias for one in taking for field in one.header_params}
+
+    @cached_property
+    def query_names(self) -> dict[str, str]:
+        """The names of query parameters by the member that they become."""
+        return {field.name: field.alias for field in self.built.dependant.query_params}
+
+    @cached_property
+    def _annotations(self) -> dict[str, Any]:
+        return {p.name: p.annotation for p in signature(self._endpoint).parameters.values()}
+
+    @cached_property
+    def _read(self) -> dict[str, InputParam]:
+        """The members that this route takes from path, headers, query and body."""
+        if "command" in self._annotations:
+            return input_schema(self._annotations["command"]).params
+        return self.params if self.reads_itself else {}
+
+    @property
+    def _others(self) -> list[str]:
+        return [name for name in self._read if name not in self.elsewhere]
+
+    def _build(self, **options: Any) -> APIRoute:
+        operation, given = self.operation, self._options
+        options["operation_id"] = given.get("operation_id") or operation.name.replace(".", "_")
+        options["summary"] = given.get("summary") or operation.summary
+        options["description"] = given.get("description") or operation.description
+        options["tags"] = [operation.group]
+        if given.get("status_code") == HTTPStatus.NO_CONTENT:
+            options["response_class"] = Response
+        if "command" in self._annotations:
+            options["endpoint"] = self._reading_input(self._annotations["command"])
+        return super()._build(**options)
 
     async def respond(self, request: Request) -> Response:
         strict = StrictRequest(request.scope, request.receive, self)
@@ -206,11 +263,9 @@ class OperationRoute(StrictRoute):
         schema = input_schema(self.operation.input)
         schema.refuse_far_too_many([*names, *self.path_names], place)
 
-    def _reading_input(
-        self, endpoint: Endpoint, command: type, others: Collection[str]
-    ) -> Endpoint:
+    def _reading_input(self, command: type) -> Endpoint:
         """Return the endpoint with the members of its `command` as separate parameters."""
-        form = input_schema(command)
+        endpoint, others, form = self._endpoint, self._others, input_schema(command)
         fields = [_parameter(n, Annotated[form.params[n].text, Path()]) for n in self.path_names]
         for name, header in self.member_headers.items():
             doc = form.params[name].doc
@@ -254,3 +309,9 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
     """Convert an error of FastAPI, whose location begins with the place."""
     place, *loc = error["loc"]
     return field_error_of(error["type"], loc, error["msg"], place)
+
+
+def make_router(route_class: type[StrictRoute], **options: Any) -> APIRouter:
+    """Return a router for path operations of this class."""
+    # FastAPI declares the class more strictly than it uses it: the router only keeps its instances.
+    return APIRouter(route_class=route_class, **options)  # type: ignore[arg-type]

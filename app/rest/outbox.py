@@ -1,16 +1,15 @@
 """The outbox, for panel admins."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.admin_outbox import ListOutbox
 from app.operations.views import OutboxMessage
 from app.rest.deps import Perform
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 
 @router.get(

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from app.http.request import JsonResponse, refuse_query
 from app.operations.profiles import PROFILES_MAX, GetProfile, GetProfiles
 from app.operations.views import Profile
 from app.rest.deps import Perform
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 from app.rest.strict_request import StrictRequest, query_names
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 _USER = "user"
 Users = Annotated[

@@ -8,7 +8,7 @@ application that knows all its methods.
 from collections.abc import Iterable
 
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import MethodNotAllowed
 from app.http.request import context_of
@@ -61,9 +61,6 @@ class PathEndpoint:
         self._routes = {route.method: route for route in routes}
         if "GET" in self._routes:
             self._routes.setdefault("HEAD", self._routes["GET"])
-        self._apps: dict[str, ASGIApp] = {
-            method: route.application for method, route in self._routes.items()
-        }
         self.methods = frozenset(self._routes)
         # A proxy that forwards the method of the request it holds takes 204 for consent.
         is_for_proxies = any(
@@ -77,7 +74,7 @@ class PathEndpoint:
         if route is None:
             raise MethodNotAllowed(self.methods)
         context_of(scope).route = route.path
-        await self._apps[scope["method"]](scope, receive, send)
+        await route.application(scope, receive, send)
 
 
 def mount() -> list[Route]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.domain.presence import Presence
@@ -14,11 +13,11 @@ from app.operations.login import Authenticate, ChangePassword
 from app.operations.views import ChatUser, GuildView, RefreshedLogin
 from app.rest.deps import IdempotencyKey, Perform
 from app.rest.login import IssuedToken, read_login
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import created
 from app.rest.strict_request import StrictRequest, parse_json, read_input
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 
 @router.post(

@@ -1,15 +1,14 @@
 """Servers of the embedded registry, for panel admins."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.operations.guilds_and_servers import PutServer, ServerByUuid
 from app.operations.views import Servers, ServerView
 from app.rest.deps import Perform
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import put
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 
 @router.get("/servers", name="admin.servers.list", response_model=Servers)

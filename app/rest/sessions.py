@@ -1,6 +1,5 @@
 """Sessions: of the user who asks, and for panel admins of any account."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.domain.errors import NotFound
@@ -9,9 +8,9 @@ from app.operations.admin_users import UserByUuid
 from app.operations.credentials import RevokeSession
 from app.operations.views import SessionView
 from app.rest.deps import Perform
-from app.rest.operation_route import OperationRoute
+from app.rest.operation_route import OperationRoute, make_router
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 
 @router.get("/users/@self/sessions", name="sessions.list", response_model=list[SessionView])

@@ -1,9 +1,8 @@
 """Requests of path operations, read within the limits and strictly."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.types import Receive, Scope
@@ -14,6 +13,9 @@ from app.http import json
 from app.http.params import input_schema
 from app.http.request import JSON, read_body, require_media_type
 from app.operations.framework.operation import Operation
+
+if TYPE_CHECKING:
+    from app.rest.operation_route import StrictRoute
 
 # The path of each operation also exists below this prefix.
 ALIAS = "/api"
@@ -33,7 +35,7 @@ class StrictRequest(Request):
     `operation` is the one that it asks for, if any; `is_performed` is set when it begins.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, route: APIRoute) -> None:
+    def __init__(self, scope: Scope, receive: Receive, route: "StrictRoute") -> None:
         super().__init__(scope, receive)
         self.route = route
         self.operation: Operation | None = None

@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import Depends, Path
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -27,7 +27,7 @@ from app.operations.framework.context import OperationContext
 from app.operations.framework.services import Services
 from app.operations.operator import list_published_keys
 from app.rest.deps import get_services
-from app.rest.operation_route import StrictRoute
+from app.rest.operation_route import StrictRoute, make_router
 from app.runtime.background_tasks import TASKS
 
 ERRORS = {error.slug: error for error in CATALOGUE}
@@ -82,7 +82,7 @@ class JwkSet(TypedDict):
 MetricsAccess = Literal["loopback", "admin", "off"]
 Document = TypeAliasType("Document", dict[str, Any])
 
-router = APIRouter(route_class=StrictRoute, tags=["operator"])
+router = make_router(StrictRoute, tags=["operator"])
 
 
 class JwkSetResponse(JsonResponse):

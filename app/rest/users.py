@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path
+from fastapi import Header, Path
 from starlette.responses import Response, StreamingResponse
 
 from app.domain.errors import UserNotFound
@@ -35,11 +35,11 @@ from app.rest.deps import (
     Perform,
     WriteConditions,
 )
-from app.rest.operation_route import AS_TEXT, IF_NONE_MATCH, OperationRoute
+from app.rest.operation_route import AS_TEXT, IF_NONE_MATCH, OperationRoute, make_router
 from app.rest.responses import documented_headers, page_links
 from app.rest.strict_request import StrictRequest, joined, prefix_of
 
-router = APIRouter(route_class=OperationRoute)
+router = make_router(OperationRoute)
 
 Prefer = Annotated[
     tuple[str, ...],

@@ -29,7 +29,7 @@ _READS = {
 _SHOW_NOTHING = {
     route.operation.name
     for route in ROUTES
-    if {204} <= {route.status_code, *route.responses} <= {201, 204}
+    if {204} <= {route.built.status_code, *route.built.responses} <= {201, 204}
 }
 # One step of so many is a command of the operator's, which takes a second.
 COMMAND_EVERY = 25
