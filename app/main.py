@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,7 +19,7 @@ from app.http import json
 from app.http.cross_origin import is_preflight
 from app.http.metrics import Metrics
 from app.http.middleware import ErrorMiddleware, MiddlewareRules, RequestMiddleware
-from app.http.request import REFUSED, context_of
+from app.http.request import REFUSED, base_url, context_of
 from app.http.response_cache import ResponseCache
 from app.http.routing import ALL_METHODS, PathRouter
 from app.logs.setup import LogMetrics
@@ -65,6 +65,8 @@ class Application(FastAPI):
         self._path_router = PathRouter(self.router, settings.cors_origins)
         self._middleware = self._build_middleware()
         self._fast_path: FastPath | None = None
+        # Few, since any client can name another host.
+        self._openrpc_at = lru_cache(maxsize=4)(_dump_openrpc)
 
     def openapi(self) -> dict[str, Any]:
         """Return FastAPI's document with the additions of our contract."""
@@ -73,10 +75,9 @@ class Application(FastAPI):
 
         return openapi_document(self._settings.public_url)
 
-    def _openrpc(self) -> dict[str, Any]:
-        from app.rpc.openrpc import openrpc_document
-
-        return openrpc_document(self._settings.public_url)
+    def _openrpc(self, scope: Scope) -> bytes:
+        """Return the OpenRPC document, with the URL that its reader can send calls to."""
+        return self._openrpc_at(self._settings.public_url or base_url(scope))
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the middleware that was built at the start."""
@@ -150,7 +151,7 @@ class Application(FastAPI):
             self._metrics,
             self._settings.metrics_access,
             openapi=cache(lambda: json.dump(self.openapi())),
-            openrpc=cache(lambda: json.dump(self._openrpc())),
+            openrpc=self._openrpc,
         )
         self._path_router.open([Route(PATH, rpc), *mount()])
 
@@ -185,6 +186,12 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     if services is not None:
         app.use_services(services)
     return app
+
+
+def _dump_openrpc(url: str) -> bytes:
+    from app.rpc.openrpc import openrpc_document
+
+    return json.dump(openrpc_document(url))
 
 
 async def _reject_unknown_path(scope: Scope, _receive: Receive, _send: Send) -> None:

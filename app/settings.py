@@ -307,6 +307,11 @@ class Settings(BaseModel):
             return self.data_dir / DATABASE_NAME
         return None if is_postgres(self.database_url) else parse_sqlite_url(self.database_url)
 
+    def base_url(self, port: int) -> str:
+        """Return the URL of the server that listens on `port`, the public one if it is known."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{port}"
+
     @property
     def metrics_access(self) -> Literal["loopback", "admin", "off"]:
         """The readers of the metrics; behind a proxy, every client seems to be on this machine."""

@@ -30,7 +30,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 Table = Iterable[tuple[str, ...]]
-METHODS: dict[str, Any] = {method["name"]: method for method in openrpc_document()["methods"]}
+METHODS: dict[str, Any] = {
+    method["name"]: method for method in openrpc_document("http://localhost")["methods"]
+}
 
 
 def table(head: tuple[str, ...], rows: Table) -> str:

@@ -15,4 +15,5 @@ def openrpc() -> None:
     """Print the OpenRPC document."""
     from app.rpc.openrpc import openrpc_document
 
-    print_json(openrpc_document(set_up_command().public_url), indent=2)
+    settings = set_up_command()
+    print_json(openrpc_document(settings.base_url(settings.port)), indent=2)

@@ -13,6 +13,7 @@ from app.domain.timestamps import to_milliseconds
 from app.domain.users import Position
 
 DONE = "done"
+REQUEST_ID_MAX = 128
 # At most one entry per interval for refusals of the same kind.
 REFUSAL_INTERVAL = timedelta(minutes=1)
 

@@ -17,13 +17,17 @@ from app.domain.timestamps import parse_time
 SESSION_MAX = timedelta(days=90)
 LAST_SEEN_INTERVAL = timedelta(minutes=1)
 AGENT_MAX = 256
+TOKEN_MAX = 4096
 KEY_NAME_MAX = 64
 # Per account. A new session replaces the oldest one; keys have to be revoked by their owner.
 SESSIONS_MAX, KEYS_MAX = 100, 100
 # Before normalization and trimming.
 _KEY_NAME_RAW_MAX = 8 * KEY_NAME_MAX
 
-_ACCESS_KEY = Pattern(r"[A-Za-z0-9]{8}(-[A-Za-z0-9]{4}){3}-[A-Za-z0-9]{8}", 32, ASCII)
+KEY_ID = r"[A-Za-z0-9]{8}"
+ACCESS_KEY = rf"{KEY_ID}(-[A-Za-z0-9]{{4}}){{3}}-[A-Za-z0-9]{{8}}"
+KEY_ID_LENGTH, ACCESS_KEY_LENGTH = 8, 32
+_ACCESS_KEY = Pattern(ACCESS_KEY, ACCESS_KEY_LENGTH, ASCII)
 # The keys that the panel document prints, known to everyone; compared without case.
 _PUBLISHED = {
     "abcdefgh-1234-5678-0000-abcdefgh",
@@ -137,7 +141,7 @@ class RawAccessKey:
     @property
     def id(self) -> str:
         """The public id."""
-        return self.text[:8]
+        return self.text[:KEY_ID_LENGTH]
 
     @property
     def is_published(self) -> bool:
@@ -147,7 +151,7 @@ class RawAccessKey:
     @property
     def secret_hash(self) -> bytes:
         """The SHA-256 hash of the secret part, which is stored."""
-        return sha256(self.text[9:].encode("ascii")).digest()
+        return sha256(self.text[KEY_ID_LENGTH + 1 :].encode("ascii")).digest()
 
     def matches(self, key: AccessKey) -> bool:
         """Compare with the stored key, in constant time."""

@@ -14,7 +14,8 @@ from app.domain.text import ASCII, Pattern
 
 NETWORKS_MAX = 16
 
-_NETWORK = Pattern(r"[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?", 49, ASCII)
+NETWORK, NETWORK_MAX = r"[0-9A-Fa-f.:]{2,45}(/[0-9]{1,3})?", 49
+_NETWORK = Pattern(NETWORK, NETWORK_MAX, ASCII)
 
 
 class Scope(StrEnum):

@@ -6,13 +6,13 @@ from app.domain.errors import FieldError, InvalidInput, PreconditionFailed
 from app.domain.text import Pattern
 
 # The maximum length of a list of entity tags; ours have a few dozen characters each.
-_LIST_MAX = 8 * 1024
+ETAGS_MAX = 8 * 1024
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*+"'
-_TAGS = Pattern(_TAG, _LIST_MAX)
-_LIST = Pattern(rf"[ \t,]*+{_TAG}(?:[ \t]*+,[ \t,]*+{_TAG})*+[ \t,]*+", _LIST_MAX)
+_TAGS = Pattern(_TAG, ETAGS_MAX)
+_LIST = Pattern(rf"[ \t,]*+{_TAG}(?:[ \t]*+,[ \t,]*+{_TAG})*+[ \t,]*+", ETAGS_MAX)
 # The hexadecimal digits in an entity tag that identify the servers of another service.
 DIGEST_DIGITS = 16
-_SERVERS_PART = Pattern(rf'\.[0-9a-f]{{{DIGEST_DIGITS}}}"\Z', _LIST_MAX)
+_SERVERS_PART = Pattern(rf'\.[0-9a-f]{{{DIGEST_DIGITS}}}"\Z', ETAGS_MAX)
 _WEAK = "A weak entity tag (W/…) never matches in If-Match; send the ETag value unchanged."
 _EXCLUDED = "The account exists in a version that If-None-Match excludes."
 

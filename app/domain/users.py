@@ -11,12 +11,19 @@ from app.domain.errors import FieldError, InvalidInput, LastAdmin, UserNotFound
 from app.domain.names import USERNAME_MAX, parse_stored_username
 from app.domain.preconditions import DIGEST_DIGITS
 from app.domain.presence import Presence
-from app.domain.text import decode_a_labels, nfc, to_half_width
+from app.domain.text import ASCII, Pattern, decode_a_labels, nfc, to_half_width
 
 # No name or address is longer.
 SEARCH_MAX = 254
 SNOWFLAKE_MAX = 2**63 - 1
+SNOWFLAKE = rf"[1-9][0-9]{{0,{len(str(SNOWFLAKE_MAX)) - 1}}}"
+_SNOWFLAKE = Pattern(SNOWFLAKE, len(str(SNOWFLAKE_MAX)), ASCII)
+UUID_LENGTH = 36
+# The highest integer that every JSON parser can represent (RFC 8259 section 6).
+NUMBER_MAX = 2**53 - 1
 PAGE_MAX = 1000
+# The longest cursor contains an address of 254 escaped characters.
+CURSOR_MAX = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def require_active_admin(before: User, after: User, *, others: Callable[[], bool
 
 def parse_uuid(raw: str) -> str | None:
     """Return the RFC 9562 text form in lower case, or None if `raw` is not 36 characters of it."""
-    if len(raw) != 36 or not raw.isascii():
+    if len(raw) != UUID_LENGTH or not raw.isascii():
         return None
     try:
         canonical = str(UUID(raw))
@@ -94,7 +101,7 @@ def parse_uuid(raw: str) -> str | None:
 
 def parse_snowflake(raw: str) -> int | None:
     """Parse a snowflake in decimal, or return None."""
-    if not (raw.isascii() and raw.isdigit()) or len(raw) > 19 or raw[0] == "0":
+    if _SNOWFLAKE.fullmatch(raw) is None:
         return None
     value = int(raw)
     return value if value <= SNOWFLAKE_MAX else None

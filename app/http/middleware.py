@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.addresses import Network
+from app.domain.audit import REQUEST_ID_MAX
 from app.domain.errors import DomainError, Internal, Overloaded
 from app.domain.measurements import Measurement, measure_faults
 from app.domain.text import ASCII, Pattern
@@ -40,7 +41,7 @@ _CHOSEN = {
     b"content-security-policy": b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     b"cache-control": NO_STORE.encode(),
 }
-_REQUEST_ID = Pattern(r"[A-Za-z0-9._-]{1,128}", 128, ASCII)
+_REQUEST_ID = Pattern(rf"[A-Za-z0-9._-]{{1,{REQUEST_ID_MAX}}}", REQUEST_ID_MAX, ASCII)
 # Probed each second; metrics suffice for the successful ones.
 _PROBES = frozenset({"/health/live", "/health/ready"})
 _LOG = structlog.get_logger("gatehouse.http")

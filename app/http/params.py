@@ -29,8 +29,9 @@ from app.domain.text import ASCII, Pattern
 from app.http import json
 from app.http.schemas import Schemas
 from app.operations.examples import CALL_EXAMPLES
+from app.operations.formats import Bit
 from app.operations.framework.operation import Operation, Param, Unset
-from app.operations.views import Bit, RawJson, Result
+from app.operations.views import RawJson, Result
 
 _TEXT_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 # Called with names that are known only at run time.
@@ -132,8 +133,8 @@ class InputParam:
         if self.takes_null:
             (plain,) = [part for part in get_args(plain) if part is not NoneType]
         read_as = _read_as(plain, self.doc)
-        if plain in _FROM_TEXT:
-            read_as = Annotated[read_as, BeforeValidator(_FROM_TEXT[plain])]
+        if base_type(plain) in _FROM_TEXT:
+            read_as = Annotated[read_as, BeforeValidator(_FROM_TEXT[base_type(plain)])]
         return Annotated[read_as, Field(**self._description)]
 
     @property
@@ -151,12 +152,8 @@ class InputParam:
     @property
     def _description(self) -> dict[str, Any]:
         doc, extra = self.doc, dict[str, Any]()
-        if doc.choices:
-            extra["enum"] = list(doc.choices)
         if self._default is not None and not self.required:
             extra["default"] = self._default
-        bounds = {"minimum": doc.minimum, "maximum": doc.maximum}
-        extra |= {name: bound for name, bound in bounds.items() if bound is not None}
         examples = None if doc.example is None else [doc.example]
         described = {"description": doc.description, "examples": examples}
         return {**described, "json_schema_extra": extra or None}
@@ -220,6 +217,13 @@ def _plain(hint: Any) -> tuple[Any, Param]:
         return inner, doc
     (hint,) = [part for part in get_args(hint) if part is not Unset]
     return _plain(hint)
+
+
+def base_type(annotation: Any) -> Any:
+    """Return the type behind a format (`app.operations.formats`)."""
+    if isinstance(annotation, TypeAliasType):
+        return get_args(annotation.__value__)[0]
+    return annotation
 
 
 def _flag(value: Any) -> bool:

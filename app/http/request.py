@@ -22,12 +22,14 @@ from app.domain.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
+from app.domain.text import ASCII, Pattern
 from app.http import json
 from app.http.problem import problem_object
 from app.operations.framework.context import Caller, Stale
 
 BODY_MAX = 1024 * 1024
 JSON = "application/json"
+_HOST = Pattern(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", 259, ASCII)
 _NO_HEADERS: Mapping[str, str] = {}
 _NO_CODING = {b"identity", b""}
 PROBLEM_JSON = "application/problem+json"
@@ -152,6 +154,19 @@ def header(scope: Scope, name: bytes) -> str | None:
             text: str = value.decode("latin-1")
             return text
     return None
+
+
+def base_url(scope: Scope) -> str:
+    """Return the URL that the client sent its request to, without a path.
+
+    A proxy that ends TLS does not show in it; `GATEHOUSE_PUBLIC_URL` replaces it.
+    """
+    host = header(scope, b"host")
+    if host is None or _HOST.fullmatch(host) is None:
+        host, port = scope.get("server") or ("localhost", None)
+        host = f"[{host}]" if ":" in host else host
+        host = host if port is None else f"{host}:{port}"
+    return f"{scope['scheme']}://{host}"
 
 
 def header_lines(scope: Scope, name: bytes) -> list[str]:

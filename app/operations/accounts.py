@@ -20,6 +20,7 @@ from app.domain.ports import Transaction
 from app.domain.presence import Presence
 from app.domain.rate_limits import CHECKS, REGISTRATIONS, add_rename
 from app.domain.users import AccountRef, User, parse_uuid, require_active_admin
+from app.operations.formats import DisplayName, NewPassword, NewUsername, UsernameText
 from app.operations.framework import audit_log
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
@@ -27,10 +28,10 @@ from app.operations.framework.idempotency import IdempotentRequest
 from app.operations.framework.operation import UNSET, Param, Unset, unwrap_single
 from app.operations.framework.services import Services
 from app.operations.panel_sync import panel_sync_message
-from app.operations.views import ChatUser, Created, GuildView, chat_user, guild_view
+from app.operations.views import ChatUser, Created, Guilds, chat_user, guild_view
 
 UsernameParam = Annotated[
-    str,
+    NewUsername,
     Param(
         "4 to 16 letters, digits, `_`, `-` or `.`, beginning and ending with a letter or digit; "
         "compared and stored in lower case.",
@@ -38,10 +39,12 @@ UsernameParam = Annotated[
     ),
 ]
 PasswordParam = Annotated[
-    str,
+    NewPassword,
     Param("8 to 128 characters; not a common password, the username or the e-mail.", "********"),
 ]
-DisplayNameParam = Annotated[str, Param("The name that others see: 1 to 32 characters.", "User")]
+DisplayNameParam = Annotated[
+    DisplayName, Param("The name that others see: 1 to 32 characters.", "User")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ def _username_taken(
 class CheckUsername:
     """The input of the existence check."""
 
-    username: Annotated[str, Param("The name to look up.", "user")]
+    username: Annotated[UsernameText, Param("The name to look up.", "user")]
 
 
 async def check_username(context: OperationContext, command: CheckUsername) -> bool:
@@ -320,7 +323,7 @@ def _existing(tx: Transaction, ref: AccountRef) -> User:
     return user
 
 
-async def list_guilds(context: OperationContext, command: NoInput) -> list[GuildView]:
+async def list_guilds(context: OperationContext, command: NoInput) -> Guilds:
     """Gets the authenticated user's guilds.
 
     The holder of any valid credential may. Includes guilds that the user owns and guilds that the

@@ -9,7 +9,8 @@ from app.domain.errors import FieldError, InvalidInput
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.timestamps import parse_time
-from app.domain.users import PAGE_MAX, AccountRef, parse_snowflake, parse_uuid
+from app.domain.users import NUMBER_MAX, AccountRef, parse_snowflake, parse_uuid
+from app.operations.formats import AccountId, Cursor, EntryNumber, Identifier, PageLimit, Timestamp
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import UNSET, Param, Unset
 from app.operations.framework.pagination import (
@@ -20,9 +21,6 @@ from app.operations.framework.pagination import (
 )
 from app.operations.views import AuditPage, entry_view
 
-# The highest integer that every JSON parser can represent (RFC 8259 section 6).
-ID_MAX = 2**53 - 1
-
 
 @dataclass(frozen=True, slots=True)
 class ListAudit:
@@ -30,7 +28,7 @@ class ListAudit:
 
     actor: (
         Annotated[
-            str,
+            AccountId,
             Param(
                 "The acting account, by uuid or snowflake, or `operator`.",
                 "0f8fad5b-d9cb-469f-a165-70867728950e",
@@ -40,7 +38,7 @@ class ListAudit:
     ) = UNSET
     target: (
         Annotated[
-            str,
+            Identifier,
             Param(
                 "The target: an account by uuid or snowflake, a server by uuid, a guild by "
                 "snowflake, a signing key by `kid`.",
@@ -49,31 +47,38 @@ class ListAudit:
         ]
         | Unset
     ) = UNSET
-    action: Annotated[str, Param("The operation's name.", "admin.users.disable")] | Unset = UNSET
-    outcome: Annotated[str, Param("`done`, or the code of an error.", DONE)] | Unset = UNSET
-    since: Annotated[str, Param("The earliest time, RFC 3339.", "2026-01-31T12:00:00Z")] | Unset = (
+    action: Annotated[Identifier, Param("The operation's name.", "admin.users.disable")] | Unset = (
         UNSET
     )
-    until: (
+    outcome: Annotated[Identifier, Param("`done`, or the code of an error.", DONE)] | Unset = UNSET
+    since: (
         Annotated[
-            str,
-            Param("The time before which entries are returned, RFC 3339.", "2026-02-01T00:00:00Z"),
+            str, Param("The earliest time, RFC 3339.", "2026-01-31T12:00:00Z", shown=Timestamp)
         ]
         | Unset
     ) = UNSET
-    limit: Annotated[
-        int, Param("The number of entries on a page.", LIMIT_DEFAULT, minimum=1, maximum=PAGE_MAX)
-    ] = LIMIT_DEFAULT
-    cursor: Annotated[str | None, Param("The `next` of the previous page.")] = None
+    until: (
+        Annotated[
+            str,
+            Param(
+                "The time before which entries are returned, RFC 3339.",
+                "2026-02-01T00:00:00Z",
+                shown=Timestamp,
+            ),
+        ]
+        | Unset
+    ) = UNSET
+    limit: Annotated[PageLimit, Param("The number of entries on a page.", LIMIT_DEFAULT)] = (
+        LIMIT_DEFAULT
+    )
+    cursor: Annotated[Cursor | None, Param("The `next` of the previous page.")] = None
     after: (
         Annotated[
-            int,
+            EntryNumber,
             Param(
                 "The `id` of the last known entry, to follow the trail: returns later entries, "
                 "the oldest first. Begin with 0.",
                 12,
-                minimum=0,
-                maximum=ID_MAX,
             ),
         ]
         | Unset
@@ -110,9 +115,9 @@ async def list_audit(context: OperationContext, command: ListAudit) -> AuditPage
 
 async def _follow(context: OperationContext, command: ListAudit, after: int) -> AuditPage:
     def complete_up_to(tx: Transaction, _: Principal) -> int:
-        if not 0 <= after <= ID_MAX:
+        if not 0 <= after <= NUMBER_MAX:
             raise InvalidInput.for_fields(
-                FieldError("after", f"must be a whole number from 0 to {ID_MAX}")
+                FieldError("after", f"must be a whole number from 0 to {NUMBER_MAX}")
             )
         if command.cursor is not None:
             raise InvalidInput.for_fields(FieldError("cursor", "cannot be combined with 'after'"))

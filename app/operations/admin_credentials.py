@@ -7,25 +7,26 @@ from app.domain.ports import Transaction
 from app.operations.accounts import find_user_by_uuid
 from app.operations.admin_users import UserByUuid, UuidParam
 from app.operations.credentials import (
-    KeyId,
-    SessionId,
+    KeyIdParam,
+    SessionIdParam,
     end_sessions,
     list_session_views,
     revoke_keys,
 )
+from app.operations.formats import Count
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import UNSET, Unset
-from app.operations.views import KeyView, SessionView, key_view
+from app.operations.views import Keys, Sessions, key_view
 
 
-async def list_user_sessions(context: OperationContext, command: UserByUuid) -> list[SessionView]:
+async def list_user_sessions(context: OperationContext, command: UserByUuid) -> Sessions:
     """Lists an account's sessions, the oldest first.
 
     Admins may.
     """
 
-    def read(tx: Transaction, actor: Principal) -> list[SessionView]:
+    def read(tx: Transaction, actor: Principal) -> Sessions:
         user = find_user_by_uuid(tx, command.uuid)
         return list_session_views(tx, context.services, user.id, actor.session_id)
 
@@ -37,10 +38,10 @@ class RevokeUserSession:
     """The account and session to end."""
 
     uuid: UuidParam
-    id: SessionId | Unset = UNSET
+    id: SessionIdParam | Unset = UNSET
 
 
-async def revoke_user_session(context: OperationContext, command: RevokeUserSession) -> int:
+async def revoke_user_session(context: OperationContext, command: RevokeUserSession) -> Count:
     """Ends one of an account's sessions, or without `id` all of them.
 
     Admins may. Returns how many sessions ended: 0 for an id that is not one of the account's.
@@ -53,13 +54,13 @@ async def revoke_user_session(context: OperationContext, command: RevokeUserSess
     return await context.write(end)
 
 
-async def list_user_keys(context: OperationContext, command: UserByUuid) -> list[KeyView]:
+async def list_user_keys(context: OperationContext, command: UserByUuid) -> Keys:
     """Lists an account's access keys, the oldest first, without their secrets.
 
     Admins may.
     """
 
-    def read(tx: Transaction, _: Principal) -> list[KeyView]:
+    def read(tx: Transaction, _: Principal) -> Keys:
         return [
             key_view(key) for key in tx.keys.list_for_user(find_user_by_uuid(tx, command.uuid).id)
         ]
@@ -72,7 +73,7 @@ class RevokeUserKey:
     """The account and key to revoke."""
 
     uuid: UuidParam
-    id: KeyId | Unset = UNSET
+    id: KeyIdParam | Unset = UNSET
 
 
 async def revoke_user_key(context: OperationContext, command: RevokeUserKey) -> bool:

@@ -7,8 +7,9 @@ from app.domain.errors import FieldError, InvalidInput
 from app.domain.outbox import OutboxFilter, State
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
-from app.domain.users import PAGE_MAX, Position
+from app.domain.users import Position
 from app.operations.accounts import find_user
+from app.operations.formats import AccountId, Cursor, PageLimit
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import UNSET, Param, Unset
 from app.operations.framework.pagination import (
@@ -26,7 +27,7 @@ class ListOutbox:
 
     user: (
         Annotated[
-            str,
+            AccountId,
             Param(
                 "The account that messages are about, by uuid or snowflake.",
                 "0f8fad5b-d9cb-469f-a165-70867728950e",
@@ -35,13 +36,12 @@ class ListOutbox:
         | Unset
     ) = UNSET
     state: (
-        Annotated[str, Param("The state of messages.", State.WAITING.value, choices=tuple(State))]
-        | Unset
+        Annotated[str, Param("The state of messages.", State.WAITING.value, shown=State)] | Unset
     ) = UNSET
-    limit: Annotated[
-        int, Param("The number of messages on a page.", LIMIT_DEFAULT, minimum=1, maximum=PAGE_MAX)
-    ] = LIMIT_DEFAULT
-    cursor: Annotated[str | None, Param("The `next` of the previous page.")] = None
+    limit: Annotated[PageLimit, Param("The number of messages on a page.", LIMIT_DEFAULT)] = (
+        LIMIT_DEFAULT
+    )
+    cursor: Annotated[Cursor | None, Param("The `next` of the previous page.")] = None
 
 
 async def list_outbox(context: OperationContext, command: ListOutbox) -> OutboxPage:

@@ -33,6 +33,20 @@ from app.operations.accounts import (
     rename,
     save_changes,
 )
+from app.operations.formats import (
+    Cursor,
+    EmailAddress,
+    EntityTags,
+    NewPassword,
+    Number,
+    PageLimit,
+    SearchText,
+    Snowflake,
+    UsernameText,
+    UserSort,
+    Uuid,
+    UuidList,
+)
 from app.operations.framework import audit_log
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
@@ -63,10 +77,10 @@ from app.operations.views import (
 )
 
 UuidParam = Annotated[
-    str,
+    Uuid,
     Param("The account's uuid, in any case.", "0f8fad5b-d9cb-469f-a165-70867728950e"),
 ]
-EmailParam = Annotated[str, Param("An e-mail address.", "new@example.com")]
+EmailParam = Annotated[EmailAddress, Param("An e-mail address.", "new@example.com")]
 AdminParam = Annotated[
     bool, Param("Whether or not this user is an administrator: 1 for yes, 0 for no.", 0)
 ]
@@ -76,29 +90,29 @@ AdminParam = Annotated[
 class ListUsers:
     """Filters and order of the list, and the page to return."""
 
-    username: Annotated[str, Param("The exact username.", "demoaccount")] | Unset = UNSET
+    username: Annotated[UsernameText, Param("The exact username.", "demoaccount")] | Unset = UNSET
     email: (
-        Annotated[str, Param("The exact e-mail address; case and form of its domain are ignored.")]
+        Annotated[
+            EmailAddress,
+            Param("The exact e-mail address; case and form of its domain are ignored."),
+        ]
         | Unset
     ) = UNSET
-    user_id: Annotated[str, Param("The exact snowflake.", "71395574100676609")] | Unset = UNSET
-    admin: Annotated[bool, Param("Only admins (1), or only other users (0).", 1)] | Unset = UNSET
-    q: Annotated[str, Param("A literal part of the username or e-mail address.")] | Unset = UNSET
-    status: Annotated[str, Param("The accounts to include.", "active", choices=tuple(Status))] = (
-        "active"
+    user_id: Annotated[Snowflake, Param("The exact snowflake.", "71395574100676609")] | Unset = (
+        UNSET
     )
+    admin: Annotated[bool, Param("Only admins (1), or only other users (0).", 1)] | Unset = UNSET
+    q: Annotated[SearchText, Param("A literal part of the username or e-mail address.")] | Unset = (
+        UNSET
+    )
+    status: Annotated[str, Param("The accounts to include.", "active", shown=Status)] = "active"
     sort: Annotated[
-        str,
-        Param(
-            "The sort key; a leading `-` sorts in descending order.",
-            "id",
-            choices=(*SortKey, *(f"-{key}" for key in SortKey)),
-        ),
+        UserSort, Param("The sort key; a leading `-` sorts in descending order.", "id")
     ] = "id"
-    limit: Annotated[
-        int, Param("The number of accounts on a page.", LIMIT_DEFAULT, minimum=1, maximum=PAGE_MAX)
-    ] = LIMIT_DEFAULT
-    cursor: Annotated[str | None, Param("The `next` of the previous page.")] = None
+    limit: Annotated[PageLimit, Param("The number of accounts on a page.", LIMIT_DEFAULT)] = (
+        LIMIT_DEFAULT
+    )
+    cursor: Annotated[Cursor | None, Param("The `next` of the previous page.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +272,8 @@ class AdminCreateUser:
     username: UsernameParam
     email: EmailParam
     password: (
-        Annotated[str, Param("The raw password; generated if absent.", "rawPassword1")] | Unset
+        Annotated[NewPassword, Param("The raw password; generated if absent.", "rawPassword1")]
+        | Unset
     ) = UNSET
     admin: AdminParam = False
     display_name: DisplayNameParam | Unset = UNSET
@@ -321,19 +336,23 @@ class AdminUpdateUser:
     uuid: UuidParam
     username: UsernameParam | Unset = UNSET
     email: (
-        Annotated[str | None, Param("New e-mail; null removes it.", "new@example.com")] | Unset
+        Annotated[EmailAddress | None, Param("New e-mail; null removes it.", "new@example.com")]
+        | Unset
     ) = UNSET
     admin: AdminParam | Unset = UNSET
     password: PasswordParam | Unset = UNSET
     display_name: DisplayNameParam | Unset = UNSET
     disabled: Annotated[bool, Param("1 disables the account, 0 enables it.", 0)] | Unset = UNSET
     if_match: (
-        Annotated[str, Param("The account's current ETag; otherwise the update fails.")] | Unset
+        Annotated[EntityTags, Param("The account's current ETag; otherwise the update fails.")]
+        | Unset
     ) = UNSET
-    id: Annotated[int, Param("The account's number, which cannot be changed.", 3)] | Unset = UNSET
+    id: Annotated[Number, Param("The account's number, which cannot be changed.", 3)] | Unset = (
+        UNSET
+    )
     servers: (
         Annotated[
-            list[str],
+            UuidList,
             Param(
                 "The account's servers as they are; they cannot be changed here.",
                 ["7c9e6679-7425-40de-944b-e07fc1f90ae7"],

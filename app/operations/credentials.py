@@ -17,25 +17,28 @@ from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.users import User
 from app.operations.accounts import NoInput
+from app.operations.formats import Count, KeyId, KeyName, NetworkList, SessionId, Timestamp
 from app.operations.framework import audit_log
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
 from app.operations.framework.idempotency import IdempotentRequest
 from app.operations.framework.operation import UNSET, Param, Unset
 from app.operations.framework.services import Services
-from app.operations.views import Created, CreatedKey, KeyView, SessionView, key_view, session_view
+from app.operations.views import Created, CreatedKey, Keys, Sessions, key_view, session_view
 
-SessionId = Annotated[str, Param("The session's id.", "5b1c0f4e-6a1f-4d7e-9c55-2f9d2f6f0a11")]
-KeyId = Annotated[str, Param("The key's public id: its first group.", "ABCDEFGH")]
+SessionIdParam = Annotated[
+    SessionId, Param("The session's id.", "5b1c0f4e-6a1f-4d7e-9c55-2f9d2f6f0a11")
+]
+KeyIdParam = Annotated[KeyId, Param("The key's public id: its first group.", "ABCDEFGH")]
 
 
-async def list_sessions(context: OperationContext, command: NoInput) -> list[SessionView]:
+async def list_sessions(context: OperationContext, command: NoInput) -> Sessions:
     """Lists the authenticated user's sessions, the oldest first.
 
     The holder of any valid credential may. `current` marks the session of the request.
     """
 
-    def read(tx: Transaction, actor: Principal) -> list[SessionView]:
+    def read(tx: Transaction, actor: Principal) -> Sessions:
         return list_session_views(tx, context.services, actor.user.id, actor.session_id)
 
     return await context.scan(read)
@@ -43,7 +46,7 @@ async def list_sessions(context: OperationContext, command: NoInput) -> list[Ses
 
 def list_session_views(
     tx: Transaction, services: Services, user_id: int, current: str | None
-) -> list[SessionView]:
+) -> Sessions:
     """Return the active sessions of an account."""
     now = services.clock.now()
     return [
@@ -55,10 +58,10 @@ def list_session_views(
 class RevokeSession:
     """The session to end."""
 
-    id: SessionId | Unset = UNSET
+    id: SessionIdParam | Unset = UNSET
 
 
-async def revoke_session(context: OperationContext, command: RevokeSession) -> int:
+async def revoke_session(context: OperationContext, command: RevokeSession) -> Count:
     """Ends one of the authenticated user's sessions, or without `id` all others.
 
     The holder of any valid credential may. Returns how many sessions ended: 0 for an id that is not
@@ -94,13 +97,13 @@ def _removed(kind: str, only: str | Unset) -> Changes:
     return {f"{kind}s": None} if only is UNSET else {kind: (only, None)}
 
 
-async def list_keys(context: OperationContext, command: NoInput) -> list[KeyView]:
+async def list_keys(context: OperationContext, command: NoInput) -> Keys:
     """Lists the authenticated user's access keys, the oldest first.
 
     The holder of any valid credential may. The secrets are not included.
     """
 
-    def read(tx: Transaction, actor: Principal) -> list[KeyView]:
+    def read(tx: Transaction, actor: Principal) -> Keys:
         return [key_view(key) for key in tx.keys.list_for_user(actor.user.id)]
 
     return await context.scan(read)
@@ -113,9 +116,14 @@ class CreateKey:
     Absent limits are those of the key of the request; with a token there are none.
     """
 
-    name: Annotated[str, Param("The purpose of the key: 1 to 64 characters.", "panel")]
+    name: Annotated[KeyName, Param("The purpose of the key: 1 to 64 characters.", "panel")]
     expires_at: Annotated[
-        str | None, Param("The expiry, RFC 3339; null for never.", "2030-01-31T12:00:00Z")
+        str | None,
+        Param(
+            "The expiry, RFC 3339; null for never.",
+            "2030-01-31T12:00:00Z",
+            shown=Timestamp | None,
+        ),
     ] = None
     scope: (
         Annotated[
@@ -124,13 +132,13 @@ class CreateKey:
                 "`read`: read access; `self`: everything but admin operations; `admin`: all "
                 "permissions of the owner.",
                 "self",
-                choices=tuple(Scope),
+                shown=Scope,
             ),
         ]
         | Unset
     ) = UNSET
     networks: Annotated[
-        list[str] | None,
+        NetworkList | None,
         Param(
             "1 to 16 IPv4 and IPv6 networks that may use the key; null for any.",
             ["192.0.2.0/24", "2001:db8::/32"],
@@ -200,7 +208,7 @@ def add_key(
 class RevokeKey:
     """The key to revoke."""
 
-    id: KeyId
+    id: KeyIdParam
 
 
 async def revoke_key(context: OperationContext, command: RevokeKey) -> bool:

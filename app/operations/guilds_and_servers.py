@@ -15,8 +15,9 @@ from app.domain.guilds_and_servers import (
 )
 from app.domain.policy import Principal, can_list_members
 from app.domain.ports import Transaction
-from app.domain.users import PAGE_MAX, Position, User
+from app.domain.users import Position, User
 from app.operations.accounts import NoInput, find_user
+from app.operations.formats import AccountId, Cursor, IconUrl, Label, PageLimit, Snowflake, Uuid
 from app.operations.framework import audit_log
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
@@ -28,6 +29,7 @@ from app.operations.framework.pagination import (
     require_limit,
 )
 from app.operations.views import (
+    Guilds,
     GuildView,
     MemberPage,
     Put,
@@ -38,10 +40,10 @@ from app.operations.views import (
     server_view,
 )
 
-ServerUuid = Annotated[str, Param("The server's uuid.", "7c9e6679-7425-40de-944b-e07fc1f90ae7")]
-GuildId = Annotated[str, Param("The guild's snowflake.", "71395574100676610")]
+ServerUuid = Annotated[Uuid, Param("The server's uuid.", "7c9e6679-7425-40de-944b-e07fc1f90ae7")]
+GuildId = Annotated[Snowflake, Param("The guild's snowflake.", "71395574100676610")]
 AccountParam = Annotated[
-    str, Param("An account, by uuid or snowflake.", "0f8fad5b-d9cb-469f-a165-70867728950e")
+    AccountId, Param("An account, by uuid or snowflake.", "0f8fad5b-d9cb-469f-a165-70867728950e")
 ]
 
 
@@ -60,7 +62,7 @@ class PutServer:
 
     uuid: ServerUuid
     owner: AccountParam
-    name: Annotated[str, Param("The server's name: 1 to 100 characters.", "Survival")]
+    name: Annotated[Label, Param("The server's name: 1 to 100 characters.", "Survival")]
     active: (
         Annotated[
             bool,
@@ -139,7 +141,7 @@ def _mark_changed(tx: Transaction, owner: User) -> None:
     tx.users.save(replace(owner, version=owner.version + 1))
 
 
-async def list_all_guilds(context: OperationContext, command: NoInput) -> list[GuildView]:
+async def list_all_guilds(context: OperationContext, command: NoInput) -> Guilds:
     """Returns all guilds, the oldest first.
 
     Admins may.
@@ -152,10 +154,10 @@ class PutGuild:
     """The new state of a guild."""
 
     id: GuildId
-    name: Annotated[str, Param("The guild's name: 1 to 100 characters.", "Builders")]
+    name: Annotated[Label, Param("The guild's name: 1 to 100 characters.", "Builders")]
     owner_id: AccountParam
     icon: Annotated[
-        str | None, Param("An http or https URL, or null.", "https://example.com/icon.png")
+        IconUrl | None, Param("An http or https URL, or null.", "https://example.com/icon.png")
     ] = None
 
 
@@ -210,10 +212,10 @@ class ListMembers:
     """The guild, and the page of its members to return."""
 
     id: GuildId
-    limit: Annotated[
-        int, Param("The number of members on a page.", LIMIT_DEFAULT, minimum=1, maximum=PAGE_MAX)
-    ] = LIMIT_DEFAULT
-    cursor: Annotated[str | None, Param("The `next` of the previous page.")] = None
+    limit: Annotated[PageLimit, Param("The number of members on a page.", LIMIT_DEFAULT)] = (
+        LIMIT_DEFAULT
+    )
+    cursor: Annotated[Cursor | None, Param("The `next` of the previous page.")] = None
 
 
 async def list_members(context: OperationContext, command: ListMembers) -> MemberPage:

@@ -13,6 +13,7 @@ from app.domain.ports import Transaction
 from app.domain.rate_limits import LOGINS, PASSWORD_USES, LoginAttempts, unknown_name_subject
 from app.domain.users import AccountRef, User
 from app.operations.accounts import NoInput, PasswordParam, hash_new_password, save_changes
+from app.operations.formats import Password, UsernameText
 from app.operations.framework import audit_log
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
@@ -33,8 +34,8 @@ from app.operations.views import IssuedLogin, Login, RefreshedLogin
 class Authenticate:
     """A username and password."""
 
-    username: Annotated[str, Param("The username, in any case.", "user")]
-    password: Annotated[str, Param("The password.", "********")]
+    username: Annotated[UsernameText, Param("The username, in any case.", "user")]
+    password: Annotated[Password, Param("The password.", "********")]
 
 
 async def authenticate(context: OperationContext, command: Authenticate) -> IssuedLogin[Login]:
@@ -184,7 +185,7 @@ async def logout(context: OperationContext, command: NoInput) -> bool:
 class ChangePassword:
     """The current and the new password."""
 
-    current: Annotated[str, Param("The current password.", "********")]
+    current: Annotated[Password, Param("The current password.", "********")]
     password: PasswordParam
     revoke_keys: Annotated[bool, Param("True revokes all access keys, too.", False)] = False
 

@@ -31,7 +31,7 @@ from app.operations.views import (
     AuditPage,
     CreatedKey,
     CreatedUser,
-    KeyView,
+    Keys,
     OutboxPage,
     created_user,
 )
@@ -150,10 +150,10 @@ async def create_key_for(services: Services, username: str, command: CreateKey) 
     )
 
 
-async def list_keys_of(services: Services, username: str) -> list[KeyView]:
+async def list_keys_of(services: Services, username: str) -> Keys:
     """Return the access keys of an account. Raises UserNotFound."""
     uuid = await _uuid_of(services, username)
-    keys: list[KeyView] = await _as_admin(services, "admin.keys.list", UserByUuid(uuid))
+    keys: Keys = await _as_admin(services, "admin.keys.list", UserByUuid(uuid))
     return keys
 
 

@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from typing_extensions import TypeAliasType
+
 from app.domain.errors import FieldError, InvalidInput, UserNotFound
 from app.domain.rate_limits import CHECKS
 from app.domain.users import AccountRef
+from app.operations.formats import Keywords, UserRef
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import Param
-from app.operations.views import Profile, profile
+from app.operations.views import Profile, Profiles, profile
 
 PROFILES_MAX = 100
+UserRefs = TypeAliasType("UserRefs", Annotated[list[UserRef], Keywords(maxItems=PROFILES_MAX)])
 
 
 @dataclass(frozen=True, slots=True)
 class GetProfile:
     """The user whose profile is returned."""
 
-    user: Annotated[str, Param("A user, by snowflake, uuid or username.", "71395574100676609")]
+    user: Annotated[UserRef, Param("A user, by snowflake, uuid or username.", "71395574100676609")]
 
 
 async def get_profile(context: OperationContext, command: GetProfile) -> Profile:
@@ -38,7 +42,7 @@ class GetProfiles:
     """The users whose profiles are returned."""
 
     users: Annotated[
-        list[str],
+        UserRefs,
         Param(
             f"At most {PROFILES_MAX} users, each by snowflake, uuid or username.",
             ["71395574100676609"],
@@ -46,7 +50,7 @@ class GetProfiles:
     ]
 
 
-async def get_profiles(context: OperationContext, command: GetProfiles) -> list[Profile]:
+async def get_profiles(context: OperationContext, command: GetProfiles) -> Profiles:
     """Gets the profiles of several users, without those that do not exist.
 
     The holder of any valid credential may. The profiles are in the order of the request, each
@@ -55,7 +59,7 @@ async def get_profiles(context: OperationContext, command: GetProfiles) -> list[
     return await _find_profiles(context, command.users)
 
 
-async def _find_profiles(context: OperationContext, users: Sequence[str]) -> list[Profile]:
+async def _find_profiles(context: OperationContext, users: Sequence[str]) -> Profiles:
     if len(users) > PROFILES_MAX:
         await context.actor()
         reason = f"must have at most {PROFILES_MAX} items"

@@ -4,40 +4,70 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, NotRequired, TypeVar, cast
+from typing import Annotated, Any, Generic, NotRequired, TypeVar, cast
 
 from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Change, Door, Entry, Ref, RefKind, Value
-from app.domain.credentials import AccessKey, Session
+from app.domain.credentials import KEYS_MAX, SESSIONS_MAX, AccessKey, Session
 from app.domain.guilds_and_servers import Guild, Server
 from app.domain.json_rows import RowShape
 from app.domain.key_limits import Scope
 from app.domain.outbox import Delivery, State
 from app.domain.policy import Principal, is_admin
 from app.domain.presence import Presence
-from app.domain.users import User
+from app.domain.users import PAGE_MAX, User
+from app.operations.formats import (
+    AccessKeyText,
+    AccountId,
+    Bit,
+    ClientAddress,
+    Count,
+    Cursor,
+    DisplayName,
+    EmailAddress,
+    IconUrl,
+    Identifier,
+    KeyId,
+    KeyName,
+    Keywords,
+    Label,
+    NetworkList,
+    NewPassword,
+    Number,
+    RequestId,
+    SessionId,
+    Snowflake,
+    Text,
+    Timestamp,
+    Token,
+    UserAgent,
+    UsernameText,
+    Uuid,
+    UuidList,
+)
 
 T = TypeVar("T")
-# A type alias with a name, which the API documents use.
-Bit = TypeAliasType("Bit", Literal[0, 1])
 
 
 class ChatUser(TypedDict):
     """An account as the chat shows it."""
 
-    id: str
-    username: str
-    display_name: str
+    id: Snowflake
+    username: UsernameText
+    display_name: DisplayName
     presence: Presence | None
 
 
 class Profile(TypedDict):
     """The part of an account that other users see."""
 
-    id: str
-    username: str
-    display_name: str
+    id: Snowflake
+    username: UsernameText
+    display_name: DisplayName
+
+
+Profiles = TypeAliasType("Profiles", Annotated[list[Profile], Keywords(maxItems=PAGE_MAX)])
 
 
 class Identity(TypedDict):
@@ -46,20 +76,20 @@ class Identity(TypedDict):
     `admin` is 1 if the request has admin privileges, so not with a key of the scope `self`.
     """
 
-    uuid: str
-    user_id: str
-    username: str
+    uuid: Uuid
+    user_id: Snowflake
+    username: UsernameText
     admin: Bit
 
 
 class PanelUser(TypedDict):
     """An account in a list of the panel; `disabled` is present only where it is 1."""
 
-    id: int
-    username: str
-    email: str | None
+    id: Number
+    username: UsernameText
+    email: EmailAddress | None
     admin: Bit
-    disabled: NotRequired[Literal[1]]
+    disabled: NotRequired[Bit]
 
 
 # Derived from the type, so that the members are defined once.
@@ -73,13 +103,13 @@ PanelUsers = TypeAliasType("PanelUsers", dict[str, PanelUser])
 class PanelUserDetail(PanelUser):
     """An account of the panel with the uuids of its servers."""
 
-    servers: list[str]
+    servers: UuidList
 
 
 class _Names(TypedDict):
-    uuid: str
-    user_id: str
-    password: NotRequired[str | None]
+    uuid: Uuid
+    user_id: Snowflake
+    password: NotRequired[NewPassword | None]
 
 
 class CreatedUser(PanelUser, _Names):
@@ -91,74 +121,83 @@ class UserPage(TypedDict):
     """A page of a list, by uuid; `next` is the cursor of the next page, null on the last."""
 
     users: PanelUsers
-    next: str | None
+    next: Cursor | None
 
 
 class Login(TypedDict):
     """A token and the user it belongs to."""
 
-    user_id: str
-    token: str
+    user_id: Snowflake
+    token: Token
 
 
 class RefreshedLogin(Login):
     """A token, the user it belongs to, and its expiry."""
 
-    expires_at: datetime
+    expires_at: Timestamp
 
 
 class SessionView(TypedDict):
     """A login session of an account; `current` marks the session of the request."""
 
-    id: str
-    created_at: datetime
-    expires_at: datetime
-    last_seen_at: datetime
-    address: str | None
-    agent: str | None
+    id: SessionId
+    created_at: Timestamp
+    expires_at: Timestamp
+    last_seen_at: Timestamp
+    address: ClientAddress | None
+    agent: UserAgent | None
     current: bool
+
+
+Sessions = TypeAliasType("Sessions", Annotated[list[SessionView], Keywords(maxItems=SESSIONS_MAX)])
 
 
 class KeyView(TypedDict):
     """An access key without its secret; `networks` is null if it may be used from anywhere."""
 
-    id: str
-    name: str
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
+    id: KeyId
+    name: KeyName
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    last_used_at: Timestamp | None
     scope: Scope
-    networks: list[str] | None
+    networks: NetworkList | None
+
+
+Keys = TypeAliasType("Keys", Annotated[list[KeyView], Keywords(maxItems=KEYS_MAX)])
 
 
 class CreatedKey(KeyView):
     """A new access key; `key` is returned only once, and null in a repeated response."""
 
-    key: str | None
+    key: AccessKeyText | None
 
 
 class GuildView(TypedDict):
     """A guild of the chat."""
 
-    id: str
-    name: str
-    owner_id: str
-    icon: str | None
+    id: Snowflake
+    name: Label
+    owner_id: Snowflake
+    icon: IconUrl | None
+
+
+Guilds = TypeAliasType("Guilds", list[GuildView])
 
 
 class MemberPage(TypedDict):
     """A page of a guild's members; `next` is the cursor of the next page, null on the last."""
 
-    members: list[Profile]
-    next: str | None
+    members: Profiles
+    next: Cursor | None
 
 
 class ServerView(TypedDict):
     """A game server of the panel; `active` is 0 while its owner is disabled."""
 
-    id: int
-    owner: str
-    name: str
+    id: Number
+    owner: Uuid
+    name: Label
     active: Bit
 
 
@@ -166,14 +205,17 @@ class AuditRef(TypedDict):
     """The object that an entry of the audit trail refers to: its kind and its public id."""
 
     kind: RefKind
-    id: str
+    id: Identifier
 
 
 class AuditChange(TypedDict):
     """The values of a member before and after a change; null if there was none."""
 
-    before: str | Bit | None
-    after: str | Bit | None
+    before: Text | Bit | None
+    after: Text | Bit | None
+
+
+AuditChanges = TypeAliasType("AuditChanges", dict[str, AuditChange | None])
 
 
 class AuditEntry(TypedDict):
@@ -184,24 +226,29 @@ class AuditEntry(TypedDict):
     are not kept.
     """
 
-    id: int
-    at: datetime
-    actor: str | None
-    action: str
-    outcome: str
+    id: Number
+    at: Timestamp
+    actor: AccountId | None
+    action: Identifier
+    outcome: Identifier
     target: AuditRef | None
-    changes: dict[str, AuditChange | None]
+    changes: AuditChanges
     door: Door
-    address: str | None
-    request_id: str | None
+    address: ClientAddress | None
+    request_id: RequestId | None
     credential: AuditRef | None
+
+
+AuditEntries = TypeAliasType(
+    "AuditEntries", Annotated[list[AuditEntry], Keywords(maxItems=PAGE_MAX)]
+)
 
 
 class AuditPage(TypedDict):
     """A page of the audit trail; `next` is the cursor of the next page, null on the last."""
 
-    entries: list[AuditEntry]
-    next: str | None
+    entries: AuditEntries
+    next: Cursor | None
 
 
 Json = TypeAliasType("Json", dict[str, Any])
@@ -214,24 +261,29 @@ class OutboxMessage(TypedDict):
     why the last attempt failed; `outcome` is the result of the delivery, if it has one.
     """
 
-    id: int
-    kind: str
-    user_id: str
+    id: Number
+    kind: Identifier
+    user_id: Snowflake
     payload: Json
     state: State
-    created_at: datetime
-    attempts: int
-    due_at: datetime | None
-    ended_at: datetime | None
+    created_at: Timestamp
+    attempts: Count
+    due_at: Timestamp | None
+    ended_at: Timestamp | None
     outcome: Json | None
-    error: str | None
+    error: Text | None
+
+
+OutboxMessages = TypeAliasType(
+    "OutboxMessages", Annotated[list[OutboxMessage], Keywords(maxItems=PAGE_MAX)]
+)
 
 
 class OutboxPage(TypedDict):
     """A page of the outbox; `next` is the cursor of the next page, null on the last."""
 
-    messages: list[OutboxMessage]
-    next: str | None
+    messages: OutboxMessages
+    next: Cursor | None
 
 
 Servers = TypeAliasType("Servers", dict[str, ServerView])

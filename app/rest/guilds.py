@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.guilds_and_servers import GuildById, ListMembers, Membership, PutGuild
-from app.operations.views import GuildView, Profile
+from app.operations.views import Guilds, GuildView, Profiles
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links, put
@@ -12,7 +12,7 @@ from app.rest.responses import PAGE_HEADERS, page_links, put
 router = make_router(OperationRoute)
 
 
-@router.get("/guilds", name="admin.guilds.list", response_model=list[GuildView])
+@router.get("/guilds", name="admin.guilds.list", response_model=Guilds)
 async def list_guilds(perform: Perform) -> Response:
     return await perform.view()
 
@@ -37,7 +37,7 @@ async def delete_guild(perform: Perform, command: GuildById) -> None:
 @router.get(
     "/guilds/{id}/members",
     name="guilds.members",
-    response_model=list[Profile],
+    response_model=Profiles,
     response_description="A page of the members, the oldest account first.",
     responses={200: {"headers": PAGE_HEADERS}},
 )

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from app.operations.admin_credentials import RevokeUserKey
 from app.operations.admin_users import UserByUuid
 from app.operations.credentials import CreateKey, RevokeKey
-from app.operations.views import CreatedKey, KeyView
+from app.operations.views import CreatedKey, Keys
 from app.rest.deps import IdempotencyKey, Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import created
@@ -13,7 +13,7 @@ from app.rest.responses import created
 router = make_router(OperationRoute)
 
 
-@router.get("/users/@self/keys", name="keys.list", response_model=list[KeyView])
+@router.get("/users/@self/keys", name="keys.list", response_model=Keys)
 async def list_keys(perform: Perform) -> Response:
     return await perform.view()
 
@@ -36,7 +36,7 @@ async def revoke_key(perform: Perform, command: RevokeKey) -> None:
     await perform(command)
 
 
-@router.get("/users/{uuid}/keys", name="admin.keys.list", response_model=list[KeyView])
+@router.get("/users/{uuid}/keys", name="admin.keys.list", response_model=Keys)
 async def list_user_keys(perform: Perform, command: UserByUuid) -> Response:
     return await perform.view(command)
 

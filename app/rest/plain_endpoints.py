@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from starlette.requests import Request
 
+from app.http.params import base_type
+
 _LINES = tuple[str, ...]
 
 
@@ -26,7 +28,7 @@ def is_plain(dependant: Dependant) -> bool:
     return (
         iscoroutinefunction(dependant.call)
         and not dependant.cookie_params
-        and all(field.field_info.annotation is str for field in dependant.path_params)
+        and all(base_type(field.field_info.annotation) is str for field in dependant.path_params)
         and all(field.field_info.annotation == _LINES for field in dependant.header_params)
         and all(_is_model(field.field_info.annotation) for field in dependant.query_params)
         and all(_is_whole(field.field_info) for field in dependant.body_params)

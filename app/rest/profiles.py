@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.http.request import JsonResponse, refuse_query
 from app.operations.profiles import PROFILES_MAX, GetProfile, GetProfiles
-from app.operations.views import Profile
+from app.operations.views import Profile, Profiles
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.strict_request import StrictRequest, query_names
@@ -31,7 +31,7 @@ async def get_profile(perform: Perform, command: GetProfile) -> Response:
     return await perform.view(command)
 
 
-@router.get("/profiles", name="users.profiles", response_model=list[Profile])
+@router.get("/profiles", name="users.profiles", response_model=Profiles)
 async def get_profiles(request: StrictRequest, perform: Perform, users: Users = ()) -> Response:
     names = query_names(request.query_params, repeated=_USER)
     refuse_query([name for name in names if name != _USER])

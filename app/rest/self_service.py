@@ -10,7 +10,7 @@ from app.http import json
 from app.http.request import JsonResponse, refuse_query
 from app.operations.accounts import CreateUser, SetPresence, UpdateSelf
 from app.operations.login import Authenticate, ChangePassword
-from app.operations.views import ChatUser, GuildView, RefreshedLogin
+from app.operations.views import ChatUser, Guilds, RefreshedLogin
 from app.rest.deps import IdempotencyKey, Perform
 from app.rest.login import IssuedToken, read_login
 from app.rest.operation_route import OperationRoute, make_router
@@ -66,7 +66,7 @@ async def refresh_token(perform: Perform) -> Response:
     return await perform.view()
 
 
-@router.get("/users/@self/guilds", name="users.guilds", response_model=list[GuildView])
+@router.get("/users/@self/guilds", name="users.guilds", response_model=Guilds)
 async def list_guilds(perform: Perform) -> Response:
     return await perform.view()
 

@@ -6,14 +6,14 @@ from app.domain.errors import NotFound
 from app.operations.admin_credentials import RevokeUserSession
 from app.operations.admin_users import UserByUuid
 from app.operations.credentials import RevokeSession
-from app.operations.views import SessionView
+from app.operations.views import Sessions
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 
 router = make_router(OperationRoute)
 
 
-@router.get("/users/@self/sessions", name="sessions.list", response_model=list[SessionView])
+@router.get("/users/@self/sessions", name="sessions.list", response_model=Sessions)
 async def list_sessions(perform: Perform) -> Response:
     return await perform.view()
 
@@ -38,7 +38,7 @@ async def revoke_session(perform: Perform, command: RevokeSession) -> None:
     _require_one(await perform(command))
 
 
-@router.get("/users/{uuid}/sessions", name="admin.sessions.list", response_model=list[SessionView])
+@router.get("/users/{uuid}/sessions", name="admin.sessions.list", response_model=Sessions)
 async def list_user_sessions(perform: Perform, command: UserByUuid) -> Response:
     return await perform.view(command)
 

@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import Scope
 from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Door
@@ -98,7 +99,7 @@ class System:
     metrics: Metrics
     metrics_access: MetricsAccess
     openapi: Callable[[], bytes]
-    openrpc: Callable[[], bytes]
+    openrpc: Callable[[Scope], bytes]
     """Both take longer at their first call than other requests may wait."""
 
 
@@ -180,8 +181,8 @@ def openapi(system: SystemDep) -> Response:
     description="OpenRPC 1.3 of the JSON-RPC API; `rpc.discover` returns the same.",
     response_model=Document,
 )
-def openrpc(system: SystemDep) -> Response:
-    return Response(system.openrpc(), headers=_CACHED, media_type=JSON)
+def openrpc(request: Request, system: SystemDep) -> Response:
+    return Response(system.openrpc(request.scope), headers=_CACHED, media_type=JSON)
 
 
 @router.get(

@@ -5,7 +5,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import groupby
 from time import perf_counter
 from typing import Any, TypeGuard
@@ -93,9 +92,9 @@ class RpcEndpoint:
 
     options = methods = frozenset({"POST"})
 
-    def __init__(self, services: Services, document: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, services: Services, document: Callable[[Scope], bytes]) -> None:
         self._services = services
-        self._document = cache(lambda: json.dump(document()))
+        self._document = document
         self._counts: Counts = defaultdict(int)
 
     def measurements(self) -> Iterator[Measurement]:
@@ -139,7 +138,7 @@ class RpcExchange:
     def __init__(
         self,
         services: Services,
-        document: Callable[[], bytes],
+        document: Callable[[Scope], bytes],
         scope: Scope,
         dialect: ErrorDialect,
         context: Context,
@@ -278,8 +277,8 @@ class RpcExchange:
         """Return the outcomes of calls of one method with one credential."""
         if name == DISCOVER:
             # Building the document takes longer than other requests may wait.
-            await asyncio.to_thread(self._document)
-            return [self._discover(call) for call in calls]
+            document = await asyncio.to_thread(self._document, self._scope)
+            return [_discover(call, document) for call in calls]
         method = METHODS.get(name)
         if method is None:
             nearest = closest_match(name.lower(), _NAMES, NAME_SHOWN_MAX)
@@ -327,12 +326,13 @@ class RpcExchange:
             for outcome in outcomes
         ]
 
-    def _discover(self, call: Request) -> bytes | RpcError:
-        try:
-            read_params(_NO_PARAMETERS, call.params)
-        except RpcError as error:
-            return error
-        return self._document()
+
+def _discover(call: Request, document: bytes) -> bytes | RpcError:
+    try:
+        read_params(_NO_PARAMETERS, call.params)
+    except RpcError as error:
+        return error
+    return document
 
 
 def _read(value: Any) -> Request | RpcError:

@@ -7,7 +7,7 @@ from typing import Any
 from app.domain import errors as e
 from app.domain.policy import Access
 from app.http.params import InputSchema, call_example, input_schema, result_type
-from app.http.schemas import Schemas
+from app.http.schemas import Schemas, reference
 from app.operations.catalog import OPERATIONS
 from app.operations.examples import RESULT_EXAMPLES
 from app.operations.framework.operation import GROUPS, Group, Operation
@@ -34,11 +34,22 @@ performed once.
 """
 
 
+def openrpc_document(base_url: str) -> dict[str, Any]:
+    """Return the document in OpenRPC 1.3; tools accept only an absolute URL of the server."""
+    servers = [{"name": "gatehouse", "url": f"{base_url}/rpc"}]
+    return {**_document(), "servers": servers}
+
+
+# Validators of draft 7 of JSON Schema refuse a format that they do not know.
+_FORMATS = {"date-time", "uri", "uuid"}
+_DOCUMENT = {"title": "OpenrpcDocument", "description": "This document.", "type": "object"}
+
+
 @cache
-def openrpc_document(public_url: str | None = None) -> dict[str, Any]:
-    """Return the document in OpenRPC 1.3."""
+def _document() -> dict[str, Any]:
     schemas = Schemas()
     methods = [_method(operation, schemas) for operation in OPERATIONS.values()]
+    definitions = {name: _titled(it, name) for name, it in schemas.definitions.items()}
     return {
         "openrpc": OPENRPC,
         "info": {
@@ -47,15 +58,14 @@ def openrpc_document(public_url: str | None = None) -> dict[str, Any]:
             "description": _TEXT,
             "license": {"name": "Apache License 2.0"},
         },
-        "servers": [{"name": "gatehouse", "url": f"{public_url or ''}/rpc"}],
         "methods": [*methods, _discover()],
-        "components": {"schemas": schemas.definitions},
+        "components": {"schemas": {**definitions, "OpenrpcDocument": _DOCUMENT}},
     }
 
 
 def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     inputs = input_schema(operation.input)
-    result = {"name": "result", "schema": schemas.of(result_type(operation.result))}
+    result = {"name": "result", "schema": _titled(schemas.of(result_type(operation.result)))}
     return {
         "name": operation.name,
         "summary": operation.summary,
@@ -72,12 +82,43 @@ def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 
 def _param(inputs: InputSchema, name: str, schemas: Schemas) -> dict[str, Any]:
     param = inputs.params[name]
+    # The description belongs to the parameter; types with one title should not differ by it.
+    schema = {n: it for n, it in param.schema(schemas).items() if n != "description"}
     return {
         "name": name,
         "description": param.doc.description,
         "required": param.required,
-        "schema": param.schema(schemas),
+        "schema": _titled(schema),
     }
+
+
+def _titled(schema: dict[str, Any], name: str | None = None) -> dict[str, Any]:
+    """Return a schema with a title in every part, after which generators name their types."""
+    if "$ref" in schema:
+        return schema
+    titled = {**schema, "title": name or _title(schema)}
+    if schema.get("format") not in _FORMATS:
+        titled.pop("format", None)
+    if "description" in schema:
+        # A generator writes one comment line.
+        titled["description"] = " ".join(schema["description"].split())
+    if "anyOf" in schema:
+        titled["anyOf"] = [_titled(part) for part in schema["anyOf"]]
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            titled[inner] = _titled(schema[inner])
+    if "properties" in schema:
+        titled["properties"] = {n: _titled(part) for n, part in schema["properties"].items()}
+    return titled
+
+
+def _title(schema: dict[str, Any]) -> str:
+    """Return the title of a schema without a name: `StringOrNull`, for example."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return "Or".join(map(_title, schema["anyOf"]))
+    return str(schema["type"]).capitalize()
 
 
 def _errors(operation: Operation) -> list[dict[str, Any]]:
@@ -111,7 +152,7 @@ def _discover() -> dict[str, Any]:
         "tags": [{"name": Group.ANYONE, "description": GROUPS[Group.ANYONE]}],
         "paramStructure": "either",
         "params": [],
-        "result": {"name": "OpenRPC Schema", "schema": {"type": "object"}},
+        "result": {"name": "result", "schema": reference("OpenrpcDocument")},
         "errors": [{"code": INVALID_PARAMS, "message": "Invalid params"}],
         "x-credential": NEEDS[Access.ANYONE],
     }

@@ -15,7 +15,7 @@ from jose.backends.base import Key
 from jose.exceptions import JOSEError
 from pydantic_core import from_json, to_json
 
-from app.domain.credentials import TokenClaims
+from app.domain.credentials import TOKEN_MAX, TokenClaims
 from app.domain.ports import Clock, Store
 from app.domain.signing_keys import PublicKey
 from app.domain.text import ASCII, Pattern
@@ -25,7 +25,6 @@ from app.security.key_files import ALGORITHM
 from app.security.signing_keys import SigningKeyFile, verifying_key
 
 ISSUER = AUDIENCE = "gatehouse"
-TOKEN_MAX = 4096
 # How soon a server notices that a key has ended.
 REREAD_KEYS_EVERY = timedelta(minutes=1)
 # Verified tokens in memory, about a kilobyte each: a valid signature stays valid.

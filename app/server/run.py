@@ -131,8 +131,7 @@ def _is_interactive(settings: Settings) -> bool:
 
 
 def _greet(settings: Settings, sock: socket.socket, key_hint: str | None) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = settings.public_url or f"http://{host}:{sock.getsockname()[1]}"
+    url = settings.base_url(sock.getsockname()[1])
     data = Path(settings.data_dir).resolve()
     if not is_readable(settings.log_format):
         fields = {} if key_hint is None else {"admin_key": key_hint}

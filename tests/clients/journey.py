@@ -22,7 +22,6 @@ from gatehouse_client.api.panel_admin import (
 from gatehouse_client.models import (
     AdminCreateUser,
     AdminUpdateUser,
-    AdminUsersListStatus,
     ChatUser,
     CreatedUser,
     CreateUser,
@@ -32,6 +31,7 @@ from gatehouse_client.models import (
     Presence,
     Problem,
     ProblemCode,
+    Status,
 )
 
 NAME, PASSWORD = "pythonist", "correct horse battery"
@@ -83,7 +83,7 @@ def administer(panel: AuthenticatedClient) -> None:
     assert isinstance(created, CreatedUser)
     print(f"created {created.username}, {created.uuid}, with a password of its own")
 
-    found = admin_users_get.sync_detailed(created.uuid, client=panel)
+    found = admin_users_get.sync_detailed(str(created.uuid), client=panel)
     assert isinstance(found.parsed, PanelUserDetail)
     assert found.parsed.servers == []
     etag = found.headers["etag"]
@@ -99,10 +99,11 @@ def administer(panel: AuthenticatedClient) -> None:
     print(f"changed, and on the old version once more: {late.status}, {late.detail}")
 
     assert admin_users_disable.sync_detailed(created.uuid, client=panel).status_code == 204
-    disabled = admin_users_list.sync(client=panel, status=AdminUsersListStatus.DISABLED)
+    disabled = admin_users_list.sync(client=panel, status=Status.DISABLED)
     assert isinstance(disabled, PanelUsers)
-    assert disabled[created.uuid].disabled == 1
-    print(f"disabled {disabled[created.uuid].username}")
+    snakes = disabled[str(created.uuid)]
+    assert snakes.disabled == 1
+    print(f"disabled {snakes.username}")
 
 
 def main(url: str, key: str) -> None:

@@ -23,7 +23,7 @@ from tests.hostile import corpus
 pytestmark = pytest.mark.anyio
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
-DOCUMENT: dict[str, Any] = json.parse(json.dump(openrpc_document()))
+DOCUMENT: dict[str, Any] = json.parse(json.dump(openrpc_document("http://localhost")))
 METHODS = {method["name"]: method for method in DOCUMENT["methods"]}
 # `internal` is never documented, so that it never passes.
 GENERAL = {-32602}

@@ -96,6 +96,9 @@ async def test_documents_are_built_in_a_thread_while_other_requests_are_served(
     assert (await gateway.rest("GET", "/openapi.json")).json() == {}
     assert (await gateway.rest("GET", "/rpc/openrpc.json")).json() == {}
     assert (await gateway.rpc("rpc.discover"))["result"] == {}
+    assert len(threads) == 2
+    gateway.client.headers["Host"] = "other.example"
+    assert (await gateway.rpc("rpc.discover"))["result"] == {}
     assert len(threads) == 3
     assert threading.current_thread() not in threads
 

@@ -35,10 +35,7 @@ class Param:
 
     description: str
     example: Any = None
-    shown: type | None = None
-    choices: tuple[str, ...] = ()
-    minimum: int | None = None
-    maximum: int | None = None
+    shown: Any = None
 
 
 def unwrap_single(outcomes: Sequence[T | DomainError]) -> T:

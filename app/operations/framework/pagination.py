@@ -8,14 +8,20 @@ from hashlib import sha256
 
 from app.domain.errors import FieldError, InvalidInput
 from app.domain.names import email_key
-from app.domain.users import PAGE_MAX, SNOWFLAKE_MAX, Position, Sort, SortKey, UserFilter
+from app.domain.users import (
+    CURSOR_MAX,
+    PAGE_MAX,
+    SNOWFLAKE_MAX,
+    Position,
+    Sort,
+    SortKey,
+    UserFilter,
+)
 from app.operations.views import PanelUser
 
 LIMIT_DEFAULT = 100
 # A client that reads a list sends the same filters for each page.
 _DIGESTS = 64
-# The longest cursor contains an address of 254 escaped characters.
-_CURSOR_MAX = 8192
 
 
 def require_limit(limit: int) -> None:
@@ -60,7 +66,7 @@ def parse_cursor(cursor: str, listing: Hashable, kind: type[int] | type[str]) ->
 
     Raises InvalidInput for an invalid cursor or one of another list.
     """
-    if len(cursor) > _CURSOR_MAX:
+    if len(cursor) > CURSOR_MAX:
         raise _invalid("was not issued for this list")
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
