@@ -8,9 +8,11 @@ from typing import Any
 import pysqlite3
 import pytest
 
+from app.domain.credentials import LAST_SEEN_INTERVAL
 from app.main import Application, create_app
 from app.settings import Settings
 from app.storage.sqlite.lookups import SqliteLookups
+from app.storage.sqlite.store import SqliteStore
 from tests.gateway import CLIENT, Gateway, client_of
 from tests.security.cast import make_admin, make_key
 
@@ -90,6 +92,21 @@ async def test_it_is_given_without_a_look_into_the_store(
 
     monkeypatch.setattr(SqliteLookups, "get_session_with_owner", unasked)
     assert (await ask())["username"] == "alice"
+
+
+async def test_it_is_cached_while_the_use_of_the_credential_waits_to_be_recorded(
+    gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deferred = list[str]()
+    monkeypatch.setattr(SqliteStore, "defer", lambda _, about, __: deferred.append(about))
+    gateway.clock.turn(LAST_SEEN_INTERVAL)
+    await ask()
+    with monkeypatch.context() as patch:
+        patch.delattr(SqliteLookups, "get_session_with_owner")
+        assert (await ask())["username"] == "alice"
+    gateway.clock.turn(LAST_SEEN_INTERVAL)
+    await ask()
+    assert len(deferred) == 2
 
 
 async def test_a_change_of_the_account_is_in_the_next_response(

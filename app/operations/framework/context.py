@@ -4,7 +4,7 @@ The credential is resolved and the permission decided inside the transaction tha
 work, so no credential revoked a moment before is accepted.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -116,6 +116,7 @@ class OperationContext:
         self._caller = caller
         self._parsed: ParsedCredential | None = None
         self._actor: Principal | None = None
+        self._use_due_at = _NEVER
         self._has_messages = False
 
     @property
@@ -200,8 +201,10 @@ class OperationContext:
         return result
 
     def _defer_use(self, actor: Principal, now: datetime) -> None:
+        self._use_due_at = _due_at(actor)
         if _is_due(actor, now):
             self.services.store.defer(actor.credential_id, lambda tx: _record_use(tx, actor, now))
+            self._use_due_at = now + LAST_SEEN_INTERVAL
 
     async def write(
         self, work: Callable[[Transaction, Principal], WriteResult[T]], *, is_durable: bool = True
@@ -289,7 +292,7 @@ class OperationContext:
     def expires_at(self) -> datetime:
         """After a read: when the credential expires, or its use has to be recorded again."""
         assert self._actor is not None
-        return _expires_at(self._actor, self._parsed)
+        return min([self._use_due_at, *_ends(self._actor, self._parsed)])
 
     async def _parse_credential(self) -> ParsedCredential | None:
         credential = self._caller.credential
@@ -405,14 +408,13 @@ def _fault(caller: Caller, parsed: ParsedCredential | None, now: datetime) -> Cr
     return CredentialFault.BEARER_IN_VALUE if is_prefixed else CredentialFault.INVALID
 
 
-def _expires_at(actor: Principal, parsed: ParsedCredential | None) -> datetime:
-    ends = [_due_at(actor)]
+def _ends(actor: Principal, parsed: ParsedCredential | None) -> Iterator[datetime]:
+    """Yield the times at which the token, session or key expires."""
     if isinstance(parsed, TokenClaims):
-        ends.append(parsed.expires_at)
+        yield parsed.expires_at
     for credential in (actor.session, actor.key):
         if credential is not None and credential.expires_at is not None:
-            ends.append(credential.expires_at)
-    return min(ends)
+            yield credential.expires_at
 
 
 def _is_due(actor: Principal, now: datetime) -> bool:
