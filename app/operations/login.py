@@ -67,7 +67,7 @@ async def _open_session(
         subject = unknown_name_subject(name or command.username) if user is None else user.id
         return WriteResult((user, count_attempt(tx, context, subject)))
 
-    user, attempt = await slot.count(lambda: context.write_for_anyone(begin))
+    user, attempt = await slot.count(lambda: context.write_for_anyone(begin, is_durable=False))
     password = normalize_password(command.password)
     check = await verify_attempt(
         context, attempt, password, None if user is None else user.password_hash

@@ -235,10 +235,14 @@ class OperationContext:
         self._notify_outbox()
         return result
 
-    async def write_for_anyone(self, work: Callable[[Transaction], WriteResult[T]]) -> T:
+    async def write_for_anyone(
+        self, work: Callable[[Transaction], WriteResult[T]], *, is_durable: bool = True
+    ) -> T:
         """Like `write`, for operations without a credential, ignoring the caller's."""
         now = self.services.clock.now()
-        result = await self.services.store.write(lambda tx: self._record(tx, work(tx), None, now))
+        result = await self.services.store.write(
+            lambda tx: self._record(tx, work(tx), None, now), is_durable=is_durable
+        )
         self._notify_outbox()
         return result
 
