@@ -15,6 +15,7 @@ from app.domain.guilds_and_servers import Guild, PanelServer, Server
 from app.domain.idempotency import IdempotencyRecord
 from app.domain.json_rows import RowShape
 from app.domain.outbox import Delivery, Depth, Json, OutboxFilter
+from app.domain.presence import Presence
 from app.domain.rate_limits import Limit, LoginAttempts
 from app.domain.signing_keys import PublicKey
 from app.domain.users import AccountRef, Position, Sort, User, UserFilter
@@ -133,6 +134,9 @@ class Users(Protocol):
 
     def save(self, user: User) -> None:
         """Store a changed account. Raises the errors of `add`."""
+
+    def set_presence(self, user_id: int, presence: Presence) -> None:
+        """Store a presence, which changes more often than all else."""
 
     def newest_id(self) -> int:
         """Return the highest snowflake of an account, 0 if there is none."""

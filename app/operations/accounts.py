@@ -360,7 +360,7 @@ async def get_or_set_presence(context: OperationContext, command: SetPresence) -
 
     def set_to(tx: Transaction, actor: Principal) -> WriteResult[Presence]:
         presence = Presence.parse(wanted)
-        tx.users.save(replace(actor.user, presence=presence))
+        tx.users.set_presence(actor.user.id, presence)
         # Presence changes often and has no effect on security: the only change without an entry.
         return WriteResult(presence)
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import pysqlite3
 import pytest
@@ -16,7 +15,7 @@ from app.domain.errors import Overloaded
 from app.domain.ports import Transaction
 from app.runtime.background_tasks import Supervisor
 from app.storage.sqlite import store as implementation
-from app.storage.sqlite.engine import BUSY_TIMEOUT, sqlite_engine
+from app.storage.sqlite.engine import BUSY_TIMEOUT, driver_of, sqlite_engine
 from app.storage.sqlite.store import SqliteStore
 from app.storage.unit_of_work import SqlTransaction
 from tests.contracts.rows import add, new_user
@@ -163,13 +162,20 @@ async def test_a_connection_that_fails_on_the_event_loop_is_no_failure_of_the_re
         lambda: sqlite.lookups.get_key_with_owner("nobody"),
     ):
         await sqlite.read(newest_id)
-        connection = sqlite._here._connection
-        assert connection is not None
-        driver: Any = connection.connection.driver_connection
-        driver.set_progress_handler(lambda: 1, 1)
+        connection = sqlite._here._kept.open()
+        driver_of(connection).set_progress_handler(lambda: 1, 1)
         assert not await ask()
-        assert sqlite._here._connection is not connection
+        assert sqlite._here._kept.open() is not connection
         assert sqlite.version() not in {None, before}
+
+
+async def test_a_connection_that_fails_in_a_write_is_replaced(sqlite: SqliteStore) -> None:
+    await add(sqlite, new_user(1))
+    driver_of(sqlite._written.open()).set_progress_handler(lambda: 1, 1)
+    with pytest.raises(OperationalError, match="interrupted"):
+        await add(sqlite, new_user(2))
+    await add(sqlite, new_user(3))
+    assert await sqlite.read(lambda tx: tx.users.newest_id()) == new_user(3).id
 
 
 async def test_the_version_is_known_before_the_first_read(sqlite: SqliteStore) -> None:

@@ -43,6 +43,13 @@ async def test_a_presence_is_stored_as_it_was_set(store: Store, presence: Presen
     assert found.presence is presence
 
 
+async def test_a_presence_is_set_without_the_rest_of_the_account(store: Store) -> None:
+    user, other = await add_users(store, 2)
+    await store.write(lambda tx: tx.users.set_presence(user.id, Presence.DND))
+    assert await find(store, user.id) == replace(user, presence=Presence.DND)
+    assert await find(store, other.id) == other
+
+
 async def test_an_account_is_found_by_each_of_its_names(store: Store) -> None:
     _, user, _ = await add_users(store, 3)
     assert await find(store, user.id) == user

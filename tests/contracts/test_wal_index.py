@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 
 import anyio
 import pysqlite3
@@ -15,7 +14,7 @@ import pytest
 
 from app.domain.ports import Transaction
 from app.runtime.background_tasks import Supervisor
-from app.storage.sqlite.engine import sqlite_engine
+from app.storage.sqlite.engine import driver_of, sqlite_engine
 from app.storage.sqlite.store import LoopReader, SqliteStore
 from app.storage.sqlite.wal_index import WalIndex
 
@@ -109,10 +108,7 @@ async def test_a_version_that_sqlite_cannot_tell_is_none(
     monkeypatch.setattr("app.storage.sqlite.wal_index.WalIndex.of", lambda _: None)
     store = SqliteStore(sqlite_engine(database), Supervisor())
     before = store.version()
-    connection = store._here._connection
-    assert connection is not None
-    driver: Any = connection.connection.driver_connection
-    driver.set_progress_handler(lambda: 1, 1)
+    driver_of(store._here._kept.open()).set_progress_handler(lambda: 1, 1)
     assert store.version() is None
     assert store.version() not in {None, before}
     await store.close()
@@ -125,10 +121,8 @@ def test_a_file_that_takes_the_place_of_another_has_a_version_of_its_own(
     for name in (database, Path(f"{database}-wal"), Path(f"{database}-shm")):
         name.unlink()
     copyfile(migrated, database)
-    connection = reader._connection
-    assert connection is not None
-    reader._drop(connection)
-    reader._engine.dispose()
+    reader._kept.drop()
+    reader._kept._engine.dispose()
     assert reader.version() != before
     assert not descriptors_of(f"{database}-shm (deleted)")
     other = pysqlite3.connect(str(database), isolation_level=None)

@@ -27,6 +27,7 @@ from app.domain.names import email_key
 from app.domain.outbox import LEASE, RETRY_DELAY_MAX, Delivery, Depth, OutboxFilter
 from app.domain.outbox import State as Fate
 from app.domain.ports import LiveCredentials, Transaction
+from app.domain.presence import Presence
 from app.domain.rate_limits import LoginAttempts
 from app.domain.signing_keys import PublicKey
 from app.domain.users import (
@@ -204,6 +205,9 @@ class MemoryUsers:
             if user.email and _email_key(other) == _email_key(user):
                 raise EmailTaken(user.email)
         self._users[user.id] = user
+
+    def set_presence(self, user_id: int, presence: Presence) -> None:
+        self._users[user_id] = replace(self._users[user_id], presence=presence)
 
     def newest_id(self) -> int:
         return max(self._users, default=0)

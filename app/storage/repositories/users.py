@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from app.domain.errors import EmailTaken, UsernameTaken
 from app.domain.json_rows import RowShape
 from app.domain.names import email_key
+from app.domain.presence import Presence
 from app.domain.users import (
     AccountRef,
     Position,
@@ -49,6 +50,10 @@ _ADD = CompiledStatement(
 _SAVE = CompiledStatement(
     update(_USERS).where(_COLUMN.id == bindparam("of")),
     [column.name for column in _COLUMN if column.name not in _NAMES],
+)
+# To set an indexed column, SQLite writes its index, even where the value stays.
+_SET_PRESENCE = CompiledStatement(
+    update(_USERS).where(_COLUMN.id == bindparam("of")), [_COLUMN.presence.name]
 )
 
 
@@ -97,6 +102,9 @@ class UserRepository:
         values = _row(user, without=_NAMES)
         with _refusals(user.username, user.email):
             _SAVE.run(self._connection, {"of": user.id, **values})
+
+    def set_presence(self, user_id: int, presence: Presence) -> None:
+        _SET_PRESENCE.run(self._connection, {"of": user_id, "presence": presence})
 
     def newest_id(self) -> int:
         return self._connection.scalar(select(func.max(_COLUMN.id))) or 0

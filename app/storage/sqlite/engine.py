@@ -7,6 +7,7 @@ from typing import Any
 
 import pysqlite3
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 
 from app.storage.errors import StoreError
 
@@ -39,6 +40,18 @@ def require_regular(path: Path) -> None:
     block."""
     if path.exists() and not path.is_file():
         raise StoreError(f"{path} is not a file.")
+
+
+def driver_of(connection: Connection) -> Any:
+    """Return the driver's connection."""
+    return connection.connection.driver_connection
+
+
+def set_pragma(connection: Connection, name: str, value: object) -> None:
+    """Set a pragma of the connection, unless this function has set it to `value` before."""
+    if connection.info.get(name) != value:
+        driver_of(connection).execute(f"PRAGMA {name} = {value}")
+        connection.info[name] = value
 
 
 def sqlite_engine(
@@ -80,6 +93,10 @@ def sqlite_engine(
     def begin(connection: Connection) -> None:
         mode = connection.get_execution_options().get("begin", "DEFERRED")
         if mode is not None:
-            connection.exec_driver_sql(f"BEGIN {mode}")
+            try:
+                # SQLAlchemy's own execution takes 20 µs more.
+                driver_of(connection).execute(f"BEGIN {mode}")
+            except pysqlite3.OperationalError as error:
+                raise OperationalError(f"BEGIN {mode}", None, error) from error
 
     return engine

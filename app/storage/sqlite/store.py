@@ -3,8 +3,9 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -29,7 +30,15 @@ from app.storage.migrations import (
     to_head,
 )
 from app.storage.sqlite import backups
-from app.storage.sqlite.engine import BUSY_TIMEOUT, READERS, require_regular, sqlite_engine
+from app.storage.sqlite.engine import (
+    BUSY_TIMEOUT,
+    READERS,
+    driver_of,
+    require_regular,
+    set_pragma,
+    sqlite_engine,
+)
+from app.storage.sqlite.kept_connection import KeptConnection
 from app.storage.sqlite.lookups import SqliteLookups
 from app.storage.sqlite.migrate import migrate
 from app.storage.sqlite.wal_index import WalIndex
@@ -37,6 +46,7 @@ from app.storage.unit_of_work import SqlTransaction
 from app.storage.write_probe import require_writable_file
 
 T = TypeVar("T")
+Connect = Callable[[], AbstractContextManager[Connection]]
 
 _LOG = logging.getLogger("gatehouse.store")
 
@@ -103,6 +113,7 @@ class SqliteStore:
     def __init__(self, engine: Engine, background: Supervisor) -> None:
         self._engine = engine
         self._here = LoopReader(engine)
+        self._written = KeptConnection(engine.execution_options(begin="IMMEDIATE"))
         self.lookups = SqliteLookups(self._look_up)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         # Writers would only wait for each other inside SQLite, by polling.
@@ -137,13 +148,13 @@ class SqliteStore:
 
     async def scan(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot, in a thread."""
-        return await self._run(self._readers, "DEFERRED", work)
+        return await self._run(self._readers, self._engine.connect, work)
 
     async def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         """Run `work` as the only writer, and commit."""
         # NORMAL leaves fsync to the next durable write, or to the checkpoint.
         synchronous = "FULL" if is_durable else "NORMAL"
-        return await self._run(self._writer, "IMMEDIATE", work, synchronous=synchronous)
+        return await self._run(self._writer, self._written.use, work, synchronous=synchronous)
 
     async def accepts_writes(self) -> bool:
         """Return True: a full disk shows at the next write, and no other server would do better."""
@@ -161,12 +172,12 @@ class SqliteStore:
         self._notes.add(about, work)
 
     async def _write_notes(self, work: Callable[[Transaction], None]) -> None:
-        await self._run(self._writer, "IMMEDIATE", work, patience=0)
+        await self._run(self._writer, self._written.use, work, patience=0)
 
     async def _run(
         self,
         threads: ThreadPoolExecutor,
-        mode: str,
+        connect: Connect,
         work: Callable[[Transaction], T],
         patience: float = BUSY_TIMEOUT,
         *,
@@ -180,7 +191,7 @@ class SqliteStore:
             return await run_in_thread(
                 threads,
                 self._transact,
-                mode,
+                connect,
                 synchronous,
                 work,
                 patience,
@@ -193,7 +204,7 @@ class SqliteStore:
 
     def _transact(
         self,
-        mode: str,
+        connect: Connect,
         synchronous: str,
         work: Callable[[Transaction], T],
         patience: float,
@@ -203,12 +214,10 @@ class SqliteStore:
         if left < 0:
             raise Overloaded
         try:
-            with self._engine.connect().execution_options(begin=mode) as connection:
-                milliseconds = int(min(patience, left) * 1000)
-                raw = connection.connection.driver_connection
-                assert raw is not None
-                raw.execute(f"PRAGMA busy_timeout = {milliseconds}")
-                raw.execute(f"PRAGMA synchronous = {synchronous}")
+            with connect() as connection:
+                tenths = ceil(min(patience, left) * 10)
+                set_pragma(connection, "busy_timeout", tenths * 100)
+                set_pragma(connection, "synchronous", synchronous)
                 with connection.begin():
                     return work(SqlTransaction(connection))
         except OperationalError as error:
@@ -223,6 +232,7 @@ class SqliteStore:
         self._here.close()
         self._readers.shutdown()
         self._writer.shutdown()
+        self._written.close()
         self._engine.dispose()
         self._here.release_wal_index()
 
@@ -234,20 +244,20 @@ class LoopReader:
     """Reads on a connection of the event loop's thread, which never writes."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._connection: Connection | None = None
+        self._database = str(engine.url.database)
+        self._kept = KeptConnection(engine, self._prepare)
         # For the version: every request asks for it.
         self._cursor: Any = None
         self._wal_index: WalIndex | None = None
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot. Raises OperationalError."""
-        with self._connected() as connection, connection.begin():
+        with self._kept.use() as connection, connection.begin():
             return work(SqlTransaction(connection))
 
     def look_up(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`, one query, which needs no transaction. Raises OperationalError."""
-        with self._connected() as connection:
+        with self._kept.use() as connection:
             return work(SqlTransaction(connection))
 
     def version(self) -> object:
@@ -255,40 +265,23 @@ class LoopReader:
 
         Those of other processes count, too.
         """
-        connection = self._connection or self._connect()
+        connection = self._kept.open()
         if (index := self._wal_index) is not None:
             # The headers of two files are the same if neither has a log yet.
             return index, index.header()
         try:
             (version,) = self._cursor.execute(_DATA_VERSION).fetchone()
         except pysqlite3.OperationalError as error:
-            self._drop(connection)
+            self._kept.drop()
             raise OperationalError(_DATA_VERSION, None, error) from error
         # Each connection counts for itself (sqlite.org/pragma.html#pragma_data_version).
         return connection, version
 
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        """The connection; one that failed is replaced, since it may be in a transaction."""
-        connection = self._connection or self._connect()
-        try:
-            yield connection
-        except OperationalError:
-            self._drop(connection)
-            raise
-
-    def _drop(self, connection: Connection) -> None:
-        self._connection = self._cursor = None
-        connection.invalidate()
-
-    def _connect(self) -> Connection:
-        connection = self._connection = self._engine.connect()
-        driver: Any = connection.connection.driver_connection
-        driver.execute("PRAGMA busy_timeout = 0")
-        self._cursor = driver.cursor()
+    def _prepare(self, connection: Connection) -> None:
+        set_pragma(connection, "busy_timeout", 0)
+        self._cursor = driver_of(connection).cursor()
         # It exists: setting the journal mode of a new connection reads the file.
-        self._use_wal_index(WalIndex.of(str(self._engine.url.database)))
-        return connection
+        self._use_wal_index(WalIndex.of(self._database))
 
     def _use_wal_index(self, index: WalIndex | None) -> None:
         previous, self._wal_index = self._wal_index, index
@@ -301,5 +294,4 @@ class LoopReader:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
+        self._kept.close()

@@ -1,0 +1,47 @@
+"""A connection that is kept between the transactions of one thread."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+
+class KeptConnection:
+    """Opened at its first use; replaced after an error, since it may be in a transaction."""
+
+    def __init__(
+        self, engine: Engine, prepare: Callable[[Connection], None] = lambda _: None
+    ) -> None:
+        """`prepare` is called with each new connection."""
+        self._engine = engine
+        self._prepare = prepare
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def use(self) -> Iterator[Connection]:
+        """Provide the connection."""
+        connection = self.open()
+        try:
+            yield connection
+        except OperationalError:
+            self.drop()
+            raise
+
+    def open(self) -> Connection:
+        """Return the connection. Raises OperationalError."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._prepare(self._connection)
+        return self._connection
+
+    def drop(self) -> None:
+        """Close the connection without a rollback, which would fail, too."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
