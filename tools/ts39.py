@@ -16,11 +16,13 @@ sources. The current ones were generated from
   published format, from the values of `\\p{...}` in Node.js 20.20.2 (ICU, Unicode 17.0).
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Set
 from itertools import groupby
 from pathlib import Path
+from unicodedata import normalize
 
 PACKAGE = Path(__file__).parents[1] / "app" / "domain" / "ts39"
 CODE_POINTS = range(0x110000)
@@ -64,11 +66,15 @@ def code_points(field: str) -> range:
 
 
 def confusable_rows(confusables: Source) -> list[str]:
-    """Return the rows `source prototype...`; their number must be the declared one."""
-    rows = sorted((int(source, 16), prototype) for source, prototype, _ in confusables)
-    if len(rows) != confusables.total():
-        raise ValueError(f"{confusables.name}: {len(rows)} of {confusables.total()} mappings read")
-    return [f"{source:04X} {prototype}" for source, prototype in rows]
+    """Return the rows of a JSON object with the prototype of each character, in NFD."""
+    prototypes = {
+        chr(int(source, 16)): normalize("NFD", "".join(chr(int(c, 16)) for c in prototype.split()))
+        for source, prototype, _ in confusables
+    }
+    if len(prototypes) != confusables.total():
+        count = f"{len(prototypes)} of {confusables.total()}"
+        raise ValueError(f"{confusables.name}: {count} mappings read")
+    return [json.dumps(prototypes, sort_keys=True, indent=0)]
 
 
 def property_rows(properties: Source, *names: str, without: Set[int] = frozenset()) -> list[str]:
@@ -106,7 +112,7 @@ def write(name: str, form: str, rows: Iterable[str], *sources: Source) -> None:
 
 def main(paths: list[str]) -> None:
     confusables, scripts, extensions, aliases, properties, others, emoji = map(Source, paths)
-    write("confusables.txt", "source prototype...", confusable_rows(confusables), confusables)
+    write("confusables.txt", "JSON, source: prototype", confusable_rows(confusables), confusables)
     ignorable = property_rows(properties, "Default_Ignorable_Code_Point")
     write("ignorables.txt", "first last", ignorable, properties)
     write("soft_dotted.txt", "first last", property_rows(others, "Soft_Dotted"), others)

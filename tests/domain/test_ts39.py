@@ -6,7 +6,7 @@ from unicodedata import normalize
 import pytest
 
 from app.domain.ts39 import is_highly_restrictive, skeleton
-from app.domain.ts39.data_files import read_rows
+from app.domain.ts39.data_files import read_rows, read_strings
 from app.domain.ts39.restriction import augmented_scripts
 
 CYRILLIC_A = "\u0430"
@@ -29,8 +29,7 @@ ARABIC_FATHATAN = "\u064b"
 UNASSIGNED = "\u0378"
 
 CONFUSABLES = [
-    (int(source, 16), "".join(chr(int(code, 16)) for code in prototype))
-    for source, *prototype in read_rows("confusables.txt")
+    (ord(source), prototype) for source, prototype in read_strings("confusables.txt").items()
 ]
 IGNORABLES = {
     code

@@ -5,7 +5,7 @@ from functools import cache
 from unicodedata import category, combining
 
 from app.domain.text import nfd
-from app.domain.ts39.data_files import read_code_points, read_rows
+from app.domain.ts39.data_files import read_code_points, read_strings
 
 # More than any name has, and more than replacement by prototypes can make of it.
 _MAX_LENGTH, _MAPPED_MAX_LENGTH = 256, 256 * 18
@@ -69,9 +69,6 @@ def _soft_dotted() -> frozenset[int]:
 
 @cache
 def _replacements() -> dict[int, str]:
-    prototypes = {
-        int(source, 16): nfd("".join(chr(int(code, 16)) for code in prototype), _MAX_LENGTH)
-        for source, *prototype in read_rows("confusables.txt")
-    }
+    prototypes = str.maketrans(read_strings("confusables.txt"))
     # Ignorable characters are dropped even if they have a prototype.
     return prototypes | dict.fromkeys(read_code_points("ignorables.txt"), "")
