@@ -4,7 +4,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 
@@ -46,17 +46,33 @@ def _deferred_models() -> Iterator[None]:
 
 
 @contextmanager
-def hidden(name: str, **placeholders: object) -> Iterator[None]:
-    """Hide a module from imports that use it only if it is installed.
+def hidden(name: str) -> Iterator[None]:
+    """Hide a module from imports that use it only if it is installed."""
+    # Python raises ModuleNotFoundError for a module that is None here.
+    with _in_place_of(name, None):
+        yield
 
-    With placeholders, it is replaced for imports that take these names from it. They must not use
-    them.
-    """
+
+@contextmanager
+def replaced(name: str) -> Iterator[None]:
+    """Replace a module for imports that take names from it and never use them."""
+    with _in_place_of(name, _Placeholder(name)):
+        yield
+
+
+class _Placeholder(ModuleType):
+    """A module in which each name is None."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+@contextmanager
+def _in_place_of(name: str, replacement: ModuleType | None) -> Iterator[None]:
     if name in sys.modules:
         yield
         return
-    # Python raises ModuleNotFoundError for a module that is None here.
-    sys.modules[name] = SimpleNamespace(**placeholders) if placeholders else None  # type: ignore[assignment]
+    sys.modules[name] = replacement  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from html import escape
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -200,6 +200,8 @@ async def metrics(request: Request, services: ServicesDep, system: SystemDep) ->
     if not (is_open and is_loopback(request.scope, context_of(request.scope).address)):
         caller = caller_of(request.scope, Door.REST)
         await OperationContext(services, "metrics", Access.ADMIN, caller, changes=False).actor()
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
     body = await system.metrics.exposition()
     # The process's own counts are shown even while the store is unavailable.
     with suppress(Overloaded):
@@ -252,6 +254,8 @@ def _outbox(depth: Iterable[Depth], now: datetime) -> bytes:
     class Here(Collector):
         def collect(self) -> Iterable[Metric]:
             return messages, oldest
+
+    from prometheus_client.exposition import generate_latest
 
     registry = CollectorRegistry()
     registry.register(Here())
