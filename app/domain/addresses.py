@@ -12,9 +12,9 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    ip_address,
     ip_network,
 )
+from socket import AF_INET, inet_pton
 
 from app.domain.text import ASCII, Pattern
 
@@ -31,21 +31,27 @@ def parse_address(text: str | None) -> Address | None:
     """Parse an address; return None for anything else, whatever its length."""
     if text is None or len(text) > ADDRESS_MAX:
         return None
-    return _parse_address(text)
+    return _parse_ipv6(text) if ":" in text else _parse_ipv4(text)
+
+
+def _parse_ipv4(text: str) -> IPv4Address | None:
+    try:
+        # Of a text, IPv4Address would take four times as long.
+        return IPv4Address(inet_pton(AF_INET, text))
+    except (OSError, ValueError):
+        return None
 
 
 # Parsing an address takes ten times as long as the cache lookup.
 @lru_cache(maxsize=4096)
-def _parse_address(text: str) -> Address | None:
+def _parse_ipv6(text: str) -> Address | None:
     plain, percent, zone = text.partition("%")
     if not _ZONE.match(percent + zone):
         return None
     try:
-        address = ip_address(plain)
+        address = IPv6Address(plain)
     except ValueError:
         return None
-    if isinstance(address, IPv4Address):
-        return None if percent else address
     return address.ipv4_mapped or address
 
 

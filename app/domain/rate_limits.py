@@ -102,12 +102,19 @@ _UNKNOWN_NAMES = 2**20
 UNKNOWN = ""
 
 
-@lru_cache(maxsize=4096)
 def client_network(address: str | None) -> str:
     """Return the key under which calls are counted: an IPv4 address, or the /64 network of IPv6.
 
     UNKNOWN for a client whose address is not known.
     """
+    if address is not None and ":" in address:
+        return _network_of_ipv6(address)
+    # IPv4 has only one form.
+    return UNKNOWN if address is None or parse_address(address) is None else address
+
+
+@lru_cache(maxsize=4096)
+def _network_of_ipv6(address: str) -> str:
     parsed = parse_address(address)
     if parsed is None:
         return UNKNOWN

@@ -60,8 +60,7 @@ class ClientAddress:
             _forwarded_hops if forwarded else _x_forwarded_for_hops
         )
         # The same few proxies and clients connect repeatedly.
-        self._trusts = lru_cache(maxsize=4096)(self._is_in_networks)
-        self._peer = lru_cache(maxsize=4096)(self._look_at_peer)
+        self._parse = lru_cache(maxsize=4096)(self._parse_uncached)
 
     def find(self, scope: Scope) -> tuple[str | None, bool]:
         """Return the client's address, and whether its peer is a trusted proxy.
@@ -72,7 +71,7 @@ class ClientAddress:
         forwarded a client that it did not name as configured.
         """
         client = scope.get("client")
-        peer, is_trusted = self._peer(client[0]) if client else (None, False)
+        peer, is_trusted = self._peer(client)
         if not is_trusted:
             return peer, False
         lines = [value for name, value in scope["headers"] if name == self._header]
@@ -83,29 +82,41 @@ class ClientAddress:
 
     def is_trusted_peer(self, client: Sequence[object] | None) -> bool:
         """Return whether a connection's other end is a trusted proxy."""
-        return self._look_at_peer(client[0])[1] if client else False
+        return self._peer(client)[1]
 
-    def _look_at_peer(self, host: object) -> tuple[str | None, bool]:
-        peer = peer_address((host,))
-        return peer, peer is not None and self._trusts(peer)
+    def _peer(self, client: Sequence[object] | None) -> tuple[str | None, bool]:
+        """Return the address of a connection's other end, and whether it is a trusted proxy."""
+        host = client[0] if client else None
+        return self._look_up(host if isinstance(host, str) else None)
 
     def _nearest(self, lines: Sequence[bytes]) -> str | None:
-        hop: str | None = None
+        address: str | None = None
         for line in reversed(lines):
             for hop in self._hops(line.decode("latin-1")):
-                if hop is None or not self._trusts(hop):
-                    return hop
-        return hop
+                address, is_trusted = self._look_up(hop)
+                if not is_trusted:
+                    return address
+        return address
 
-    def _is_in_networks(self, text: str) -> bool:
+    def _look_up(self, text: str | None) -> tuple[str | None, bool]:
+        """Return the address in its canonical form, and whether it is a trusted proxy."""
+        is_short = text is not None and len(text) <= ADDRESS_MAX
+        return self._parse(text) if is_short else (None, False)
+
+    def _parse_uncached(self, text: str) -> tuple[str | None, bool]:
         address = parse_address(text)
-        return address is not None and any(address in network for network in self._networks)
+        if address is None:
+            return None, False
+        is_trusted = any(address in network for network in self._networks)
+        # IPv4 has only one form, and formatting it costs more than parsing it.
+        return str(address) if ":" in text else text, is_trusted
 
 
 def peer_address(client: Sequence[object] | None) -> str | None:
     """Return the address of a connection's other end; None for a Unix socket, which has none."""
     host = client[0] if client else None
-    return _canonical(host) if isinstance(host, str) else None
+    address = parse_address(host) if isinstance(host, str) else None
+    return None if address is None else str(address)
 
 
 def is_loopback(scope: Scope, address: str | None) -> bool:
@@ -125,17 +136,17 @@ def _is_sign(name: bytes) -> bool:
 
 
 def _x_forwarded_for_hops(line: str) -> Iterator[str | None]:
-    """Yield the hops, the nearest first; None for a malformed one.
+    """Yield the texts of the hops, the nearest first.
 
     Each is a plain address, or a node as in `Forwarded`: several proxies add the port.
     """
     for hop in reversed(line.rsplit(",", _HOPS_MAX)):
         text = hop.strip(" \t")
-        yield _canonical(text) or _node(text)
+        yield (_node(text) or text) if ":" in text else text
 
 
 def _forwarded_hops(line: str) -> Iterator[str | None]:
-    """Yield the addresses in `for`, the nearest first; None for an element without one.
+    """Yield the texts of `for`, the nearest first; None for an element without one.
 
     Text after a syntax error is ambiguous, so a malformed line is a single malformed hop.
     """
@@ -160,19 +171,6 @@ def _forwarded_hops(line: str) -> Iterator[str | None]:
 
 
 def _node(text: str) -> str | None:
-    """Parse an address with an optional port, IPv6 in brackets."""
+    """Return the address in a node without its port and, in IPv6, its brackets."""
     node = _NODE.fullmatch(text)
-    return None if node is None else _canonical(node["v4"] or node["v6"])
-
-
-def _canonical(text: str) -> str | None:
-    return _cached_canonical(text) if len(text) <= ADDRESS_MAX else None
-
-
-@lru_cache(maxsize=4096)
-def _cached_canonical(text: str) -> str | None:
-    address = parse_address(text)
-    if address is None:
-        return None
-    # IPv4 has only one form, and formatting it costs as much as parsing it.
-    return str(address) if ":" in text else text
+    return None if node is None else node["v4"] or node["v6"]

@@ -1,6 +1,7 @@
 """Addresses and networks: one canonical form, wherever they are read."""
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
+from itertools import product
 
 import pytest
 
@@ -39,6 +40,22 @@ def test_an_address_has_one_form(text: str, address: str) -> None:
 )
 def test_an_invalid_address_is_none(text: str | None) -> None:
     assert parse_address(text) is None
+
+
+def test_ipv4_is_read_as_the_standard_library_does() -> None:
+    octets = "", "0", "00", "07", "10", "255", "256", "+1", "1\0"
+    for count in (1, 3, 4):
+        for parts in product(octets, repeat=count):
+            text = ".".join(parts)
+            assert parse_address(text) == _ipv4(text), text
+    assert parse_address("1.2.3.4.5") is None
+
+
+def _ipv4(text: str) -> IPv4Address | None:
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        return None
 
 
 @pytest.mark.parametrize(
