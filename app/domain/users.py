@@ -161,6 +161,9 @@ class SortKey(StrEnum):
     EMAIL = "email"
 
 
+_SORT_KEYS = frozenset(SortKey)
+
+
 @dataclass(frozen=True, slots=True)
 class Sort:
     """The order of a list."""
@@ -172,7 +175,7 @@ class Sort:
     def parse(cls, raw: str) -> Self:
         """Parse `id`, `-id`, `username`, …. Raises InvalidInput."""
         name = raw.removeprefix("-")
-        if name not in set(SortKey):
+        if name not in _SORT_KEYS:
             reason = f"must be one of {', '.join(SortKey)}, with '-' before it to descend"
             raise InvalidInput.for_fields(FieldError("sort", reason))
         return cls(SortKey(name), raw.startswith("-"))

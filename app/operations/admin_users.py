@@ -86,6 +86,9 @@ AdminParam = Annotated[
 ]
 
 
+_STATUSES = frozenset(Status)
+
+
 @dataclass(frozen=True, slots=True)
 class ListUsers:
     """Filters and order of the list, and the page to return."""
@@ -187,12 +190,12 @@ def _last(members: Sequence[str]) -> PanelUser:
 
 
 def _read(members: Sequence[str]) -> Iterable[PanelUser]:
-    users: PanelUsers = json.loads(render_users(members))
+    users: PanelUsers = json.loads(f"{{{','.join(members)}}}")
     return users.values()
 
 
 def _wanted(command: ListUsers) -> UserFilter:
-    if command.status not in set(Status):
+    if command.status not in _STATUSES:
         raise InvalidInput.for_fields(FieldError("status", f"must be one of {', '.join(Status)}"))
     user_id = None
     if command.user_id is not UNSET and (user_id := parse_snowflake(command.user_id)) is None:

@@ -37,8 +37,10 @@ def page_links(request: StrictRequest, next_cursor: str | None) -> str:
     """Return the Link header (RFC 8288) of a page: the first page, and the next if any."""
     query = {name: value for name, value in request.query_params.items() if name != "cursor"}
     query.setdefault("limit", str(LIMIT_DEFAULT))
-    pages = {"first": query}
-    if next_cursor is not None:
-        pages["next"] = {**query, "cursor": next_cursor}
     path = f"{prefix_of(request.scope)}{request.route.path.format(**request.path_params)}"
-    return ", ".join(f'<{path}?{urlencode(query)}>; rel="{rel}"' for rel, query in pages.items())
+    first = f"{path}?{urlencode(query)}"
+    links = f'<{first}>; rel="first"'
+    if next_cursor is not None:
+        # A cursor needs no encoding.
+        links += f', <{first}&cursor={next_cursor}>; rel="next"'
+    return links
