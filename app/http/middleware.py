@@ -26,6 +26,7 @@ from app.http.client_address import ClientAddress
 from app.http.redaction import SECRET_MIN, has_secret, loggable_path
 from app.http.request import (
     CACHE_STATUS,
+    CONNECTION,
     NO_STORE,
     Context,
     cache_status,
@@ -93,8 +94,9 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        # Other ASGI servers than ours leave this to the application.
-        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+        if CONNECTION not in scope:
+            # Other ASGI servers than ours leave this to the application.
+            scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         context = scope["gatehouse"] = scope.get("gatehouse") or self.context_for(scope)
         if context.recorder is not None:
             send = context.recorder.recording(send, context)

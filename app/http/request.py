@@ -22,6 +22,8 @@ from app.domain.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
+from app.domain.idempotency import IdempotencyKey
+from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.domain.text import ASCII, Pattern
 from app.http import json
 from app.http.problem import problem_object
@@ -129,7 +131,12 @@ def header_credential(scope: Scope) -> str | None:
     return found
 
 
-def caller_of(scope: Scope, door: Door) -> Caller:
+def caller_of(
+    scope: Scope,
+    door: Door,
+    preconditions: Preconditions = NO_PRECONDITIONS,
+    idempotency_key: IdempotencyKey | None = None,
+) -> Caller:
     """Return the caller: the unverified credential of the headers, and the origin."""
     context = context_of(scope)
     agent = header(scope, b"user-agent")
@@ -144,6 +151,8 @@ def caller_of(scope: Scope, door: Door) -> Caller:
         on_stale=context.on_stale,
         on_cacheable=context.on_cacheable,
         is_disconnected=connection.is_disconnected,
+        preconditions=preconditions,
+        idempotency_key=idempotency_key,
     )
 
 

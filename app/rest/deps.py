@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header
@@ -111,11 +111,8 @@ class Performer:
         preconditions: Preconditions = NO_PRECONDITIONS,
         key_lines: Sequence[str] = (),
     ) -> Caller:
-        return replace(
-            caller_of(self.request.scope, Door.REST),
-            preconditions=preconditions,
-            idempotency_key=idempotency_key(key_lines),
-        )
+        key = idempotency_key(key_lines)
+        return caller_of(self.request.scope, Door.REST, preconditions, key)
 
     @contextmanager
     def _locating_field_errors(self) -> Iterator[None]:

@@ -97,7 +97,7 @@ class StrictRoute(BaseRoute):
         """The ASGI application that checks a request and calls the endpoint."""
         if self._is_plain:
             return self._respond_plainly
-        return AsyncExitStackMiddleware(request_response(self.respond))
+        return AsyncExitStackMiddleware(request_response(self._respond_by_fastapi))
 
     @cached_property
     def _is_plain(self) -> bool:
@@ -108,14 +108,16 @@ class StrictRoute(BaseRoute):
         return self.built.get_route_handler()
 
     async def _respond_plainly(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.respond(Request(scope, receive))
+        response = await self.respond(StrictRequest(scope, receive, self))
         await response(scope, receive, send)
 
-    async def respond(self, request: Request) -> Response:
+    async def _respond_by_fastapi(self, request: Request) -> Response:
+        return await self.respond(StrictRequest(request.scope, request.receive, self))
+
+    async def respond(self, request: StrictRequest) -> Response:
         """Check the request, and call the endpoint."""
-        strict = StrictRequest(request.scope, request.receive, self)
-        await self.read(strict)
-        return await self.call_endpoint(strict)
+        await self.read(request)
+        return await self.call_endpoint(request)
 
     async def call_endpoint(self, request: StrictRequest) -> Response:
         """Return the response of the endpoint, which FastAPI calls unless it is plain."""
@@ -215,20 +217,19 @@ class OperationRoute(StrictRoute):
             options["endpoint"] = self._reading_input(self._annotations["command"])
         return super()._build(**options)
 
-    async def respond(self, request: Request) -> Response:
-        strict = StrictRequest(request.scope, request.receive, self)
-        strict.operation = self.operation
+    async def respond(self, request: StrictRequest) -> Response:
+        request.operation = self.operation
         refusal: DomainError
         try:
-            await self.read(strict)
-            return await self.call_endpoint(strict)
+            await self.read(request)
+            return await self.call_endpoint(request)
         except RequestValidationError as error:
             refusal = InvalidInput.for_fields(*map(_field_error, error.errors()))
         except (InvalidInput, PayloadTooLarge, UnsupportedMediaType) as error:
             refusal = error
-        if not strict.is_performed:
-            caller = caller_of(strict.scope, Door.REST)
-            await strict.operation.authentication.perform(strict.app.state.services, caller, None)
+        if not request.is_performed:
+            caller = caller_of(request.scope, Door.REST)
+            await request.operation.authentication.perform(request.app.state.services, caller, None)
         raise refusal
 
     async def read(self, request: StrictRequest) -> None:

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from starlette.requests import Request
 
 from app.http.params import base_type
+from app.http.request import header_lines
 
 _LINES = tuple[str, ...]
 
@@ -49,7 +50,7 @@ async def call_plain(dependant: Dependant, request: Request) -> Any:
     """Call a plain function with the values of a request. Raises RequestValidationError."""
     values: dict[str, Any] = {f.name: request.path_params[f.alias] for f in dependant.path_params}
     for field in dependant.header_params:
-        values[field.name] = tuple(request.headers.getlist(field.alias))
+        values[field.name] = tuple(header_lines(request.scope, field.alias.lower().encode()))
     for field in dependant.query_params:
         values[field.name] = _valid(field, dict(request.query_params), "query")
     for field in dependant.body_params:
