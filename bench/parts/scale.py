@@ -71,7 +71,7 @@ def _measures(bench: Bench) -> dict[str, Measure]:
         "`GET /users?limit=100`": by_load(works.pages),
         "`users.presence`": by_load(works.presence),
         "`users.auth`": by_load(works.log_in),
-        "`users.create`": by_load(lambda _: new_accounts(bench)),
+        "`users.create`": by_load(lambda _: new_accounts(bench, bench.plan.seconds)),
         "`GET /users`, for each account": streamed,
     }
 
