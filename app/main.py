@@ -14,7 +14,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.container import ensure_first_admin, open_container, prepare_store, request_ids
-from app.domain.errors import NotFound
 from app.http import json
 from app.http.cross_origin import is_preflight
 from app.http.metrics import Metrics
@@ -59,7 +58,7 @@ class Application(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
         )
-        self.router.default = _reject_unknown_path
+        self.router.default = self._reject_unknown_path
         self._settings = settings
         self._metrics = Metrics()
         self._path_router = PathRouter(self.router, settings.cors_origins)
@@ -133,6 +132,14 @@ class Application(FastAPI):
             metrics=self._metrics.registry,
         )
 
+    async def _reject_unknown_path(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        """Reject an unknown path, and a request that the connection has rejected."""
+        refusal = scope.get(REFUSED)
+        if refusal is None:
+            raise self._path_router.nothing_at(scope["path"])
+        context_of(scope).noted["reason"] = refusal.detail
+        raise refusal
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the middleware as Starlette does; FastAPI's own checks for telemetry first."""
         scope["app"] = self
@@ -192,12 +199,3 @@ def _dump_openrpc(url: str) -> bytes:
     from app.rpc.openrpc import openrpc_document
 
     return json.dump(openrpc_document(url))
-
-
-async def _reject_unknown_path(scope: Scope, _receive: Receive, _send: Send) -> None:
-    """Reject an unknown path, and a request that the connection has rejected."""
-    refusal = scope.get(REFUSED)
-    if refusal is None:
-        raise NotFound("There is nothing at this address.")
-    context_of(scope).noted["reason"] = refusal.detail
-    raise refusal

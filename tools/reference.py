@@ -25,6 +25,7 @@ from app.rest.operation_route import OperationRoute
 from app.rest.router import PAGES, ROUTES
 from app.rpc.openrpc import NEEDS, openrpc_document
 from app.settings import Settings
+from tests.mistakes.answers import answers_by_subject
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -196,9 +197,28 @@ def _duration(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
+def mistakes() -> str:
+    """Return the answers to mistakes, by subject."""
+    return "\n".join(
+        f"## {subject}\n\n{table(('mistake', 'API', 'answer', 'sentence'), rows)}"
+        for subject, rows in answers_by_subject().items()
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (settings, commands, methods, routes, pages, errors, limits, changes, locks)
+    for part in (
+        settings,
+        commands,
+        methods,
+        routes,
+        pages,
+        errors,
+        limits,
+        changes,
+        locks,
+        mistakes,
+    )
 }
 
 

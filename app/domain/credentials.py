@@ -9,9 +9,9 @@ from unicodedata import category
 
 from app.domain.audit import Door
 from app.domain.emoji import remove_emoji
-from app.domain.errors import FieldError, InvalidInput
+from app.domain.errors import CredentialFault, FieldError, InvalidInput
 from app.domain.key_limits import KeyLimits, Networks, Scope
-from app.domain.text import ASCII, Pattern, nfc
+from app.domain.text import ASCII, IGNORE_CASE, Pattern, nfc
 from app.domain.timestamps import parse_time
 
 SESSION_MAX = timedelta(days=90)
@@ -156,6 +156,40 @@ class RawAccessKey:
     def matches(self, key: AccessKey) -> bool:
         """Compare with the stored key, in constant time."""
         return compare_digest(self.secret_hash, key.secret_hash)
+
+
+# Texts of programs and documents where a credential should be.
+_PLACEHOLDER = Pattern(
+    r"[$%<{\[(:]*\s*(?:(?:your|my|the|insert|access|api|auth|bearer|jwt|user|secret|xxx)[\s_.-]*)*"
+    r"(?:token|key|auth|jwt|secret|undefined|null|none|nil|nan|true|false|object object|x{3,}|\*+"
+    r"|\.{3}|…|here)\s*(?:here)?[%>}\])]*",
+    64,
+    IGNORE_CASE,
+)
+_AROUND = "\"'`“”„‘’()[]{}<>,;"
+# How much of a text is looked at; no credential is longer.
+_LOOKED_AT = 8192
+
+
+def text_fault(sent: str) -> CredentialFault:
+    """Return why a credential cannot be valid by its form alone; INVALID if it could be."""
+    text = sent[:_LOOKED_AT]
+    if not text.strip():
+        return CredentialFault.MISSING
+    if text.partition(" ")[0].lower() == "bearer":
+        return CredentialFault.BEARER_IN_VALUE
+    if _PLACEHOLDER.fullmatch(text):
+        return CredentialFault.PLACEHOLDER
+    if text.startswith("{") and '"token"' in text:
+        return CredentialFault.WHOLE_RESPONSE
+    if text.strip(_AROUND) != text:
+        return CredentialFault.WRAPPED
+    if any(map(str.isspace, text)):
+        return CredentialFault.BLANKS
+    key = RawAccessKey.parse(text)
+    if key is not None:
+        return CredentialFault.EXAMPLE if key.is_published else CredentialFault.INVALID
+    return CredentialFault.INVALID if "." in text else CredentialFault.NEITHER
 
 
 ParsedCredential = TokenClaims | RawAccessKey

@@ -5,12 +5,15 @@ docstring says when the error occurs and, in a second paragraph, what to do; bot
 page. Domain rules raise errors and never read their status or code, which are for the APIs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from inspect import getdoc
 from math import ceil
 from typing import Any, ClassVar, Self
+
+from app.domain.quoting import QUOTED_MAX, clip, quote
+from app.domain.text import closest_match
 
 
 class DomainError(Exception):
@@ -45,7 +48,6 @@ class DomainError(Exception):
 
 # Limits on what an error repeats, so that the response to a hostile input stays small.
 FIELD_ERRORS_MAX = 10
-FIELD_NAME_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,16 @@ class FieldError:
     name: str
     detail: str
     location: str = "body"
+
+    @classmethod
+    def unknown(cls, name: str, known: Collection[str], location: str = "body") -> Self:
+        """Return the error for a member that is not read, with the nearest of those that are."""
+        nearest = closest_match(name, known, QUOTED_MAX)
+        if nearest is not None:
+            reason = f"the nearest is {nearest!r}"
+        else:
+            reason = f"known: {', '.join(known)}" if known else "none is read here"
+        return cls(name, f"is not known here ({reason})", location)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.detail}" if self.name else self.detail
@@ -78,7 +90,7 @@ class InvalidInput(DomainError):
     def for_fields(cls, *field_errors: FieldError) -> Self:
         """Return an error that names the first few of `field_errors`."""
         named = [
-            replace(field_error, name=field_error.name[:FIELD_NAME_MAX])
+            replace(field_error, name=clip(field_error.name))
             for field_error in field_errors[:FIELD_ERRORS_MAX]
         ]
         return cls("; ".join(map(str, named)), named)
@@ -177,26 +189,70 @@ class InvalidCredentials(DomainError):
         super().__init__("invalid password")
 
 
+_HOW = (
+    "Send the token or access key as 'Authorization: Bearer TOKEN', as 'X-Access-Token: TOKEN', or "
+    "at /rpc as the member 'auth'."
+)
+
+
 class CredentialFault(StrEnum):
     """Reasons for a request not to be authenticated, as sentences for its client.
 
     Revoked, forged and unknown credentials share one, so it does not reveal which of them it was.
+    The others follow from the form of the request alone.
     """
 
     MISSING = (
         "No token or access key was sent. Send it as 'Authorization: Bearer TOKEN', as "
         "'X-Access-Token: TOKEN', or at /rpc as the member 'auth'."
     )
+    MISPLACED = f"{{place}} is not read. {_HOW}"
     NO_BEARER = (
-        "The header Authorization must have the scheme Bearer. Send "
+        "The header Authorization must begin with the word Bearer and one blank. Send "
         "'Authorization: Bearer TOKEN', where TOKEN is the token or access key."
+    )
+    BASIC = (
+        "HTTP Basic is accepted only by POST /users/auth, which returns a token. Send "
+        "'Authorization: Bearer TOKEN', where TOKEN is that token or an access key."
     )
     BEARER_IN_VALUE = (
         "The word Bearer is not part of a token or access key. Write it only once and only in the "
         "header Authorization; send X-Access-Token and the member 'auth' without it."
     )
+    PLACEHOLDER = (
+        "A placeholder was sent instead of a token or access key: a variable was not replaced or "
+        "has no value. Send the token that users.auth returned, or an access key."
+    )
+    EXAMPLE = (
+        "This access key is an example of the documentation. Send your own; keys.create and "
+        "'gatehouse keys create' make one."
+    )
+    WHOLE_RESPONSE = (
+        "The whole response to the login was sent. Send only the value of its member 'token'."
+    )
+    WRAPPED = (
+        "Quotation marks, brackets, braces and commas are not part of a token or access key. Send "
+        "it without them."
+    )
+    BLANKS = (
+        "A blank or line break is not part of a token or access key. Remove it; text that is read "
+        "from a file often ends with a line break."
+    )
+    NEITHER = (
+        "This is neither a token, three parts separated by dots, nor an access key, groups of 8, "
+        "4, 4, 4 and 8 characters separated by hyphens. Send the whole text that users.auth or "
+        "keys.create returned."
+    )
     EXPIRED = "The token has expired. Sign in again."
     INVALID = "The token or access key is not valid. Sign in again, or send another access key."
+
+
+@dataclass(frozen=True, slots=True)
+class MisplacedCredential:
+    """A place where a request without a credential seems to have one; by default nowhere."""
+
+    fault: CredentialFault = CredentialFault.MISSING
+    place: str = ""
 
 
 class Unauthenticated(DomainError):
@@ -209,14 +265,23 @@ class Unauthenticated(DomainError):
     slug, title = "unauthenticated", "A valid credential is required"
     status, rpc_code = 401, -32009
 
-    def __init__(self, fault: CredentialFault = CredentialFault.MISSING) -> None:
+    def __init__(self, fault: CredentialFault = CredentialFault.MISSING, place: str = "") -> None:
+        """`place`: where a misplaced credential was found."""
         self.fault = fault
-        super().__init__(fault.value)
+        super().__init__(fault.value.format(place=place) if place else fault.value)
 
     @property
     def has_credential(self) -> bool:
         """Return whether a credential was sent where one is read."""
-        return self.fault not in {CredentialFault.MISSING, CredentialFault.NO_BEARER}
+        return self.fault not in _NOT_READ
+
+
+_NOT_READ = {
+    CredentialFault.MISSING,
+    CredentialFault.MISPLACED,
+    CredentialFault.NO_BEARER,
+    CredentialFault.BASIC,
+}
 
 
 class WrongPassword(DomainError):
@@ -283,8 +348,9 @@ class UserNotFound(DomainError):
     slug, title = "user-not-found", "No such user"
     status, rpc_code = 404, -32013
 
-    def __init__(self) -> None:
-        super().__init__("There is no such user.")
+    def __init__(self, hint: str = "") -> None:
+        """`hint`: how accounts are named, if the text names none."""
+        super().__init__(f"There is no such user.{hint and ' '}{hint}")
 
 
 class NotFound(DomainError):
@@ -308,9 +374,17 @@ class MethodNotAllowed(DomainError):
     status, rpc_code = 405, -32015
     example_args = (("GET", "PUT"),)
 
-    def __init__(self, allowed: Iterable[str]) -> None:
+    def __init__(
+        self, allowed: Iterable[str], *, sent: str = "", nearest: str | None = None
+    ) -> None:
+        """`sent`: the method; `nearest`: another path that may be meant."""
         self.allowed = tuple(sorted(allowed))
-        super().__init__(f"This route supports {', '.join(self.allowed)}.")
+        sentence = f"This route supports {', '.join(self.allowed)}."
+        if sent not in self.allowed and sent.upper() in self.allowed:
+            sentence += f" Write {sent.upper()} in capitals."
+        if nearest is not None:
+            sentence += f" The nearest path is {nearest}."
+        super().__init__(sentence)
 
 
 class LastAdmin(DomainError):
@@ -364,7 +438,7 @@ class PayloadTooLarge(DomainError):
     example_args = (1024 * 1024,)
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"A body may have at most {limit} bytes.")
+        super().__init__(f"A body may have at most {limit} bytes. Send less at once.")
 
 
 class UnsupportedMediaType(DomainError):
@@ -378,12 +452,23 @@ class UnsupportedMediaType(DomainError):
     status, rpc_code = 415, -32019
     example_args = (("application/json",),)
 
-    def __init__(self, accepted: Iterable[str] = (), *, is_coded: bool = False) -> None:
+    def __init__(
+        self, accepted: Sequence[str] = (), *, sent: str = "", is_coded: bool = False
+    ) -> None:
+        """`sent`: the content type of the body, if it has one."""
         self.is_coded = is_coded
+        if is_coded:
+            super().__init__("Send the body uncompressed, without the header Content-Encoding.")
+            return
+        first, *others = accepted
+        also = f" (or {', '.join(others)})" if others else ""
+        reason = (
+            f"The content type {quote(sent)} is not accepted here."
+            if sent
+            else ("The request has no content type.")
+        )
         super().__init__(
-            "Send the body without a content coding."
-            if is_coded
-            else f"Send the body as {' or '.join(accepted)}."
+            f"{reason} Send the body as JSON with the header 'Content-Type: {first}'{also}."
         )
 
 

@@ -58,7 +58,9 @@ def parse_guild_id(raw: str) -> int:
 def parse_server_uuid(raw: str) -> str:
     """Return a server's uuid. Raises InvalidInput."""
     if (value := parse_uuid(raw)) is None:
-        raise InvalidInput.for_fields(FieldError("uuid", "must be a UUID of 36 characters"))
+        raise InvalidInput.for_fields(
+            FieldError("uuid", "must be a UUID of 36 characters: with hyphens, without braces")
+        )
     return value
 
 

@@ -73,7 +73,10 @@ class Access(Enum):
 
     ANYONE = (None, "")
     HOLDER = (is_holder, "A user account is required; the operator has none.")
-    TOKEN = (has_token, "A token is required; access keys have no session.")
+    TOKEN = (
+        has_token,
+        "A token is required, since access keys have no session. Sign in to get one.",
+    )
     ADMIN = (
         is_admin,
         "Admin privileges are required; access keys with the scope 'self' do not carry them.",

@@ -14,7 +14,7 @@ _LIST = Pattern(rf"[ \t,]*+{_TAG}(?:[ \t]*+,[ \t,]*+{_TAG})*+[ \t,]*+", ETAGS_MA
 DIGEST_DIGITS = 16
 _SERVERS_PART = Pattern(rf'\.[0-9a-f]{{{DIGEST_DIGITS}}}"\Z', ETAGS_MAX)
 _WEAK = "A weak entity tag (W/…) never matches in If-Match; send the ETag value unchanged."
-_EXCLUDED = "The account exists in a version that If-None-Match excludes."
+_EXCLUDED = "If-None-Match excludes the current version. Leave the header out to change it anyway."
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,12 +154,22 @@ def _widths() -> dict[int, str]:
 
 
 def closest_match(text: str, choices: Iterable[str], max_length: int) -> str | None:
-    """Return the most similar choice; None if none is similar, or `text` is too long."""
+    """Return the most similar choice, whatever the case and the separators of words.
+
+    None if none is similar, or `text` is too long.
+    """
     from difflib import get_close_matches
 
     if len(text) > max_length:
         return None
-    return next(iter(get_close_matches(text, choices, 1, _SIMILAR)), None)
+    by_letters = {only_letters(choice): choice for choice in choices}
+    nearest = get_close_matches(only_letters(text), by_letters, 1, _SIMILAR)
+    return by_letters[nearest[0]] if nearest else None
+
+
+def only_letters(text: str) -> str:
+    """Return the letters and digits of a text in lower case."""
+    return "".join(filter(str.isalnum, text)).lower()
 
 
 class Pattern(Generic[AnyStr]):

@@ -11,7 +11,15 @@ from app.domain.errors import FieldError, InvalidInput, LastAdmin, UserNotFound
 from app.domain.names import USERNAME_MAX, parse_stored_username
 from app.domain.preconditions import DIGEST_DIGITS
 from app.domain.presence import Presence
-from app.domain.text import ASCII, Pattern, decode_a_labels, nfc, to_half_width
+from app.domain.quoting import quote
+from app.domain.text import (
+    ASCII,
+    Pattern,
+    decode_a_labels,
+    nfc,
+    only_letters,
+    to_half_width,
+)
 
 # No name or address is longer.
 SEARCH_MAX = 254
@@ -21,6 +29,7 @@ _SNOWFLAKE = Pattern(SNOWFLAKE, len(str(SNOWFLAKE_MAX)), ASCII)
 UUID_LENGTH = 36
 # The highest integer that every JSON parser can represent (RFC 8259 section 6).
 NUMBER_MAX = 2**53 - 1
+_HEX = Pattern(r"[0-9a-f]{28,40}", 64)
 PAGE_MAX = 1000
 # The longest cursor contains an address of 254 escaped characters.
 CURSOR_MAX = 8192
@@ -107,6 +116,33 @@ def parse_snowflake(raw: str) -> int | None:
     return value if value <= SNOWFLAKE_MAX else None
 
 
+_SELF = frozenset({"current", "me", "myself", "self", "selfjson", "whoami"})
+_PLACEHOLDERS = frozenset(
+    {"id", "nan", "none", "null", "objectobject", "undefined", "user", "userid", "username", "uuid"}
+)
+_LOOKED_AT = 64
+
+
+def user_not_found(raw: str, forms: str = "") -> UserNotFound:
+    """Return the error for a text that names no account.
+
+    `forms`: a sentence about those that are taken, if the text has none of them.
+    """
+    letters = only_letters(raw[:_LOOKED_AT])
+    if letters in _SELF:
+        return UserNotFound("The caller's own account is /users/@self, in JSON-RPC users.self.")
+    if letters in _PLACEHOLDERS:
+        return UserNotFound(f"{quote(raw)} seems to be a placeholder that was not replaced.")
+    if _HEX.fullmatch(letters.removeprefix("urnuuid")):
+        return UserNotFound("A uuid has 36 characters: with hyphens, without braces.")
+    if letters.isdecimal():
+        return UserNotFound(
+            "Numbers do not name an account here. The list of users finds the uuid of a snowflake "
+            "(GET /users?user_id=…, admin.users.list)."
+        )
+    return UserNotFound(forms)
+
+
 @dataclass(frozen=True, slots=True)
 class AccountRef:
     """A reference to an account, by one of its three names."""
@@ -122,7 +158,7 @@ class AccountRef:
             return cls(uuid=uuid)
         if (snowflake := parse_snowflake(raw)) is not None:
             return cls(id=snowflake)
-        raise UserNotFound
+        raise user_not_found(raw, "Name the account by its uuid or its snowflake.")
 
     @classmethod
     def parse_any(cls, raw: str) -> Self | None:

@@ -13,9 +13,9 @@ import structlog
 from starlette.types import Scope
 
 from app.domain.errors import Forbidden, MethodNotAllowed
+from app.domain.quoting import LEFT_OUT, has_secret
 from app.domain.text import url_parts
 from app.domain.web_origins import DEFAULT_PORTS, ORIGIN_MAX, require_web_origin
-from app.http.redaction import LEFT_OUT, has_secret
 from app.http.request import context_of, header
 from app.runtime.bounded_map import BoundedMap
 
@@ -49,7 +49,8 @@ class PreflightRefusals:
         if has_secret(origin):
             origin = LEFT_OUT
         if origin in self._allowed:
-            raise MethodNotAllowed(self._methods)
+            asked = header(scope, _REQUESTED_METHOD) or ""
+            raise MethodNotAllowed(self._methods, sent=asked)
         try:
             require_web_origin(origin)
         except ValueError as error:

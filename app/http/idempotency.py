@@ -37,7 +37,7 @@ def idempotency_key(sent: Sequence[str]) -> IdempotencyKey | None:
         return None
     text = sent[0].strip(" \t")
     if len(sent) > 1 or not _KEY.fullmatch(text):
-        reason = f"must be one string of 1 to {KEY_MAX} visible ASCII characters"
+        reason = f"must be one string of 1 to {KEY_MAX} visible ASCII characters, such as a UUID"
         raise InvalidInput.for_fields(FieldError(HEADER, reason, "header"))
     return IdempotencyKey(_ESCAPED.sub(r"\1", text[1:-1]) if text.startswith('"') else text)
 

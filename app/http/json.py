@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from app.domain.text import Pattern
+from app.http.json_faults import hint
 
 # More than any request needs, and few enough that building them delays no other request. The parser
 # does not release the interpreter's lock, so a thread would block the event loop just as long.
@@ -22,6 +23,7 @@ _QUOTED = rb'"(?:[^"\\]++|\\.)*+"'
 _STRING = Pattern(_QUOTED, _TEXT_MAX)
 _STRING_OR_NUMBER = Pattern(_QUOTED + rb"|-?[0-9][-+.0-9eE]*", _TEXT_MAX)
 
+TOO_LARGE = "Send less at once"
 dump = to_json
 
 
@@ -77,9 +79,11 @@ def parse(body: bytes) -> Any:
     return value
 
 
-def sentence(error: ValueError) -> str:
-    """Return the error sentence for a text that `parse` rejects, with line and column."""
-    return f"The body is not JSON: {error}."
+def sentence(body: bytes, error: ValueError) -> str:
+    """Return what is wrong with a text that `parse` rejects, with line and column, and what to
+    do."""
+    text = body.removeprefix(BYTE_ORDER_MARK)
+    return f"The body is not JSON: {error}. {hint(text, error)}"
 
 
 def find_duplicate(value: Any) -> str | None:

@@ -21,9 +21,11 @@ from app.domain.addresses import Network
 from app.domain.audit import REQUEST_ID_MAX
 from app.domain.errors import DomainError, Internal, Overloaded
 from app.domain.measurements import Measurement, measure_faults
+from app.domain.quoting import SECRET_MIN, has_secret
 from app.domain.text import ASCII, Pattern
 from app.http.client_address import ClientAddress
-from app.http.redaction import SECRET_MIN, has_secret, loggable_path
+from app.http.credentials import header_credential
+from app.http.redaction import loggable_path
 from app.http.request import (
     CACHE_STATUS,
     CONNECTION,
@@ -32,7 +34,6 @@ from app.http.request import (
     cache_status,
     context_of,
     header,
-    header_credential,
     problem_response,
 )
 

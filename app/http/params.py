@@ -4,7 +4,7 @@ The types of the input dataclass are validated strictly (a string is a string; a
 0, 1, true or false), unknown members are refused, and UNSET marks optional members.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from dataclasses import Field as DataclassField
 from functools import cache, cached_property
@@ -27,9 +27,10 @@ from typing_extensions import TypeAliasType, TypedDict
 from app.domain.errors import FIELD_ERRORS_MAX, FieldError, InvalidInput
 from app.domain.text import ASCII, Pattern
 from app.http import json
+from app.http.json_faults import kind_of
 from app.http.schemas import Schemas
 from app.operations.examples import CALL_EXAMPLES
-from app.operations.formats import Bit
+from app.operations.formats import Bit, Keywords
 from app.operations.framework.operation import Operation, Param, Unset
 from app.operations.views import RawJson, Result
 
@@ -40,7 +41,6 @@ _STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 _WHOLE_NUMBER = Pattern(r"-?[0-9]{1,18}", 19, ASCII)
 _SENTENCES = {
     "missing": "is required",
-    "extra_forbidden": "is not known here",
     "list_type": "must be an array",
     "string_type": "must be a string",
     "int_type": "must be a whole number",
@@ -88,16 +88,16 @@ class InputSchema:
         try:
             values = self._read(members)
         except ValidationError as error:
-            field_errors = (
-                field_error_of(e["type"], e["loc"], e["msg"], "body") for e in error.errors()
-            )
+            few = error.errors()[:FIELD_ERRORS_MAX]
+            field_errors = (field_error_of(e, e["loc"], "body", self.params) for e in few)
             raise InvalidInput.for_fields(*field_errors) from None
         return self._input_type(**values)
 
     def refuse_far_too_many(self, names: Collection[str], location: str) -> None:
         """Raise InvalidInput for more unknown members than an error names."""
         if len(names) > len(self.params) + FIELD_ERRORS_MAX:
-            error = FieldError("", "There are far too many members.", location)
+            known = f"known: {', '.join(self.params)}" if self.params else "none is read here"
+            error = FieldError("", f"There are far too many members; {known}.", location)
             raise InvalidInput.for_fields(error)
 
     def example(self, without: Collection[str] = ()) -> dict[str, Any]:
@@ -144,6 +144,14 @@ class InputParam:
             return self.text, ...
         # The documents would show a default, but not a factory's.
         return self.text, Field(default_factory=lambda: None)
+
+    @property
+    def bounds(self) -> str:
+        """The bounds of a number, as a sentence ends with them."""
+        if not isinstance(self._type, TypeAliasType):
+            return ""
+        formats = get_args(self._type.__value__)[1:]
+        return next((one.bounds for one in formats if isinstance(one, Keywords)), "")
 
     def schema(self, schemas: Schemas) -> dict[str, Any]:
         """Return the JSON Schema of the member."""
@@ -257,8 +265,39 @@ def _number_of_text(text: str) -> int | str:
 _FROM_TEXT: dict[Any, Callable[[str], Any]] = {bool: _flag_of_text, int: _number_of_text}
 
 
-def field_error_of(kind: str, loc: Iterable[int | str], message: str, place: str) -> FieldError:
-    """Convert an error of pydantic into one with our sentence."""
+def field_error_of(
+    error: Mapping[str, Any],
+    loc: Sequence[int | str],
+    place: str,
+    params: Mapping[str, InputParam],
+) -> FieldError:
+    """Convert an error of pydantic into one with our sentence. `params` are those that are read."""
     name, *item = loc
-    sentence = _SENTENCES.get(kind) or message
+    if error["type"] == "extra_forbidden":
+        return FieldError.unknown(str(name), params, place)
+    # The errors of our own validators have a sentence.
+    sentence = _SENTENCES.get(error["type"], error["msg"])
+    if error["type"] == "missing":
+        return FieldError(str(name), sentence, place)
+    param = params.get(str(name))
+    if param is not None and error["type"] == "int_type":
+        sentence += param.bounds
+    if place == "body":
+        is_optional = param is not None and not param.required
+        sentence += _instead_of(error["type"], error["input"], is_optional=is_optional)
     return FieldError(str(name), f"each item {sentence}" if item else sentence, place)
+
+
+def _instead_of(kind: str, sent: Any, *, is_optional: bool) -> str:
+    """Return what was sent instead, never its value, and how to write it."""
+    if sent is None and is_optional:
+        return ", not null; leave it out instead"
+    if kind == "string_type" and type(sent) in {int, float}:
+        return ", not a number; write it in double quotes"
+    if kind == "int_type" and type(sent) is float:
+        return ", not a fraction"
+    if kind in {"int_type", "flag"} and type(sent) is str:
+        return ", not a string; write it without quotes"
+    if kind == "list_type" and type(sent) is str:
+        return ', not a string; write it in brackets: ["…"]'
+    return f", not {kind_of(sent)}"

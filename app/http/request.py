@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect
@@ -26,6 +27,7 @@ from app.domain.idempotency import IdempotencyKey
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.domain.text import ASCII, Pattern
 from app.http import json
+from app.http.credentials import find_misplaced, names_credential
 from app.http.problem import problem_object
 from app.operations.framework.context import Caller, Stale
 
@@ -108,29 +110,6 @@ def context_of(scope: Scope) -> Context:
     return context
 
 
-def header_credential(scope: Scope) -> str | None:
-    """Return the unverified credential of the two headers, ignoring other Authorization schemes.
-
-    Raises InvalidInput if there are two different ones.
-    """
-    found: str | None = None
-    for name, value in scope["headers"]:
-        if name == b"x-access-token":
-            sent = value.decode("latin-1")
-        elif name == b"authorization":
-            scheme, _, rest = value.decode("latin-1").partition(" ")
-            if scheme.lower() != "bearer":
-                continue
-            sent = rest.strip(" \t")
-        else:
-            continue
-        if found is not None and sent != found:
-            reason = "carries another credential than Authorization, or there are several"
-            raise InvalidInput.for_fields(FieldError("X-Access-Token", reason, "header"))
-        found = sent
-    return found
-
-
 def caller_of(
     scope: Scope,
     door: Door,
@@ -140,14 +119,12 @@ def caller_of(
     """Return the caller: the unverified credential of the headers, and the origin."""
     context = context_of(scope)
     agent = header(scope, b"user-agent")
-    # What `header_credential` ignored.
-    has_other_scheme = context.credential is None and header(scope, b"authorization") is not None
     origin = Origin(context.address, agent, door, context.request_id)
     connection: ClientConnection = scope.get(CONNECTION, _NO_CONNECTION)
     return Caller(
         context.credential,
         origin,
-        has_other_scheme=has_other_scheme,
+        find_misplaced=partial(find_misplaced, scope),
         on_stale=context.on_stale,
         on_cacheable=context.on_cacheable,
         is_disconnected=connection.is_disconnected,
@@ -183,12 +160,25 @@ def header_lines(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for found, value in scope["headers"] if found == name]
 
 
-def refuse_query(names: Collection[str]) -> None:
-    """Raise InvalidInput for any query parameter."""
-    if names:
-        raise InvalidInput.for_fields(
-            *(FieldError(name, "is not known here", "query") for name in names)
-        )
+def refuse_query(
+    names: Collection[str], known: Collection[str] = (), *, has_body: bool = False
+) -> None:
+    """Raise InvalidInput for query parameters that are not among those that are known.
+
+    `has_body`: the route reads a body instead.
+    """
+    if unknown := [name for name in names if name not in known]:
+        errors = [_not_in_query(name, known, has_body=has_body) for name in unknown]
+        raise InvalidInput.for_fields(*errors)
+
+
+def _not_in_query(name: str, known: Collection[str], *, has_body: bool) -> FieldError:
+    if names_credential(name):
+        reason = "is not read from the query; send it in the header 'Authorization: Bearer TOKEN'"
+        return FieldError(name, reason, "query")
+    if has_body:
+        return FieldError(name, "is not read from the query; send it in the body", "query")
+    return FieldError.unknown(name, known, "query")
 
 
 def media_type(scope: Scope) -> str:
@@ -198,8 +188,9 @@ def media_type(scope: Scope) -> str:
 
 def require_media_type(scope: Scope, *accepted: str) -> None:
     """Raise UnsupportedMediaType for a body with another type, or without one."""
-    if media_type(scope) not in accepted:
-        raise UnsupportedMediaType(accepted)
+    sent = media_type(scope)
+    if sent not in accepted:
+        raise UnsupportedMediaType(accepted, sent=sent)
 
 
 def is_coded(scope: Scope) -> bool:

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.errors import NotFound
 from app.http.cross_origin import PreflightRefusals, is_preflight
+from app.http.nearest_path import NOTHING_HERE, nothing_at
 
 ALL_METHODS = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 # As a number: `bytes in bytes` raises and catches an exception internally.
@@ -52,7 +53,7 @@ class PathRouter:
         if _PERCENT in scope.get("raw_path", b"") and b"%2f" in scope["raw_path"].lower():
             # An encoded slash is not a slash (RFC 3986 section 2.2), but servers decode it, and a
             # proxy that guards a path would not recognize it.
-            raise NotFound("There is nothing at this address.")
+            raise NotFound(f"{NOTHING_HERE} An encoded slash (%2F) does not separate segments.")
         is_http = scope["type"] == "http"
         if is_http and scope["method"] == "OPTIONS":
             # Preflights that are allowed do not get here.
@@ -66,6 +67,11 @@ class PathRouter:
         is_ours = is_http and not scope.get("root_path")
         endpoint = self._find(scope) if is_ours else None
         await (endpoint or self._router)(scope, receive, send)
+
+    def nothing_at(self, path: str) -> NotFound:
+        """Return the error for a path that no route has."""
+        routes = self._router.routes
+        return nothing_at(path, [route.path for route in routes if isinstance(route, Route)])
 
     def _find(self, scope: Scope) -> ASGIApp | None:
         """Return the endpoint of a path, and set its parameters."""

@@ -19,7 +19,13 @@ from app.domain.policy import Principal
 from app.domain.ports import Transaction
 from app.domain.presence import Presence
 from app.domain.rate_limits import CHECKS, REGISTRATIONS, add_rename
-from app.domain.users import AccountRef, User, parse_uuid, require_active_admin
+from app.domain.users import (
+    AccountRef,
+    User,
+    parse_uuid,
+    require_active_admin,
+    user_not_found,
+)
 from app.operations.formats import DisplayName, NewPassword, NewUsername, UsernameText
 from app.operations.framework import audit_log
 from app.operations.framework.audit_log import WriteResult
@@ -312,14 +318,16 @@ def find_user_by_uuid(tx: Transaction, raw: str) -> User:
     """Return the account with this uuid. Raises UserNotFound."""
     uuid = parse_uuid(raw)
     if uuid is None:
-        raise UserNotFound
+        raise user_not_found(raw, "Name the account by its uuid, of 36 characters.")
     return _existing(tx, AccountRef(uuid=uuid))
 
 
 def _existing(tx: Transaction, ref: AccountRef) -> User:
     user = tx.users.find(ref)
     if user is None:
-        raise UserNotFound
+        raise UserNotFound(
+            "The list of users has all accounts, with status=all disabled ones, too."
+        )
     return user
 
 

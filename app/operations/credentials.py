@@ -223,7 +223,7 @@ async def revoke_key(context: OperationContext, command: RevokeKey) -> bool:
 
 def key_not_found() -> NotFound:
     """Return the error for an unknown key."""
-    return NotFound("There is no such access key.")
+    return NotFound("There is no such access key. Its id is the first 8 characters of the key.")
 
 
 def revoke_keys(tx: Transaction, user: User, only: str | Unset) -> WriteResult[None]:

@@ -47,6 +47,12 @@ class Keywords:
     def __init__(self, **keywords: Any) -> None:
         self._keywords = keywords
 
+    @property
+    def bounds(self) -> str:
+        """The bounds of a number, as a sentence ends with them."""
+        minimum, maximum = self._keywords.get("minimum"), self._keywords.get("maximum")
+        return "" if minimum is None or maximum is None else f" from {minimum} to {maximum}"
+
     def __get_pydantic_json_schema__(
         self, core_schema: Any, handler: Callable[[Any], dict[str, Any]]
     ) -> dict[str, Any]:

@@ -97,7 +97,12 @@ def _find_account(tx: Transaction, raw: str) -> User:
     user = None if name is None else tx.users.get_by_username(name)
     if user is None and "@" in raw:
         user = tx.users.get_by_email_key(_email_key(raw))
-    return find_user(tx, raw) if user is None else user
+    if user is not None:
+        return user
+    try:
+        return find_user(tx, raw)
+    except UserNotFound:
+        raise UserNotFound from None
 
 
 def _email_key(raw: str) -> str:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from typing_extensions import TypeAliasType
 
-from app.domain.errors import FieldError, InvalidInput, UserNotFound
+from app.domain.errors import FieldError, InvalidInput
 from app.domain.rate_limits import CHECKS
-from app.domain.users import AccountRef
+from app.domain.users import AccountRef, user_not_found
 from app.operations.formats import Keywords, UserRef
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import Param
@@ -33,7 +33,7 @@ async def get_profile(context: OperationContext, command: GetProfile) -> Profile
     """
     profiles = await _find_profiles(context, [command.user])
     if not profiles:
-        raise UserNotFound
+        raise user_not_found(command.user, "Name the user by snowflake, uuid or username.")
     return profiles[0]
 
 

@@ -52,7 +52,7 @@ async def read_login(request: StrictRequest) -> tuple[dict[str, Any], bool]:
     """
     if media_type(request.scope) != JSON:
         refuse_foreign_page(request.scope)
-    refuse_query(request.query_params)
+    refuse_query(request.query_params, has_body=True)
     body = await request.body()
     if not body and (basic := _read_basic(request.headers.getlist("authorization"))) is not None:
         return basic, False
@@ -70,12 +70,17 @@ def _read_form(body: bytes) -> dict[str, Any]:
             body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict"
         )
     except ValueError:
-        raise InvalidInput("The body is not a form.") from None
+        raise InvalidInput(
+            "The body is not a form (name=value&…). For JSON, send the header "
+            f"'Content-Type: {JSON}'."
+        ) from None
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise InvalidInput("A member of the form is given twice.")
+        names = [name for name, _ in pairs]
+        twice = next(name for name in members if names.count(name) > 1)
+        raise InvalidInput.for_fields(FieldError(twice, "is given twice; send it once"))
     if members.pop("grant_type", "password") != "password":
-        reason = "is 'password' where it is given"
+        reason = "must be 'password', or be left out"
         raise InvalidInput.for_fields(FieldError("grant_type", reason))
     ignored = _FORM_NAMES - {"username", "password"}
     return {name: value for name, value in members.items() if name not in ignored}
@@ -93,5 +98,7 @@ def _read_basic(values: list[str]) -> dict[str, Any] | None:
         if colon:
             return {"username": username, "password": password}
     raise InvalidInput.for_fields(
-        FieldError("Authorization", "is not well-formed HTTP Basic", "header")
+        FieldError(
+            "Authorization", "must be Basic and username:password in base64 (RFC 7617)", "header"
+        )
     )

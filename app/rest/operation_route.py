@@ -5,7 +5,7 @@ named after an operation of the catalog; a parameter `command` of its endpoint i
 dataclass, whose members FastAPI reads from path, headers, and body or query.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, wraps
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.audit import Door
 from app.domain.errors import (
+    FIELD_ERRORS_MAX,
     DomainError,
     FieldError,
     InvalidInput,
@@ -224,7 +225,9 @@ class OperationRoute(StrictRoute):
             await self.read(request)
             return await self.call_endpoint(request)
         except RequestValidationError as error:
-            refusal = InvalidInput.for_fields(*map(_field_error, error.errors()))
+            refusal = InvalidInput.for_fields(
+                *self._field_errors(error.errors()[:FIELD_ERRORS_MAX])
+            )
         except (InvalidInput, PayloadTooLarge, UnsupportedMediaType) as error:
             refusal = error
         if not request.is_performed:
@@ -237,7 +240,7 @@ class OperationRoute(StrictRoute):
         if self.reads_itself:
             return
         if self.has_body:
-            refuse_query(request.query_params)
+            refuse_query(request.query_params, has_body=True)
             self._require_known(await request.json(), "body")
             return
         if self.method != "GET":
@@ -257,12 +260,28 @@ class OperationRoute(StrictRoute):
             return replace(error, location="body")
         return replace(error, name=self.query_names.get(error.name, error.name), location="query")
 
+    def _field_errors(self, errors: Iterable[Mapping[str, Any]]) -> Iterator[FieldError]:
+        """Convert errors of FastAPI, whose locations begin with the place."""
+        known = {n: it for n, it in self.params.items() if n not in self.elsewhere}
+        for error in errors:
+            place, *loc = error["loc"]
+            yield field_error_of(error, loc, place, known)
+
     def _require_known(self, names: Collection[str], place: str) -> None:
         for name in names:
             if name in self.elsewhere:
-                raise InvalidInput.for_fields(FieldError(name, "is not known here", place))
+                raise InvalidInput.for_fields(self._elsewhere(name, place))
         schema = input_schema(self.operation.input)
         schema.refuse_far_too_many([*names, *self.path_names], place)
+
+    def _elsewhere(self, name: str, place: str) -> FieldError:
+        """Return the error for a member of the operation that is not sent in this place."""
+        if name in self.path_names:
+            return FieldError(name, "is taken from the path; leave it out here", place)
+        if name in self.member_headers:
+            reason = f"is sent in the header {self.member_headers[name]}; leave it out here"
+            return FieldError(name, reason, place)
+        return FieldError.unknown(name, (), place)
 
     def _reading_input(self, command: type) -> Endpoint:
         """Return the endpoint with the members of its `command` as separate parameters."""
@@ -304,12 +323,6 @@ class OperationRoute(StrictRoute):
 
 def _parameter(name: str, annotation: Any, *, default: Any = Parameter.empty) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _field_error(error: Mapping[str, Any]) -> FieldError:
-    """Convert an error of FastAPI, whose location begins with the place."""
-    place, *loc = error["loc"]
-    return field_error_of(error["type"], loc, error["msg"], place)
 
 
 def make_router(route_class: type[StrictRoute], **options: Any) -> APIRouter:

@@ -34,5 +34,5 @@ async def get_profile(perform: Perform, command: GetProfile) -> Response:
 @router.get("/profiles", name="users.profiles", response_model=Profiles)
 async def get_profiles(request: StrictRequest, perform: Perform, users: Users = ()) -> Response:
     names = query_names(request.query_params, repeated=_USER)
-    refuse_query([name for name in names if name != _USER])
+    refuse_query(names, [_USER])
     return JsonResponse(await perform(GetProfiles(list(users))))

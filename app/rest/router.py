@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import MethodNotAllowed
+from app.http.nearest_path import named_elsewhere
 from app.http.request import context_of
 from app.operations.framework.operation import Group
 from app.rest import (
@@ -28,7 +29,7 @@ from app.rest import (
     users,
 )
 from app.rest.operation_route import OperationRoute, StrictRoute
-from app.rest.strict_request import ALIAS
+from app.rest.strict_request import ALIAS, prefix_of
 
 _SUBJECTS = (
     self_service,
@@ -72,7 +73,11 @@ class PathEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["method"])
         if route is None:
-            raise MethodNotAllowed(self.methods)
+            path = scope["path"].removeprefix(prefix_of(scope))
+            nearest = named_elsewhere(path)
+            raise MethodNotAllowed(
+                self.methods, sent=scope["method"], nearest=None if nearest == path else nearest
+            )
         context_of(scope).route = route.path
         await route.application(scope, receive, send)
 

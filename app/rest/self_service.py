@@ -98,7 +98,7 @@ _NAME_IN_BRACES = Pattern(rb'\s*\{\s*("[^"]*")\s*\}\s*', 256)
     response_description="The updated presence.",
 )
 async def set_presence(request: StrictRequest, perform: Perform) -> Response:
-    refuse_query(request.query_params)
+    refuse_query(request.query_params, has_body=True)
     body = await request.json_body()
     meant = _NAME_IN_BRACES.fullmatch(body.removeprefix(json.BYTE_ORDER_MARK))
     sent: Any = parse_json(body if meant is None else meant[1])

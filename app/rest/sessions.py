@@ -60,4 +60,4 @@ async def revoke_user_session(perform: Perform, command: RevokeUserSession) -> N
 
 def _require_one(ended: int) -> None:
     if not ended:
-        raise NotFound("There is no such session.")
+        raise NotFound("There is no such session. The current one is @current.")

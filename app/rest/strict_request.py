@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from app.domain.errors import FieldError, InvalidInput
 from app.domain.text import Pattern
 from app.http import json
+from app.http.json_faults import not_an_object
 from app.http.params import input_schema
 from app.http.request import JSON, read_body, require_media_type
 from app.operations.framework.operation import Operation
@@ -63,7 +64,7 @@ class StrictRequest(Request):
     async def refuse_body(self) -> None:
         """Raise InvalidInput for a body that does not mean none."""
         if not _NO_BODY.fullmatch(await self.body()):
-            raise InvalidInput("This route does not accept a body.")
+            raise InvalidInput("This route does not accept a body; send none.")
 
 
 def prefix_of(scope: Scope) -> str:
@@ -81,18 +82,22 @@ def parse_json(body: bytes) -> Any:
     try:
         return json.parse(body)
     except json.DuplicateMember as error:
-        raise InvalidInput.for_fields(FieldError(error.name, "is given twice")) from None
+        raise InvalidInput.for_fields(
+            FieldError(error.name, "is given twice; send it once")
+        ) from None
     except json.TooManyValues as error:
-        raise InvalidInput(f"The body is too large: {error}.") from None
+        raise InvalidInput(f"{json.TOO_LARGE}: {error}.") from None
     except ValueError as error:
-        raise InvalidInput(json.sentence(error)) from None
+        raise InvalidInput(json.sentence(body, error)) from None
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """Parse a JSON body that must be an object. Raises InvalidInput."""
     value = parse_json(body)
     if type(value) is not dict:
-        raise InvalidInput("The body is not a JSON object.")
+        raise InvalidInput(not_an_object("The body", value))
+    if value.get("jsonrpc") is not None:
+        raise InvalidInput("The body is a call of JSON-RPC; send it to /rpc.")
     return value
 
 
@@ -102,9 +107,10 @@ def read_input(input_type: type, members: Mapping[str, Any], required: Iterable[
     `required` names optional members that the caller requires.
     """
     missing = [FieldError(name, "is required") for name in required if name not in members]
+    command = input_schema(input_type).read(members)
     if missing:
         raise InvalidInput.for_fields(*missing)
-    return input_schema(input_type).read(members)
+    return command
 
 
 def query_names(query: QueryParams, repeated: str | None = None) -> Collection[str]:
@@ -115,7 +121,7 @@ def query_names(query: QueryParams, repeated: str | None = None) -> Collection[s
     names = dict[str, None]()
     for name, value in query.multi_items():
         if name in names and name != repeated:
-            raise InvalidInput.for_fields(FieldError(name, "is given twice", "query"))
+            raise InvalidInput.for_fields(FieldError(name, "is given twice; send it once", "query"))
         if _UNREADABLE in value:
             raise InvalidInput.for_fields(
                 FieldError(name, "must be UTF-8, percent-encoded", "query")

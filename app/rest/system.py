@@ -23,6 +23,7 @@ from app.domain.policy import Access
 from app.http import json
 from app.http.client_address import is_loopback
 from app.http.metrics import Metrics
+from app.http.nearest_path import NOTHING_HERE
 from app.http.request import JSON, LEAVING, JsonResponse, caller_of, context_of
 from app.operations.framework.context import OperationContext
 from app.operations.framework.services import Services
@@ -195,7 +196,7 @@ def openrpc(request: Request, system: SystemDep) -> Response:
 )
 async def metrics(request: Request, services: ServicesDep, system: SystemDep) -> Response:
     if system.metrics_access == "off":
-        raise NotFound("There is nothing at this address.")
+        raise NotFound(f"{NOTHING_HERE} The metrics are disabled (GATEHOUSE_METRICS).")
     is_open = system.metrics_access == "loopback"
     if not (is_open and is_loopback(request.scope, context_of(request.scope).address)):
         caller = caller_of(request.scope, Door.REST)

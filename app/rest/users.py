@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import Header, Path
 from starlette.responses import Response, StreamingResponse
 
-from app.domain.errors import UserNotFound
 from app.domain.preconditions import Preconditions
-from app.domain.users import parse_uuid
+from app.domain.users import parse_uuid, user_not_found
 from app.http.cross_origin import refuse_foreign_page
 from app.http.idempotency import replayed
 from app.http.request import JSON, JsonResponse, refuse_query
@@ -176,7 +175,7 @@ async def _check_username(request: StrictRequest, perform: Perform, username: st
     refuse_foreign_page(request.scope)
     refuse_query(request.query_params)
     if not await perform(CheckUsername(username)):
-        raise UserNotFound
+        raise user_not_found(username)
     return Response(status_code=204)
 
 

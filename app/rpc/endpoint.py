@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from time import perf_counter
 from typing import Any, TypeGuard
@@ -16,15 +17,17 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain.audit import Door
 from app.domain.errors import (
+    CredentialFault,
     DomainError,
     FieldError,
     Internal,
     InvalidInput,
     MethodNotAllowed,
+    MisplacedCredential,
     Overloaded,
 )
 from app.domain.measurements import Measurement, measure_faults
-from app.domain.text import closest_match
+from app.domain.policy import Access
 from app.http import json
 from app.http.idempotency import REPLAYED, idempotency_key, is_replay
 from app.http.params import input_schema, json_of
@@ -35,6 +38,7 @@ from app.http.request import (
     context_of,
     header_lines,
     read_body,
+    refuse_query,
     require_media_type,
     send_json,
 )
@@ -45,7 +49,6 @@ from app.operations.framework.operation import Operation
 from app.operations.framework.services import Services
 from app.rpc.envelope import (
     DISCOVER,
-    NAME_SHOWN_MAX,
     PROTOCOL_ERRORS,
     Id,
     Request,
@@ -55,12 +58,15 @@ from app.rpc.envelope import (
     failure,
     invalid_request,
     method_not_found,
+    misplaced_credential,
+    misspelling,
+    outside_params,
     parse_error,
     read_request,
     success,
 )
 from app.rpc.error_codes import ErrorDialect, chat_dialect, problem_dialect
-from app.rpc.methods import METHODS, Method, Params, name_members, read_params
+from app.rpc.methods import METHODS, Method, name_members, nearest_method, read_params
 
 PATH = "/rpc"
 CONTENT_TYPES = (JSON, "application/json-rpc", "application/jsonrequest")
@@ -73,7 +79,6 @@ ERROR_MAX = 512
 TURN_SECONDS = 0.001
 _TAKING_KEY = frozenset(name for name, method in METHODS.items() if method.operation.takes_key)
 HASHING = frozenset(name for name, method in METHODS.items() if method.operation.hashes)
-_NAMES = (*METHODS, DISCOVER)
 _READ_TOGETHER = frozenset(name for name, method in METHODS.items() if method.operation.run_many)
 _ONLY_READ = {DISCOVER, *(name for name, m in METHODS.items() if m.operation.changes is False)}
 _NO_ROOM = "The replies to this batch are too large; send the remaining calls in another one."
@@ -108,7 +113,7 @@ class RpcEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            raise MethodNotAllowed(self.methods)
+            raise MethodNotAllowed(self.methods, sent=scope["method"])
         context = context_of(scope)
         context.route = PATH
         require_media_type(scope, *CONTENT_TYPES)
@@ -168,9 +173,9 @@ class RpcExchange:
         except json.DuplicateMember as error:
             value, read = error.value, _read_unless_duplicated
         except json.TooManyValues as error:
-            return self._reject(invalid_request(f"The request is too large: {error}."))
+            return self._reject(invalid_request(f"{json.TOO_LARGE}: {error}."))
         except ValueError as error:
-            return self._reject(parse_error(json.sentence(error)))
+            return self._reject(parse_error(json.sentence(body, error)))
         if type(value) is not list:
             call = read(value)
             if _takes_key(call):
@@ -281,11 +286,10 @@ class RpcExchange:
             return [_discover(call, document) for call in calls]
         method = METHODS.get(name)
         if method is None:
-            nearest = closest_match(name.lower(), _NAMES, NAME_SHOWN_MAX)
-            error = method_not_found(name, nearest)
+            error = method_not_found(name, nearest_method(name))
             return [error for _ in calls]
         self._methods += [name] * len(calls)
-        inputs = [_input(method, call.params) for call in calls]
+        inputs = [_input(method, call) for call in calls]
         commands = [it for it in inputs if not isinstance(it, RpcError)]
         if len(commands) < len(inputs):
             authentication = method.operation.authentication
@@ -304,6 +308,9 @@ class RpcExchange:
         caller = self._caller = self._caller or caller_of(self._scope, Door.RPC)
         if call.auth is not None:
             caller = replace(caller, credential=call.auth)
+        elif caller.credential is None and operation.access is not Access.ANYONE:
+            find = partial(_find_misplaced, call, caller.find_misplaced)
+            caller = replace(caller, find_misplaced=find)
         if call.idempotency_key is not None:
             caller = replace(caller, idempotency_key=call.idempotency_key)
         outcomes: Sequence[Any | DomainError]
@@ -356,11 +363,24 @@ def _size(outcome: bytes | RpcError) -> int:
     return ERROR_MAX if isinstance(outcome, RpcError) else len(outcome)
 
 
-def _input(method: Method, params: Params) -> Any:
+def _input(method: Method, call: Request) -> Any:
     try:
-        return method.read(params)
+        return method.read(call.params)
     except RpcError as error:
+        if not call.params:
+            hint = misspelling(call.sent, "params") or outside_params(
+                call.sent, method.schema.names
+            )
+            error.data += hint and f".{hint}"
         return error
+
+
+def _find_misplaced(
+    call: Request, elsewhere: Callable[[], MisplacedCredential]
+) -> MisplacedCredential:
+    """Return where a call without a credential, or its HTTP request, seems to have one."""
+    place = misplaced_credential(call)
+    return elsewhere() if place is None else MisplacedCredential(CredentialFault.MISPLACED, place)
 
 
 def _group_key(call: Request | RpcError) -> object:
@@ -372,21 +392,27 @@ def _group_key(call: Request | RpcError) -> object:
 
 def _check_batch(values: list[Any]) -> RpcError | None:
     if not values:
-        return invalid_request("A batch must not be empty.")
+        return invalid_request(
+            "A batch must not be empty. Send at least one call, or one call as an object."
+        )
     if len(values) > BATCH_MAX:
-        return invalid_request(f"A batch may have at most {BATCH_MAX} calls.")
+        return invalid_request(f"A batch may have at most {BATCH_MAX} calls. Split it.")
     methods = [value.get("method") for value in values if type(value) is dict]
     if sum(type(method) is str and method in HASHING for method in methods) > BATCH_HASHES_MAX:
         names = ", ".join(sorted(HASHING))
-        return invalid_request(f"A batch may have at most {BATCH_HASHES_MAX} calls to {names}.")
+        return invalid_request(
+            f"A batch may have at most {BATCH_HASHES_MAX} calls to {names}. Split it."
+        )
     return None
 
 
 def _dialect(query: bytes) -> ErrorDialect:
     if not query:
         return chat_dialect
-    if QueryParams(query).multi_items() == [("errors", "problem")]:
+    names = QueryParams(query)
+    if names.multi_items() == [("errors", "problem")]:
         return problem_dialect
+    refuse_query(names, ["errors"])
     raise InvalidInput.for_fields(
-        FieldError("errors", f"{PATH} takes no query but errors=problem", "query")
+        FieldError("errors", "must be 'problem', given once, or be left out", "query")
     )

@@ -32,8 +32,13 @@ def _problem(error: e.DomainError, request_id: str) -> RpcError:
 
 
 def _protocol_problem(error: RpcError, request_id: str) -> RpcError:
-    kind = e.NotFound if error.code == METHOD_NOT_FOUND else e.InvalidInput
-    problem = problem_object(kind(error.data or error.message), request_id)
+    sentence = error.data or error.message
+    kind = (
+        e.NotFound(sentence)
+        if error.code == METHOD_NOT_FOUND
+        else e.InvalidInput(sentence, error.field_errors)
+    )
+    problem = problem_object(kind, request_id)
     return RpcError(error.slug, error.code, error.message, problem, error.request_id)
 
 

@@ -14,8 +14,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.domain.errors import InvalidInput
 from app.http import json
+from app.http.credentials import header_credential
 from app.http.middleware import RequestMiddleware
-from app.http.request import Context, header, header_credential, is_coded, media_type
+from app.http.request import Context, header, is_coded, media_type
 from app.http.response_cache import CachedResponse, CacheKey, CacheMiss, ResponseCache
 from app.rest.operation_route import OperationRoute
 from app.rest.strict_request import ALIAS

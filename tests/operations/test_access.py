@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import CredentialFault, Forbidden, Unauthenticated
+from app.domain.errors import (
+    CredentialFault,
+    Forbidden,
+    MisplacedCredential,
+    Unauthenticated,
+)
 from app.domain.policy import Access
 from app.operations.catalog import OPERATIONS
 from app.operations.framework.context import Caller
@@ -210,8 +215,9 @@ async def test_an_ended_credential_gets_the_refusal_of_an_unknown_one(
 async def test_a_missing_credential_is_called_missing(services: Services) -> None:
     assert await fault_of(services, NOBODY) is CredentialFault.MISSING
     assert await fault_of(services, Caller("")) is CredentialFault.MISSING
-    ignored = Caller(has_other_scheme=True)
-    assert await fault_of(services, ignored) is CredentialFault.NO_BEARER
+    misplaced = MisplacedCredential(CredentialFault.NO_BEARER)
+    elsewhere = Caller(find_misplaced=lambda: misplaced)
+    assert await fault_of(services, elsewhere) is CredentialFault.NO_BEARER
 
 
 # --------------------------------------------------------------------- with one that is not enough

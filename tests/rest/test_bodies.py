@@ -30,7 +30,7 @@ async def test_a_duplicate_member_is_refused_at_any_depth(
         "POST", "/users/@self/keys", shared_gateway.admin_key, content=body, headers=JSON
     )
     assert flaws_of(answer) == [f"#/{name}"]
-    assert answer.json()["detail"] == f"{name}: is given twice"
+    assert answer.json()["detail"] == f"{name}: is given twice; send it once"
 
 
 async def test_a_duplicate_member_of_a_login_is_refused(shared_gateway: Gateway) -> None:
@@ -82,7 +82,9 @@ async def test_a_body_that_means_none_is_none(
         for headers in (JSON, {}, {"Content-Type": "application/x-www-form-urlencoded"}):
             assert await answer(body, headers) == without, (body, headers)
     for body in SOME:
-        assert await answer(body, JSON) == (400, "This route does not accept a body."), body
+        assert await answer(body, JSON) == (400, "This route does not accept a body; send none."), (
+            body
+        )
 
 
 # --------------------------------------------------------------------------- codings
@@ -106,7 +108,9 @@ async def test_a_content_coding_is_unsupported(
             route.method, path_of(route), content=b"\x1f\x8b\x08", headers=headers
         )
         problem = problem_of(answer, 415, "unsupported-media-type")
-        assert problem["detail"] == "Send the body without a content coding."
+        assert problem["detail"] == (
+            "Send the body uncompressed, without the header Content-Encoding."
+        )
         assert answer.headers["accept-encoding"] == "identity"
 
 

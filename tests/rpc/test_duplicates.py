@@ -23,7 +23,9 @@ TWICE = {
 
 
 def duplicate(name: str, id: object = 7) -> object:
-    return error(-32600, "Invalid Request", f"The member {name!r} is given twice.", id)
+    return error(
+        -32600, "Invalid Request", f"The member {name!r} is given twice. Send it once.", id
+    )
 
 
 @pytest.mark.parametrize(("name", "body"), TWICE.items(), ids=TWICE)

@@ -95,8 +95,11 @@ async def test_a_method_goes_by_its_exact_name(shared_gateway: Gateway, method: 
         ("USERS.CHECK", "There is no method 'USERS.CHECK'. The nearest is 'users.check'."),
         ("rpc.discovery", "There is no method 'rpc.discovery'. The nearest is 'rpc.discover'."),
         ("user.self", "There is no method 'user.self'. The nearest is 'users.self'."),
-        ("foobar", "There is no method 'foobar'."),
-        ("x" * 500_000, f"There is no method '{'x' * 64}'."),
+        ("foobar", "There is no method 'foobar'. Call 'rpc.discover' for all methods."),
+        (
+            "x" * 500_000,
+            f"There is no method '{'x' * 64}'. Call 'rpc.discover' for all methods.",
+        ),
     ],
 )
 async def test_an_unknown_method_is_named_with_the_nearest_one(
@@ -228,7 +231,7 @@ async def test_a_public_method_ignores_a_credential_that_opens_nothing(
 
 async def test_each_call_of_a_batch_has_its_own_auth(shared_gateway: Gateway) -> None:
     token = await shared_gateway.log_in("alice")
-    auths = [token, shared_gateway.admin_key, None, "nonsense"]
+    auths = [token, shared_gateway.admin_key, None, "a.b.c"]
     batch = [call("users.self", auth=auth, id=n) for n, auth in enumerate(auths)]
     replies = await send(shared_gateway, batch)
     assert [reply["result"]["username"] for reply in replies[:2]] == ["alice", "admin"]

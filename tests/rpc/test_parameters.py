@@ -140,7 +140,10 @@ def test_an_optional_parameter_may_be_null_by_position(method: str, name: str) -
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_surplus_name_is_named(shared_gateway: Gateway, method: str) -> None:
     error = await error_of(shared_gateway, method, {**example(method), "surplus": 1})
-    assert (error["code"], error["data"]) == (INVALID_PARAMS, "surplus: is not known here")
+    assert error["code"] == INVALID_PARAMS
+    assert error["data"].startswith("surplus: is not known here (")
+    known = [f"known: {', '.join(METHODS[method].schema.names)})", "none is read here)"]
+    assert error["data"].endswith(tuple(known))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -174,10 +177,8 @@ async def test_a_flag_is_0_1_true_or_false_and_nothing_like_it(
     shared_gateway: Gateway, method: str, name: str, value: object
 ) -> None:
     error = await error_of(shared_gateway, method, {**example(method), name: value})
-    assert (error["code"], error["data"]) == (
-        INVALID_PARAMS,
-        f"{name}: must be 0, 1, true or false",
-    )
+    assert error["code"] == INVALID_PARAMS
+    assert error["data"].startswith(f"{name}: must be 0, 1, true or false, not ")
 
 
 @pytest.mark.parametrize(("method", "name"), FLAGS)

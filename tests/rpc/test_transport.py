@@ -220,7 +220,7 @@ async def test_invalid_json_is_a_parse_error(shared_gateway: Gateway, body: str 
     assert without_sentence(reply) == PARSE_ERROR
     sentence = reply["error"]["data"]
     assert sentence.startswith("The body is not JSON: ")
-    assert re.search(r" at line \d+ column \d+\.$", sentence) or "too many" in sentence
+    assert re.search(r" at line \d+ column \d+\. [A-Z]", sentence) or "too many" in sentence
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ async def test_a_parse_error_says_what_is_wrong_and_where(
     shared_gateway: Gateway, body: str, sentence: str
 ) -> None:
     reply = await reply_to(shared_gateway, body)
-    assert reply["error"]["data"] == f"The body is not JSON: {sentence}."
+    assert reply["error"]["data"].startswith(f"The body is not JSON: {sentence}. ")
     answer = await shared_gateway.rest(
         "POST", "/users/@self", content=body, headers={"Content-Type": "application/json"}
     )

@@ -90,11 +90,11 @@ async def test_too_many_values_are_refused_at_both_apis(shared_gateway: Gateway)
     assert reply.json()["error"] == {
         "code": -32600,
         "message": "Invalid Request",
-        "data": "The request is too large: there are too many values.",
+        "data": "Send less at once: there are too many values.",
     }
     answer = await shared_gateway.rest("POST", "/users/@self", content=body, headers=headers)
     assert answer.status_code == 400
-    assert answer.json()["detail"] == "The body is too large: there are too many values."
+    assert answer.json()["detail"] == "Send less at once: there are too many values."
 
 
 async def test_a_refusal_is_smaller_than_what_it_refuses(shared_gateway: Gateway) -> None:

@@ -21,7 +21,7 @@ WRITTEN = {
     "Bearer alone": ({"Authorization": "Bearer"}, CredentialFault.MISSING, PLAIN),
     "no scheme": ({"Authorization": "{}"}, CredentialFault.NO_BEARER, PLAIN),
     "another scheme": ({"Authorization": "Token {}"}, CredentialFault.NO_BEARER, PLAIN),
-    "Basic": ({"Authorization": "Basic YTpi"}, CredentialFault.NO_BEARER, PLAIN),
+    "Basic": ({"Authorization": "Basic YTpi"}, CredentialFault.BASIC, PLAIN),
     "a colon": ({"Authorization": "Bearer: {}"}, CredentialFault.NO_BEARER, PLAIN),
     "Bearer in X-Access-Token": (
         *({"X-Access-Token": "Bearer {}"}, CredentialFault.BEARER_IN_VALUE, INVALID_TOKEN),
@@ -30,14 +30,14 @@ WRITTEN = {
         *({"Authorization": "Bearer bearer {}"}, CredentialFault.BEARER_IN_VALUE, INVALID_TOKEN),
     ),
     "another scheme beside a wrong key": (
-        {"Authorization": "Token {}", "X-Access-Token": "x"},
+        {"Authorization": "Token {}", "X-Access-Token": "ABCD1234-1234-1234-1234-12345678"},
         *(CredentialFault.INVALID, INVALID_TOKEN),
     ),
     "an unknown key": (
         {"X-Access-Token": "ABCD1234-1234-1234-1234-12345678"},
         *(CredentialFault.INVALID, INVALID_TOKEN),
     ),
-    "no credential at all": ({"X-Access-Token": "x"}, CredentialFault.INVALID, INVALID_TOKEN),
+    "no credential at all": ({"X-Access-Token": "x"}, CredentialFault.NEITHER, INVALID_TOKEN),
 }
 
 

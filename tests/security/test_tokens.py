@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from app.domain.credentials import SESSION_MAX
+from app.domain.errors import CredentialFault
 from app.domain.signing_keys import PUBLISHED_AHEAD, PublicKey
 from app.main import create_app
 from app.security.key_files import KEY_FILE
@@ -277,12 +278,26 @@ SHAPES: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("change", SHAPES.values(), ids=SHAPES.keys())
-async def test_a_token_in_any_other_shape_is_refused(
-    standing: Standing, change: Callable[[str], str]
-) -> None:
+# The form of these alone tells that they are no token.
+FAULTS_OF_FORM = {
+    "nothing but dots": CredentialFault.INVALID,
+    "a space before": CredentialFault.BLANKS,
+    "a space after": CredentialFault.BLANKS,
+    "a newline after": CredentialFault.BLANKS,
+    "a tab within": CredentialFault.BLANKS,
+    "full-width dots": CredentialFault.NEITHER,
+    "twice": CredentialFault.BLANKS,
+    "in quotes": CredentialFault.WRAPPED,
+    "JSON serialization": CredentialFault.WRAPPED,
+    "null": CredentialFault.PLACEHOLDER,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_token_in_any_other_shape_is_refused(standing: Standing, shape: str) -> None:
     gateway, forger = standing
-    assert await answers(gateway, change(forger.good)) == {REFUSED}
+    fault = FAULTS_OF_FORM.get(shape, CredentialFault.INVALID)
+    assert await answers(gateway, SHAPES[shape](forger.good)) == {(*REFUSED[:2], fault.value)}
 
 
 @pytest.mark.parametrize("segment", [0, 1])

@@ -18,11 +18,13 @@ from app.domain.credentials import (
     RawAccessKey,
     Session,
     TokenClaims,
+    text_fault,
 )
 from app.domain.errors import (
     CredentialFault,
     DomainError,
     Forbidden,
+    MisplacedCredential,
     RateLimited,
     Unauthenticated,
 )
@@ -64,7 +66,7 @@ def _never() -> bool:
 class Caller:
     """The caller of an operation: the credential as sent, not yet verified, and the origin.
 
-    `has_other_scheme`: there is none, but an Authorization header that is not of the scheme Bearer.
+    `find_misplaced` returns where a credential seems to be if there is none.
     `trusted` is set only for the operator at the command line, who needs no credential.
     `idempotency_key` identifies a request that may be repeated. `on_stale` is called with each
     stale response of another service, so that the API can mark its own; `on_cacheable` with the
@@ -81,7 +83,7 @@ class Caller:
     on_cacheable: Callable[[datetime], None] = _ignore
     is_disconnected: Callable[[], bool] = _never
     preconditions: Preconditions = NO_PRECONDITIONS
-    has_other_scheme: bool = False
+    find_misplaced: Callable[[], MisplacedCredential] = MisplacedCredential
 
 
 class OperationContext:
@@ -344,7 +346,7 @@ class OperationContext:
     ) -> Principal:
         actor = self._caller.trusted or _resolve(found, parsed, now, self.origin.address)
         if actor is None:
-            raise Unauthenticated(_fault(self._caller, parsed, now))
+            raise _unauthenticated(self._caller, parsed, now)
         # Concurrent guesses beyond the limit get the same error, right or wrong.
         self._refuse_guesses(parsed)
         self._actor = actor
@@ -399,17 +401,16 @@ def _resolve(
     return None
 
 
-def _fault(caller: Caller, parsed: ParsedCredential | None, now: datetime) -> CredentialFault:
-    """Return why the credential of the caller is not valid."""
-    sent = caller.credential
-    if sent is None and caller.has_other_scheme:
-        return CredentialFault.NO_BEARER
-    if not sent:
-        return CredentialFault.MISSING
+def _unauthenticated(
+    caller: Caller, parsed: ParsedCredential | None, now: datetime
+) -> Unauthenticated:
+    """Return the error for a caller without a valid credential, with the reason."""
+    if caller.credential is None:
+        misplaced = caller.find_misplaced()
+        return Unauthenticated(misplaced.fault, misplaced.place)
     if isinstance(parsed, TokenClaims) and parsed.expires_at <= now:
-        return CredentialFault.EXPIRED
-    is_prefixed = sent.partition(" ")[0].lower() == "bearer"
-    return CredentialFault.BEARER_IN_VALUE if is_prefixed else CredentialFault.INVALID
+        return Unauthenticated(CredentialFault.EXPIRED)
+    return Unauthenticated(text_fault(caller.credential))
 
 
 def _ends(actor: Principal, parsed: ParsedCredential | None) -> Iterator[datetime]:

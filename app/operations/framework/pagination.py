@@ -67,13 +67,13 @@ def parse_cursor(cursor: str, listing: Hashable, kind: type[int] | type[str]) ->
     Raises InvalidInput for an invalid cursor or one of another list.
     """
     if len(cursor) > CURSOR_MAX:
-        raise _invalid("was not issued for this list")
+        raise _invalid(_NOT_ISSUED)
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         digest, value, number = json.loads(urlsafe_b64decode(padded))
         position = Position(_whole(value) if kind is int else _text(value), _whole(number))
     except (ValueError, TypeError, RecursionError):
-        raise _invalid("was not issued for this list") from None
+        raise _invalid(_NOT_ISSUED) from None
     if digest != _digest(listing):
         raise _invalid("was issued for other filters or another order")
     return position
@@ -95,6 +95,9 @@ def _text(value: object) -> str:
 @lru_cache(_DIGESTS)
 def _digest(listing: Hashable) -> str:
     return sha256(repr(listing).encode()).hexdigest()[:16]
+
+
+_NOT_ISSUED = "was not issued for this list; send the 'next' of its previous page unchanged"
 
 
 def _invalid(rule: str) -> InvalidInput:

@@ -1,0 +1,79 @@
+"""Every mistake is refused, and the answer says how to go on and repeats no secret."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.fakes.services import PASSWORD
+from tests.mistakes.answers import Answer, Made, opened
+from tests.mistakes.answers import made as make_all
+from tests.mistakes.collection import Known, Mistake
+
+pytestmark = pytest.mark.anyio
+
+# Longer sentences are not read.
+SENTENCE_MAX = 600
+
+
+@pytest.fixture(scope="module")
+async def made() -> tuple[Known, Sequence[Made]]:
+    async with opened() as gateway:
+        return await make_all(gateway)
+
+
+def failures(made: Sequence[Made], condition: object) -> list[str]:
+    assert callable(condition)
+    return [
+        f"{mistake.what} ({answer.api}): {answer.sentence}"
+        for _, mistake, answer in made
+        if not condition(mistake, answer)
+    ]
+
+
+async def test_every_mistake_is_refused(made: tuple[Known, Sequence[Made]]) -> None:
+    def is_refused(_: Mistake, answer: Answer) -> bool:
+        return bool(answer.slug) and (answer.code < 0 or 400 <= answer.code < 500)
+
+    assert failures(made[1], is_refused) == []
+
+
+async def test_every_answer_says_what_helps(made: tuple[Known, Sequence[Made]]) -> None:
+    assert failures(made[1], lambda mistake, answer: mistake.says in answer.sentence) == []
+
+
+async def test_every_sentence_is_short_and_complete(made: tuple[Known, Sequence[Made]]) -> None:
+    def is_sentence(_: Mistake, answer: Answer) -> bool:
+        return 10 < len(answer.sentence) <= SENTENCE_MAX and "None." not in answer.sentence
+
+    assert failures(made[1], is_sentence) == []
+
+
+async def test_no_answer_repeats_a_credential(made: tuple[Known, Sequence[Made]]) -> None:
+    known, answers = made
+    secrets = {
+        *known.token.split("."),
+        *known.other_token.split("."),
+        *known.expired_token.split("."),
+        known.key[9:],
+        known.key.replace("-", ""),
+        PASSWORD,
+    }
+
+    def is_discreet(_: Mistake, answer: Answer) -> bool:
+        return not any(secret.lower() in answer.received.lower() for secret in secrets)
+
+    assert failures(answers, is_discreet) == []
+
+
+async def test_both_apis_have_one_error_for_one_mistake(
+    made: tuple[Known, Sequence[Made]],
+) -> None:
+    """As far as the call is read; what is wrong with the HTTP request may come before it."""
+    slugs: dict[tuple[str, str], set[str]] = {}
+    for subject, mistake, answer in made[1]:
+        if mistake.rpc is None or mistake.rest is None:
+            continue
+        if answer.api == "REST" or answer.code < 0:
+            slugs.setdefault((subject, mistake.what), set()).add(answer.slug)
+    assert len(slugs) > 100
+    assert [what for what, found in slugs.items() if len(found) > 1] == []
