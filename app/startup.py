@@ -17,8 +17,7 @@ def fast_imports() -> Iterator[None]:
     """
     gc.disable()
     try:
-        # FastAPI imports email_validator for a type that we do not use; its expressions take 17 ms.
-        with hidden("email_validator"), _deferred_models():
+        with _deferred_models():
             yield
     finally:
         gc.freeze()

@@ -8,12 +8,15 @@ other module calls the libraries below; `tests/architecture/test_bounded_text.py
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from types import ModuleType
 from typing import AnyStr, Generic
 from unicodedata import category, east_asian_width, normalize, unidata_version
 from urllib.parse import SplitResult, urlsplit
 
+import email_validator
 from precis_i18n import get_profile
+
+# Such domains are valid on private networks, and no mail is sent.
+email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 # The minimum similarity by difflib for a suggestion.
 _SIMILAR = 0.75
@@ -98,20 +101,10 @@ def email_address(text: str, max_length: int) -> str:
 
     Raises ValueError with a reason, TextTooLongError.
     """
-    found = _email_validator().validate_email(
+    found = email_validator.validate_email(
         bounded(text, max_length), check_deliverability=False, globally_deliverable=False
     )
-    return str(found.normalized)
-
-
-@cache
-def _email_validator() -> ModuleType:
-    """Import the library at its first use, since its regular expressions take 17 ms."""
-    import email_validator
-
-    # Such domains are valid on private networks, and no mail is sent.
-    email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
-    return email_validator
+    return found.normalized
 
 
 def url_parts(text: str, max_length: int) -> SplitResult:

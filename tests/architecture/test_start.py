@@ -13,7 +13,6 @@ UNUSED = {
     "bcrypt",
     "cryptography.hazmat.primitives.serialization.ssh",
     "cryptography.x509",
-    "email_validator",
     "http.server",
     "httpx",
     "limits",
