@@ -7,25 +7,18 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from secrets import token_bytes
-
-from passlib.context import CryptContext
+from typing import TYPE_CHECKING
 
 from app.domain.measurements import Measurement
 from app.domain.ports import PasswordCheck
 from app.security.hash_queue import HashQueue
 
+if TYPE_CHECKING:
+    from passlib.context import CryptContext
+
 _HASH_BYTES = 19456 * 1024
-# Explicit, so that a new default of the library changes nothing: OWASP Password Storage Cheat
-# Sheet, argon2id with 19 MiB, two passes, one lane.
-_CONTEXT = CryptContext(
-    schemes=["argon2", "bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
-    deprecated=["bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
-    argon2__type="ID",
-    argon2__memory_cost=_HASH_BYTES // 1024,
-    argon2__time_cost=2,
-    argon2__parallelism=1,
-)
 # The maximum wait in seconds, roughly; a hash takes some 25 ms of a core.
 QUEUE_SECONDS = 4
 HASHES_PER_SECOND = 40
@@ -35,12 +28,30 @@ _DIGEST_BYTES = 32
 _BCRYPT_BYTES = 72
 
 
-def _make_dummy_hash() -> str:
+@cache
+def _context() -> "CryptContext":
+    """Return libpass's context, imported by the thread of the first hash: it takes 10 ms."""
+    from passlib.context import CryptContext
+
+    # Explicit, so that a new default of the library changes nothing: OWASP Password Storage Cheat
+    # Sheet, argon2id with 19 MiB, two passes, one lane.
+    return CryptContext(
+        schemes=["argon2", "bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
+        deprecated=["bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
+        argon2__type="ID",
+        argon2__memory_cost=_HASH_BYTES // 1024,
+        argon2__time_cost=2,
+        argon2__parallelism=1,
+    )
+
+
+@cache
+def _dummy_hash() -> str:
     """Return a hash of no password, verified when there is no other, to take the same time.
 
-    Its digest is random, since computing one would slow down every start.
+    Its digest is random, since computing one would take as long as a login.
     """
-    argon2 = _CONTEXT.handler("argon2")
+    argon2 = _context().handler("argon2")
     dummy: str = argon2(use_defaults=True, checksum=token_bytes(_DIGEST_BYTES)).to_string()
     return dummy
 
@@ -96,7 +107,6 @@ class Argon2Hasher:
             cores, thread_name_prefix="hash", initializer=_prepare_thread
         )
         self._queue = HashQueue(self._threads, cores, size, QUEUE_SECONDS)
-        self._dummy_hash = _make_dummy_hash()
 
     def measurements(self) -> Iterator[Measurement]:
         """Measure running, waiting, refused and dropped hashes."""
@@ -110,29 +120,35 @@ class Argon2Hasher:
 
     async def hash(self, password: str) -> str:
         """Return an argon2id hash in PHC string format."""
-        return await self._queue.run(_CONTEXT.hash, password)
+        return await self._queue.run(_hash, password)
 
     async def verify(self, password: str | None, hashed: str | None) -> PasswordCheck:
         """Verify a password; a missing or malformed hash takes the time of a wrong password."""
-        if password is None or not hashed or _CONTEXT.identify(hashed) is None:
-            await self._queue.run(_CONTEXT.verify, "", self._dummy_hash)
-            return PasswordCheck(is_correct=False)
-        return await self._queue.run(self._verify, password, hashed)
-
-    def _verify(self, password: str, hashed: str) -> PasswordCheck:
-        secret: str | bytes = password
-        if hashed.startswith("$2"):
-            secret = password.encode()[:_BCRYPT_BYTES]
-        try:
-            is_correct, new_hash = _CONTEXT.verify_and_update(secret, hashed)
-        # The backends raise errors of any type for a corrupt hash.
-        except Exception:
-            _CONTEXT.verify("", self._dummy_hash)
-            return PasswordCheck(is_correct=False)
-        if new_hash is not None and secret != password:
-            new_hash = _CONTEXT.hash(password)
-        return PasswordCheck(is_correct, new_hash)
+        return await self._queue.run(_verify, password, hashed)
 
     def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown()
+
+
+def _hash(password: str) -> str:
+    return str(_context().hash(password))
+
+
+def _verify(password: str | None, hashed: str | None) -> PasswordCheck:
+    context = _context()
+    if password is None or not hashed or context.identify(hashed) is None:
+        context.verify("", _dummy_hash())
+        return PasswordCheck(is_correct=False)
+    secret: str | bytes = password
+    if hashed.startswith("$2"):
+        secret = password.encode()[:_BCRYPT_BYTES]
+    try:
+        is_correct, new_hash = context.verify_and_update(secret, hashed)
+    # The backends raise errors of any type for a corrupt hash.
+    except Exception:
+        context.verify("", _dummy_hash())
+        return PasswordCheck(is_correct=False)
+    if new_hash is not None and secret != password:
+        new_hash = context.hash(password)
+    return PasswordCheck(is_correct, new_hash)

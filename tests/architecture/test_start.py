@@ -17,6 +17,7 @@ UNUSED = {
     "httpx",
     "limits",
     "packaging",
+    "passlib",
     "pydantic.v1",
     "pydantic_settings",
     "redis",
