@@ -37,6 +37,7 @@ _ASSETS = {
     "front.css": OURS,
     "rpc.css": OURS,
     "rpc.js": OURS,
+    "samples.js": OURS,
     "swagger-ui-bundle.js": SWAGGER_UI,
     "swagger-ui.css": SWAGGER_UI,
 }

@@ -1,20 +1,28 @@
 """`/rpc/docs` in a real browser: our own page on the OpenRPC document."""
 
+import asyncio
 import json
+import os
 import re
 import shlex
+import subprocess
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from app.domain.errors import CredentialFault
+from app.domain.errors import CredentialFault, Forbidden, Unauthenticated
 from tests.browser.visitor import Visitor
+from tests.needs import need
 from tests.server_process import Server
 
 pytestmark = pytest.mark.anyio
 
 PASSWORD = "correct horse battery"
+# What one of the languages would read as something else in a string.
+ODD = 'it\'s "$me" \\n %s #{x} {y} 🙂'
 NARROW = {"width": 390, "height": 800}
 
 
@@ -72,8 +80,9 @@ async def test_a_login_acts_as_the_user_and_does_not_show_the_token(
     await expect(status_of(me)).to_have_text(re.compile(r"HTTP 200 in \d+ ms"))
     assert (await shown(me, "Reply"))["result"]["username"] == "pagevisitor"
     assert (await shown(me, "Request"))["auth"] == "eyJhbGci…"
-    await me.get_by_role("button", name="curl").click()
-    await expect(me.get_by_label("Request", exact=True)).to_contain_text('''"auth": "'$TOKEN'"''')
+    await me.get_by_label("Show the request as").select_option("curl")
+    await expect(me.get_by_label("Request", exact=True)).to_contain_text("$TOKEN")
+    await expect(me).not_to_contain_text(re.compile("eyJhbGciO"))
 
 
 async def test_a_call_that_fails_says_why_in_either_dialect(visitor: Visitor) -> None:
@@ -86,6 +95,12 @@ async def test_a_call_that_fails_says_why_in_either_dialect(visitor: Visitor) ->
     await call(me)
     await expect(status_of(me)).to_have_text(re.compile(f"HTTP 200 .* Error -32009: {sentence}"))
     assert (await shown(me, "Reply"))["error"]["data"]["code"] == "unauthenticated"
+    await me.locator(".reply").get_by_role("link", name="unauthenticated").click()
+    await expect(page.get_by_role("heading")).to_have_text(Unauthenticated.title)
+    await page.go_back()
+    await me.get_by_text("Errors (").click()
+    await me.locator(".read").get_by_role("link", name="forbidden").click()
+    await expect(page.get_by_role("heading")).to_have_text(Forbidden.title)
 
 
 async def test_invalid_json_is_not_sent(visitor: Visitor) -> None:
@@ -113,6 +128,19 @@ async def test_a_method_is_found_and_called_without_a_mouse(visitor: Visitor) ->
         await page.keyboard.press("Tab")
     await page.keyboard.press("Control+Enter")
     await expect(status_of(method(page, "users.check"))).to_contain_text("HTTP 200")
+
+
+async def test_a_search_without_a_match_says_so(visitor: Visitor) -> None:
+    page = await visitor.visit("/rpc/docs")
+    nothing = page.get_by_text("No match")
+    await expect(page.get_by_role("article")).not_to_have_count(0)
+    await expect(nothing).to_be_hidden()
+    await page.get_by_label("Find a method").fill("presence giraffe")
+    await expect(nothing).to_be_visible()
+    await expect(page.locator("#methods, #contents").get_by_role("heading")).to_have_count(0)
+    await page.get_by_role("button", name="Clear the search").click()
+    await expect(nothing).to_be_hidden()
+    await expect(method(page, "users.presence")).to_be_visible()
 
 
 async def test_parameters_go_by_name_or_by_position(visitor: Visitor) -> None:
@@ -154,21 +182,57 @@ async def test_a_batch_is_one_request(visitor: Visitor) -> None:
     await expect(batch).to_be_hidden()
 
 
-async def test_the_request_as_a_command_line_is_the_same_request(
-    visitor: Visitor, server: Server
+def run(program: str, note: str, folder: Path, token: str) -> Any:
+    """Run a program as the page says; the JSON that it prints."""
+    command = "sh call.sh"
+    if found := re.match(r"Save it under this name, and run it: (.*?)\. ", note):
+        command = found[1]
+    folder.mkdir()
+    (folder / command.split()[-1]).write_text(program)
+    arguments = shlex.split(command)
+    need(which(arguments[0]) is not None, f"'{arguments[0]}' is missing: .ci/run names its package")
+    done = subprocess.run(
+        arguments,
+        cwd=folder,
+        env={**os.environ, "TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+async def test_the_request_as_a_program_is_the_same_request_in_every_language(
+    visitor: Visitor, token: str, tmp_path: Path
 ) -> None:
     page = await visitor.visit("/rpc/docs")
+    batch = page.locator("#batch")
+    update = method(page, "users.update")
+    await update.get_by_label("Parameters").fill(json.dumps({"display_name": ODD}))
     check = method(page, "users.check")
-    await check.get_by_label("Parameters").fill('{"username": "it\'s me"}')
-    request = await shown(check, "Request")
-    await check.get_by_role("button", name="curl").click()
-    line = await check.get_by_label("Request", exact=True).inner_text()
-    curl, silent, url, header, content_type, data, body = shlex.split(line.replace("\\\n", " "))
-    assert (curl, silent, header, data) == ("curl", "-s", "-H", "-d")
-    assert content_type == "Content-Type: application/json"
-    assert url == f"{server.greeting['url']}/rpc"
-    assert json.loads(body) == request
-    assert request["params"] == {"username": "it's me"}
+    await check.get_by_label("Parameters").fill('["pagevisitor"]')
+    for part in (update, method(page, "users.self"), check):
+        await part.get_by_role("button", name="Add to batch").click()
+    await batch.get_by_text("Request and reply").click()
+    programs = {}
+    choice = batch.get_by_label("Show the request as")
+    for name in ("curl", "Python", "JavaScript", "PHP", "Go", "Java"):
+        await choice.select_option(name)
+        program = await batch.get_by_label("Request", exact=True).inner_text()
+        programs[name] = program, await batch.locator(".note").inner_text()
+    assert await choice.locator("option").all_inner_texts() == ["JSON", *programs]
+    assert all("TOKEN" in note and "users.auth" in note for _, note in programs.values())
+    results = await asyncio.gather(
+        *(
+            asyncio.to_thread(run, *shown, tmp_path / name, token)
+            for name, shown in programs.items()
+        )
+    )
+    for name, replies in zip(programs, results, strict=True):
+        updated, me, is_taken = (reply["result"] for reply in replies)
+        assert (updated["display_name"], me["display_name"], is_taken) == (ODD, ODD, True), name
 
 
 async def test_on_a_phone_nothing_scrolls_sideways_by_day_or_night(visitor: Visitor) -> None:

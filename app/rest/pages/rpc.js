@@ -1,5 +1,7 @@
 // Shows the OpenRPC document and sends what is typed. Text only ever becomes text nodes.
 
+import { LANGUAGES, TOKEN } from "/docs/samples.js";
+
 const $ = (id) => document.getElementById(id);
 const WIDE = matchMedia("(min-width: 62rem)");
 
@@ -40,43 +42,58 @@ function coloured(json) {
 // ------------------------------------------------------------------------- a request, to look at
 
 const address = () => ($("problem").checked ? "/rpc?errors=problem" : "/rpc");
-const withAuth = (body, shown) => {
-  const veil = (call) => (call.auth ? { ...call, auth: shown(call.auth) } : call);
-  return Array.isArray(body) ? body.map(veil) : veil(body);
-};
+const inCalls = (body, change) => (Array.isArray(body) ? body.map(change) : change(body));
 
+// The methods that need a credential.
+const guarded = new Set();
+const withToken = (call) => (call.auth || guarded.has(call.method) ? { ...call, auth: TOKEN } : call);
 // No credential on the screen or in the shell's history.
-function asCurl(body) {
-  const json = pretty(withAuth(body, () => "$TOKEN")).replaceAll("'", `'\\''`);
-  const data = json.replaceAll('"auth": "$TOKEN"', `"auth": "'$TOKEN'"`);
-  return [`curl -s '${location.origin}${address()}' \\\n  -H 'Content-Type: application/json' \\\n  -d '${data}'`];
-}
-const asJson = (body) => coloured(pretty(withAuth(body, (auth) => `${auth.slice(0, 8)}…`)));
+const veiled = (call) => (call.auth ? { ...call, auth: `${call.auth.slice(0, 8)}…` } : call);
 
-let look = asJson;
+// Returns the text of a request, and what its reader has to know.
+function asProgram({ program, run }, body) {
+  const calls = inCalls(body, withToken);
+  const needsToken = [calls].flat().some((call) => call.auth === TOKEN);
+  const note = run ? ["Save it under this name, and run it: ", code(run), ". "] : [];
+  if (needsToken) {
+    note.push(code("$TOKEN"), " is an environment variable with your token or access key, set with ",
+      code("export TOKEN='…'"), ". ", h("a", { href: "#users.auth" }, "users.auth"), " returns a token.");
+  }
+  return { text: [program(location.origin + address(), calls, needsToken)], note };
+}
+
+const LOOKS = {
+  JSON: (body) => ({ text: coloured(pretty(inCalls(body, veiled))), note: [] }),
+  ...Object.fromEntries(Object.entries(LANGUAGES).map(([name, language]) => [name, (body) => asProgram(language, body)])),
+};
+let look = "JSON";
 const redraws = [];
 const redraw = () => redraws.forEach((draw) => draw());
 
 // What `read` gives, as it goes over the wire; kept in step with every field of the page.
 function requestView(read) {
   const shown = code("");
+  const note = h("p", { class: "note" });
   const copy = h("button", { type: "button", onclick: async () => {
     await navigator.clipboard.writeText(shown.textContent);
     copy.textContent = "Copied";
   } }, "Copy");
-  const looks = [["JSON", asJson], ["curl", asCurl]].map(([name, as]) =>
-    [as, h("button", { type: "button", onclick: () => { look = as; redraw(); } }, name)]);
+  const choice = h("select", { "aria-label": "Show the request as", oninput: () => { look = choice.value; redraw(); } },
+    Object.keys(LOOKS).map((name) => h("option", {}, name)));
   redraws.push(() => {
-    for (const [as, button] of looks) button.setAttribute("aria-pressed", as === look);
+    choice.value = look;
     copy.textContent = "Copy";
     const body = read();
-    if (body) shown.replaceChildren(...look(body));
+    if (!body) return;
+    const { text, note: said } = LOOKS[look](body);
+    shown.replaceChildren(...text);
+    note.replaceChildren(...said);
   });
   return [
     h("div", { class: "heading" }, h("h4", {}, "Request"),
       // Browsers give the clipboard to pages from https or from the machine itself alone.
-      h("span", {}, looks.map(([, button]) => button), navigator.clipboard ? copy : "")),
-    block("Request", shown)];
+      h("span", {}, choice, navigator.clipboard ? copy : "")),
+    block("Request", shown), note];
 }
 
 // --------------------------------------------------------------------------- a reply, to look at
@@ -112,6 +129,8 @@ function replyView() {
   }
 
   function offer(reply) {
+    const slug = reply?.error?.data?.code;
+    if (slug) use.append("What to do: ", errorLink(slug));
     const results = [reply].flat().map((one) => one?.result);
     const credential = results.map((result) => result?.token ?? result?.key).find(Boolean);
     if (!credential) return;
@@ -124,6 +143,8 @@ function replyView() {
 
   return { view, say, show, send, forget };
 }
+
+const errorLink = (slug) => h("a", { href: `/errors/${slug}` }, slug);
 
 // What a proxy says is often no JSON.
 function parsed(text) {
@@ -297,7 +318,7 @@ function methodView(method, schemas) {
       resultView(method.result, schemas),
       h("details", {}, h("summary", {}, `Errors (${method.errors.length})`),
         h("ul", { class: "members" }, method.errors.map((error) =>
-          h("li", {}, code(String(error.code)), ` ${error.message} `, h("span", { class: "type" }, error.data?.code ?? "")))))),
+          h("li", {}, code(String(error.code)), ` ${error.message} `, error.data ? errorLink(error.data.code) : ""))))),
     tryPanel(method));
 }
 
@@ -308,6 +329,7 @@ function show(openrpc) {
     const [{ name, description }] = method.tags;
     if (!groups.has(name)) groups.set(name, { name, description, methods: [] });
     groups.get(name).methods.push(method);
+    if (method["x-credential"] !== "none") guarded.add(method.name);
   }
   $("about").replaceChildren(...prose(openrpc.info.description),
     h("p", { class: "type" },
@@ -332,10 +354,11 @@ function filter() {
     document.querySelector(`[data-for="${article.id}"]`).hidden = article.hidden;
   }
   for (const section of document.querySelectorAll("#methods > section, #contents > section")) {
-    section.hidden = !section.querySelector("article:not([hidden]), li:not([hidden])");
+    section.hidden = !section.querySelector("article:not([hidden]), [data-for]:not([hidden])");
   }
   const found = articles.filter((article) => !article.hidden).length;
   $("found").textContent = words.length ? `${found} of ${articles.length}` : "";
+  $("no-match").hidden = found > 0;
   scrollTo(0, 0);
 }
 
@@ -348,6 +371,7 @@ function goToFirst(event) {
 }
 
 $("filter").addEventListener("input", filter);
+$("clear-search").addEventListener("click", () => { $("filter").value = ""; filter(); $("filter").focus(); });
 $("find").addEventListener("submit", goToFirst);
 $("settings").addEventListener("submit", (event) => event.preventDefault());
 $("settings").addEventListener("input", redraw);
