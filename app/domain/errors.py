@@ -65,7 +65,7 @@ class FieldError:
         if nearest is not None:
             reason = f"the nearest is {nearest!r}"
         else:
-            reason = f"known: {', '.join(known)}" if known else "none is read here"
+            reason = f"known: {', '.join(known)}" if known else "nothing is read here"
         return cls(name, f"is not known here ({reason})", location)
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class InvalidPresence(DomainError):
 
     slug, title = "invalid-presence", "The presence is invalid"
     status, rpc_code = 400, -32004
-    example_args = ("A presence must be one of ONLINE, IDLE, DND, INVISIBLE, OFFLINE",)
+    example_args = ("A presence must be one of ONLINE, IDLE, DND, INVISIBLE, OFFLINE, in capitals",)
 
 
 class WeakPassword(DomainError):

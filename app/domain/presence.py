@@ -20,4 +20,6 @@ class Presence(StrEnum):
         try:
             return cls(raw)
         except ValueError:
-            raise InvalidPresence(f"A presence must be one of {', '.join(cls)}") from None
+            raise InvalidPresence(
+                f"A presence must be one of {', '.join(cls)}, in capitals"
+            ) from None

@@ -11,7 +11,7 @@ _LINES_MAX = 10_000
 # How far before the fault a curly quote may be.
 _NEAR = 64
 _PLACE = Pattern(r"(?s).* at line (\d+) column (\d+)", 1024)
-_FORM = Pattern(rb"[\w.\[\]%-]+=[^{\[\"]*", _SHOWN_MAX)
+_FORM = Pattern(rb"(?s)[\w.\[\]%-]+=.*", _SHOWN_MAX)
 _WORD = Pattern(rb"[-+]?\w*", _SHOWN_MAX)
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")
 _GZIP = b"\x1f\x8b"
@@ -34,7 +34,7 @@ _BY_MESSAGE = {
     "EOF while parsing": "The text is incomplete: a closing bracket is missing.",
     "trailing characters": "Send one JSON value and nothing after it.",
     "control character": "Inside a string, write a line break as \\n and a tab as \\t.",
-    "invalid escape": "Inside a string, write a backslash as \\\\.",
+    "invalid escape": "Inside a string, write a backslash as \\\\, and a single quote without one.",
     "invalid number": "Write numbers in decimal digits, without leading zeros.",
     "hex escape": _SURROGATES,
     "surrogate": _SURROGATES,
@@ -49,24 +49,35 @@ _BY_MESSAGE = {
 }
 # What is written at the place of the fault in other languages, and what to write in JSON.
 _BY_WORD = {
-    b"None": "Write null.",
-    b"True": "Write true, false and null in lower case.",
-    b"False": "Write true, false and null in lower case.",
-    b"NULL": "Write null in lower case.",
-    b"nil": "Write null.",
+    **dict.fromkeys((b"None", b"nil"), "Write null."),
+    **dict.fromkeys(
+        (b"True", b"False", b"TRUE", b"FALSE", b"NULL", b"Null"),
+        "Write true, false and null in lower case.",
+    ),
+    **dict.fromkeys((b"yes", b"no", b"on", b"off"), "Write true or false."),
     b"undefined": "The value is undefined in the program; leave the member out, or send null.",
     b"NaN": "NaN is not a JSON number; leave the member out, or send null.",
-    b"Infinity": "Infinity is not a JSON number; leave the member out, or send null.",
-    b"-Infinity": "Infinity is not a JSON number; leave the member out, or send null.",
+    **dict.fromkeys(
+        (b"Infinity", b"-Infinity"),
+        "Infinity is not a JSON number; leave the member out, or send null.",
+    ),
 }
 _CURLY = tuple(char.encode() for char in "“”„‘’")
+_INVISIBLE = tuple(char.encode() for char in "\u00a0\u200b\u2028\ufeff")
 _BY_START = (
     ((b"'", b"`"), _QUOTES),
     (_CURLY, _STRAIGHT),
+    (_INVISIBLE, "Remove the invisible character here; JSON has plain spaces only."),
     ((b"//", b"/*", b"#"), "JSON has no comments; remove them."),
     ((b"+",), "Write numbers without a plus sign."),
     ((b".",), "Write a digit before the decimal point."),
+    ((b";",), "Separate members by commas."),
+    ((b":",), "Begin an object with an opening brace."),
 )
+# Messages about the text at their place, where the text tells more.
+_ABOUT_TEXT = ("expected ", "key must be", "trailing characters", "EOF while parsing a string")
+# Messages about the end of a string; a curly quote is part of the string.
+_ABOUT_END = ("expected `,`", "EOF while parsing a string")
 _IN_DIGITS = Pattern(rb"0[xXoObB].*", _SHOWN_MAX)
 
 
@@ -87,8 +98,10 @@ def hint(body: bytes, error: ValueError) -> str:
         return _IS_FORM
     found = _PLACE.fullmatch(message)
     line, column = (int(found[1]), int(found[2])) if found is not None else (0, 0)
-    if 0 < line <= _LINES_MAX and (here := _hint_at(body, line, column)) is not None:
-        return here
+    if 0 < line <= _LINES_MAX and message.startswith(_ABOUT_TEXT):
+        here = _hint_at(body, line, column, is_end=message.startswith(_ABOUT_END))
+        if here is not None:
+            return here
     return next((text for part, text in _BY_MESSAGE.items() if part in message), _QUOTES)
 
 
@@ -100,8 +113,11 @@ def _is_utf_8(body: bytes) -> bool:
     return True
 
 
-def _hint_at(body: bytes, line: int, column: int) -> str | None:
-    """Return what to do about the text at a line and column, both counted from 1."""
+def _hint_at(body: bytes, line: int, column: int, *, is_end: bool) -> str | None:
+    """Return what to do about the text at a line and column, both counted from 1.
+
+    `is_end`: a string may not have been closed before.
+    """
     start = 0
     for _ in range(line - 1):
         start = body.find(b"\n", start) + 1
@@ -112,8 +128,7 @@ def _hint_at(body: bytes, line: int, column: int) -> str | None:
             return text
     if _IN_DIGITS.match(body[max(at - 1, 0) : at + 1]):
         return _BY_MESSAGE["invalid number"]
-    # The curly quote that ends a string is part of it.
-    if any(quote in body[max(at - _NEAR, 0) : at] for quote in _CURLY):
+    if is_end and any(quote in body[max(at - _NEAR, 0) : at] for quote in _CURLY):
         return _STRAIGHT
     word = _WORD.match(here)
     return None if word is None else _BY_WORD.get(word[0])

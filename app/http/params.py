@@ -96,7 +96,7 @@ class InputSchema:
     def refuse_far_too_many(self, names: Collection[str], location: str) -> None:
         """Raise InvalidInput for more unknown members than an error names."""
         if len(names) > len(self.params) + FIELD_ERRORS_MAX:
-            known = f"known: {', '.join(self.params)}" if self.params else "none is read here"
+            known = f"known: {', '.join(self.params)}" if self.params else "nothing is read here"
             error = FieldError("", f"There are far too many members; {known}.", location)
             raise InvalidInput.for_fields(error)
 

@@ -281,7 +281,7 @@ class OperationRoute(StrictRoute):
         if name in self.member_headers:
             reason = f"is sent in the header {self.member_headers[name]}; leave it out here"
             return FieldError(name, reason, place)
-        return FieldError.unknown(name, (), place)
+        return FieldError.unknown(name, self._others, place)
 
     def _reading_input(self, command: type) -> Endpoint:
         """Return the endpoint with the members of its `command` as separate parameters."""

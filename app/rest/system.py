@@ -20,6 +20,8 @@ from app.domain.audit import Door
 from app.domain.errors import CATALOGUE, NotFound, Overloaded
 from app.domain.outbox import Depth
 from app.domain.policy import Access
+from app.domain.quoting import QUOTED_MAX
+from app.domain.text import closest_match
 from app.http import json
 from app.http.client_address import is_loopback
 from app.http.metrics import Metrics
@@ -223,7 +225,13 @@ async def error_page(
 ) -> Response:
     error = ERRORS.get(slug)
     if error is None:
-        raise NotFound("There is no such error.")
+        nearest = closest_match(slug, ERRORS, QUOTED_MAX)
+        hint = (
+            "The slug is the code of a problem."
+            if nearest is None
+            else f"The nearest is /errors/{nearest}."
+        )
+        raise NotFound(f"There is no such error. {hint}")
     when, what_to_do = map(escape, error.explanation())
     page = _PAGE.format(
         slug=error.slug,

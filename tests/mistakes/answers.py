@@ -73,19 +73,19 @@ async def _answers(gateway: Gateway, mistake: Mistake) -> list[Answer]:
     if mistake.rpc is not None:
         answers.append(await _rpc_answer(gateway, mistake.rpc))
     if mistake.rest is not None:
-        answers.append(_of_problem("REST", await _send(gateway, mistake.rest)))
+        answers.append(_of_problem("REST", await send(gateway, mistake.rest)))
     return answers
 
 
 async def _rpc_answer(gateway: Gateway, sent: Sent) -> Answer:
     """The answer in the chat dialect, with the slug and the places of the problem dialect."""
-    response = await _send(gateway, sent)
+    response = await send(gateway, sent)
     if response.status < 300 and "error" not in response.text:
         return Answer("JSON-RPC", response.status, "", "", (), response.text)
     if response.status != 200:
         return _of_problem("JSON-RPC", response)
     error = _error(response)
-    problem = _error(await _send(gateway, sent, "?errors=problem"))["data"]
+    problem = _error(await send(gateway, sent, "?errors=problem"))["data"]
     assert error.get("data", error["message"]) == problem["detail"], (sent, error, problem)
     return Answer(
         "JSON-RPC",
@@ -104,7 +104,7 @@ def _error(response: Response) -> dict[str, Any]:
     return error
 
 
-async def _send(gateway: Gateway, sent: Sent, query: str = "") -> Response:
+async def send(gateway: Gateway, sent: Sent, query: str = "") -> Response:
     """Send a request byte by byte; a client library would correct some of the mistakes."""
     path, _, asked = (sent.path + query).partition("?")
     scope: Scope = {

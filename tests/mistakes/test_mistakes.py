@@ -1,18 +1,21 @@
 """Every mistake is refused, and the answer says how to go on and repeats no secret."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import pytest
 
 from tests.fakes.services import PASSWORD
-from tests.mistakes.answers import Answer, Made, opened
+from tests.mistakes.answers import Answer, Made, opened, send
 from tests.mistakes.answers import made as make_all
-from tests.mistakes.collection import Known, Mistake
+from tests.mistakes.collection import Known, Mistake, Sent, call, rpc
+from tests.mistakes.collection import sent as rest
 
 pytestmark = pytest.mark.anyio
 
 # Longer sentences are not read.
 SENTENCE_MAX = 600
+ASKED = "Access-Control-Request-Method"
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,34 @@ async def test_no_answer_repeats_a_credential(made: tuple[Known, Sequence[Made]]
         return not any(secret.lower() in answer.received.lower() for secret in secrets)
 
     assert failures(answers, is_discreet) == []
+
+
+@pytest.mark.parametrize("place", ["{}", "x{}", "{}.json", "{} x"])
+async def test_no_answer_repeats_a_credential_that_is_sent_as_a_name(place: str) -> None:
+    async with opened() as gateway:
+        key, token = gateway.admin_key, await gateway.user("alice")
+        for secret in (key, token):
+            name = place.format(secret)
+            admin = {"X-Access-Token": key}
+            for sent in (
+                call(name),
+                call("users.create", {name: 1}),
+                call("users.check", None, **{name: 1}),
+                rpc({name: 1, "jsonrpc": name}),
+                Sent("GET", f"/users/{quote(name)}/x"),
+                Sent("GET", f"/users/{quote(name)}", (("X-Access-Token", key),)),
+                Sent("DELETE", f"/users/{quote(name)}", (("X-Access-Token", key),)),
+                Sent("GET", f"/users?{quote(name)}=1", (("X-Access-Token", key),)),
+                Sent("GET", f"/users/@self?{quote(name)}=1", (("X-Access-Token", key),)),
+                Sent("POST", "/users/@self", (("Content-Type", name),), b"{}"),
+                rest("POST", "/users/@self", {name: 1}),
+                rest("PUT", "/users/@self/presence", {name: 1}, headers=admin),
+                rest("POST", "/users/@self", f'{{"{name}": 1, "{name}": 2}}'.encode()),
+                Sent("OPTIONS", "/rpc", (("Origin", name), (ASKED, "POST"))),
+                Sent("GET", f"/errors/{quote(name)}"),
+            ):
+                response = await send(gateway, sent)
+                assert not response.text or secret[9:] not in f"{response}", sent
 
 
 async def test_both_apis_have_one_error_for_one_mistake(

@@ -142,7 +142,7 @@ async def test_a_surplus_name_is_named(shared_gateway: Gateway, method: str) -> 
     error = await error_of(shared_gateway, method, {**example(method), "surplus": 1})
     assert error["code"] == INVALID_PARAMS
     assert error["data"].startswith("surplus: is not known here (")
-    known = [f"known: {', '.join(METHODS[method].schema.names)})", "none is read here)"]
+    known = [f"known: {', '.join(METHODS[method].schema.names)})", "nothing is read here)"]
     assert error["data"].endswith(tuple(known))
 
 
