@@ -110,8 +110,9 @@ def routes() -> str:
 def _route(route: OperationRoute, operation: Operation) -> tuple[str, str, str, str]:
     by_name = operation.name == "users.check"
     path = route.path.replace("{uuid}", "{username}") if by_name else route.path
+    summary = (route.built.summary or "") if operation is route.operation else operation.summary
     method = f"`{operation.name}`" if operation.name in METHODS else ""
-    return NEEDS[operation.access], f"`{route.method} {path}`", operation.summary, method
+    return NEEDS[operation.access], f"`{route.method} {path}`", summary, method
 
 
 def pages() -> str:

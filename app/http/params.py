@@ -30,7 +30,7 @@ from app.http import json
 from app.http.json_faults import kind_of
 from app.http.schemas import Schemas
 from app.operations.examples import CALL_EXAMPLES
-from app.operations.formats import Bit, Keywords
+from app.operations.formats import Keywords
 from app.operations.framework.operation import Operation, Param, Unset
 from app.operations.views import RawJson, Result
 
@@ -161,7 +161,10 @@ class InputParam:
     def _description(self) -> dict[str, Any]:
         doc, extra = self.doc, dict[str, Any]()
         if self._default is not None and not self.required:
-            extra["default"] = self._default
+            default: Any = self._default
+            # A flag that is documented as 0 or 1 has such a default, too.
+            is_bit = isinstance(default, bool) and doc.shown is not None
+            extra["default"] = int(default) if is_bit else default
         examples = None if doc.example is None else [doc.example]
         described = {"description": doc.description, "examples": examples}
         return {**described, "json_schema_extra": extra or None}
@@ -242,15 +245,12 @@ def _flag(value: Any) -> bool:
     raise PydanticCustomError("flag", "must be 0, 1, true or false")
 
 
-Flag = TypeAliasType(
-    "Flag", Annotated[bool, BeforeValidator(_flag, json_schema_input_type=Bit | bool)]
-)
-
-
 def _read_as(plain: Any, doc: Param) -> Any:
+    if plain is bool:
+        return Annotated[bool, BeforeValidator(_flag, json_schema_input_type=doc.shown or bool)]
     if doc.shown is not None:
         return Annotated[plain, BeforeValidator(lambda it: it, json_schema_input_type=doc.shown)]
-    return Flag if plain is bool else plain
+    return plain
 
 
 def _flag_of_text(text: str) -> bool | str:

@@ -34,6 +34,7 @@ from app.operations.accounts import (
     save_changes,
 )
 from app.operations.formats import (
+    Bit,
     Cursor,
     EmailAddress,
     EntityTags,
@@ -82,7 +83,7 @@ UuidParam = Annotated[
 ]
 EmailParam = Annotated[EmailAddress, Param("An e-mail address.", "new@example.com")]
 AdminParam = Annotated[
-    bool, Param("Whether or not this user is an administrator: 1 for yes, 0 for no.", 0)
+    bool, Param("Whether or not this user is an administrator: 1 for yes, 0 for no.", 0, shown=Bit)
 ]
 
 
@@ -104,7 +105,9 @@ class ListUsers:
     user_id: Annotated[Snowflake, Param("The exact snowflake.", "71395574100676609")] | Unset = (
         UNSET
     )
-    admin: Annotated[bool, Param("Only admins (1), or only other users (0).", 1)] | Unset = UNSET
+    admin: (
+        Annotated[bool, Param("Only admins (1), or only other users (0).", 1, shown=Bit)] | Unset
+    ) = UNSET
     q: Annotated[SearchText, Param("A literal part of the username or e-mail address.")] | Unset = (
         UNSET
     )
@@ -123,7 +126,7 @@ class ListAndCountUsers(ListUsers):
     """The same for REST, which can return the number of accounts in a header."""
 
     count: Annotated[
-        bool, Param("Return the number of accounts on all pages in `X-Total-Count`.", 1)
+        bool, Param("Return the number of accounts on all pages in `X-Total-Count`.", True)
     ] = False
 
 
@@ -345,7 +348,9 @@ class AdminUpdateUser:
     admin: AdminParam | Unset = UNSET
     password: PasswordParam | Unset = UNSET
     display_name: DisplayNameParam | Unset = UNSET
-    disabled: Annotated[bool, Param("1 disables the account, 0 enables it.", 0)] | Unset = UNSET
+    disabled: (
+        Annotated[bool, Param("1 disables the account, 0 enables it.", 0, shown=Bit)] | Unset
+    ) = UNSET
     if_match: (
         Annotated[EntityTags, Param("The account's current ETag; otherwise the update fails.")]
         | Unset

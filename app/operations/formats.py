@@ -38,7 +38,7 @@ from app.domain.users import (
 )
 
 # The longest name of an operation, an error or a kind of message is shorter.
-_IDENTIFIER_MAX = 64
+IDENTIFIER_MAX = 64
 
 
 class Keywords:
@@ -67,6 +67,14 @@ def _length(maximum: int, minimum: int = 1) -> Keywords:
 def _matching(expression: str, maximum: int) -> Keywords:
     # JSON Schema searches, while the domain matches the whole text.
     return Keywords(**{"pattern": f"^{expression}$"}, maxLength=maximum)
+
+
+def constant(text: str) -> Keywords:
+    """Return the keywords of a text that is always the same.
+
+    Generators make an enumeration of an enum or const with one value.
+    """
+    return _matching(text, len(text))
 
 
 _UUID = Keywords(format="uuid", minLength=UUID_LENGTH, maxLength=UUID_LENGTH)
@@ -121,9 +129,13 @@ UserAgent = TypeAliasType("UserAgent", Annotated[str, _length(AGENT_MAX, 0)])
 Label = TypeAliasType("Label", Annotated[str, _length(NAME_MAX)])
 IconUrl = TypeAliasType("IconUrl", Annotated[str, Keywords(format="uri", maxLength=ICON_MAX)])
 
+# A type for several kinds of values is a burden in many languages.
+AuditValue = TypeAliasType(
+    "AuditValue", Annotated[Any, Keywords(description="A string, 0 or 1, or null.")]
+)
 # The longest text that is shown is the URL of an icon.
 Text = TypeAliasType("Text", Annotated[str, _length(ICON_MAX, 0)])
-Identifier = TypeAliasType("Identifier", Annotated[str, _length(_IDENTIFIER_MAX)])
+Identifier = TypeAliasType("Identifier", Annotated[str, _length(IDENTIFIER_MAX)])
 RequestId = TypeAliasType("RequestId", Annotated[str, _length(REQUEST_ID_MAX)])
 SearchText = TypeAliasType("SearchText", Annotated[str, Keywords(maxLength=SEARCH_MAX)])
 EntityTags = TypeAliasType("EntityTags", Annotated[str, Keywords(maxLength=ETAGS_MAX)])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from app.domain.policy import Access
+from app.operations.formats import Bit
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import Param
 from app.operations.views import Identity, identity
@@ -13,13 +14,14 @@ from app.operations.views import Identity, identity
 class Verify:
     """The permission that a request needs, set by the proxy and never by its client."""
 
-    admin: Annotated[bool, Param("1: only admins are allowed.", 1)] = False
+    admin: Annotated[bool, Param("1: only admins are allowed.", 1, shown=Bit)] = False
     changes: Annotated[
         bool,
         Param(
             "0: the original request changes nothing, so keys with the scope `read` are "
             "sufficient.",
             0,
+            shown=Bit,
         ),
     ] = True
 

@@ -17,7 +17,16 @@ from app.domain.policy import Principal, can_list_members
 from app.domain.ports import Transaction
 from app.domain.users import Position, User
 from app.operations.accounts import NoInput, find_user
-from app.operations.formats import AccountId, Cursor, IconUrl, Label, PageLimit, Snowflake, Uuid
+from app.operations.formats import (
+    AccountId,
+    Bit,
+    Cursor,
+    IconUrl,
+    Label,
+    PageLimit,
+    Snowflake,
+    Uuid,
+)
 from app.operations.framework import audit_log
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
@@ -69,6 +78,7 @@ class PutServer:
             Param(
                 "1 runs the server, 0 stops it; by default 1 for a new server, else unchanged.",
                 1,
+                shown=Bit,
             ),
         ]
         | Unset

@@ -20,6 +20,7 @@ from app.domain.users import PAGE_MAX, User
 from app.operations.formats import (
     AccessKeyText,
     AccountId,
+    AuditValue,
     Bit,
     ClientAddress,
     Count,
@@ -211,8 +212,8 @@ class AuditRef(TypedDict):
 class AuditChange(TypedDict):
     """The values of a member before and after a change; null if there was none."""
 
-    before: Text | Bit | None
-    after: Text | Bit | None
+    before: AuditValue
+    after: AuditValue
 
 
 AuditChanges = TypeAliasType("AuditChanges", dict[str, AuditChange | None])

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.admin_audit import ListAudit
-from app.operations.views import AuditEntry
+from app.operations.views import AuditEntries
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links
@@ -15,7 +15,7 @@ router = make_router(OperationRoute)
 @router.get(
     "/audit",
     name="admin.audit.list",
-    response_model=list[AuditEntry],
+    response_model=AuditEntries,
     response_description="A page of the entries, the newest first.",
     responses={200: {"headers": PAGE_HEADERS}},
 )

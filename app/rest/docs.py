@@ -16,6 +16,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.errors import NotFound
 from app.http.request import JsonResponse
+from app.operations.formats import Text
 from app.rest.operation_route import StrictRoute, make_router
 
 OURS, SWAGGER_UI = "app.rest.pages", "fastapi_swagger.resources"
@@ -46,14 +47,14 @@ _CACHED = "public, max-age=3600"
 # Nothing here is worth an entry in a search engine.
 _ROBOTS = "User-agent: *\nDisallow: /\n"
 
-Links = TypeAliasType("Links", dict[str, str])
+Links = TypeAliasType("Links", dict[str, Text])
 
 
 class FrontPage(TypedDict):
     """The addresses of the documents and the health of this server."""
 
-    name: str
-    description: str
+    name: Text
+    description: Text
     links: Links
 
 

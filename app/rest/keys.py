@@ -45,12 +45,18 @@ async def list_user_keys(perform: Perform, command: UserByUuid) -> Response:
     "/users/{uuid}/keys",
     name="admin.keys.revoke",
     operation_id="admin_keys_revoke_all",
+    summary="Revokes all access keys of an account",
     status_code=204,
 )
 async def revoke_user_keys(perform: Perform, command: UserByUuid) -> None:
     await perform(RevokeUserKey(command.uuid))
 
 
-@router.delete("/users/{uuid}/keys/{id}", name="admin.keys.revoke", status_code=204)
+@router.delete(
+    "/users/{uuid}/keys/{id}",
+    name="admin.keys.revoke",
+    summary="Revokes one of an account's access keys",
+    status_code=204,
+)
 async def revoke_user_key(perform: Perform, command: RevokeUserKey) -> None:
     await perform(command)

@@ -2,13 +2,14 @@
 
 from base64 import b64decode
 from contextlib import suppress
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 from urllib.parse import parse_qsl
 
 from app.domain.errors import FieldError, InvalidInput, PayloadTooLarge
 from app.domain.text import DOT_ALL, IGNORE_CASE, Pattern
 from app.http.cross_origin import refuse_foreign_page
 from app.http.request import JSON, media_type, refuse_query, require_media_type
+from app.operations.formats import Count, Token, constant
 from app.operations.views import RefreshedLogin
 from app.rest.strict_request import StrictRequest, parse_object
 
@@ -23,25 +24,9 @@ _BASIC = Pattern(r"basic(?: +(.*))?", FORM_MAX, IGNORE_CASE | DOT_ALL)
 class IssuedToken(RefreshedLogin):
     """A token, its user and its expiry; for a form also the members of RFC 6749 section 5.1."""
 
-    access_token: NotRequired[str]
-    token_type: NotRequired[Literal["bearer"]]
-    expires_in: NotRequired[int]
-
-
-LOGIN_FORM = {
-    "type": "object",
-    "description": "A login as OAuth2 clients send it (RFC 6749 section 4.3.2).",
-    "properties": {
-        "grant_type": {"const": "password"},
-        "username": {"type": "string"},
-        "password": {"type": "string", "format": "password"},
-        "scope": {"type": "string"},
-        "client_id": {"type": "string"},
-        "client_secret": {"type": "string"},
-    },
-    "required": ["username", "password"],
-    "additionalProperties": False,
-}
+    access_token: NotRequired[Token]
+    token_type: NotRequired[Annotated[str, constant("bearer")]]
+    expires_in: NotRequired[Count]
 
 
 async def read_login(request: StrictRequest) -> tuple[dict[str, Any], bool]:

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.domain import errors as e
 from app.domain.policy import Access
-from app.http.idempotency import KEY_SCHEMA, REPLAYED, REPLAYED_TEXT
+from app.http.idempotency import KEY_SCHEMA, REPLAYED
 from app.http.params import call_example
 from app.http.request import CACHE_STATUS, JSON, PROBLEM_JSON
 from app.http.schemas import plain, plain_name, reference
@@ -23,14 +23,13 @@ from app.operations.examples import RESULT_EXAMPLES
 from app.operations.framework.idempotency import HEADER
 from app.operations.framework.operation import GROUPS, Group, Operation
 from app.rest.openapi_parts import (
+    HEADERS,
     PARTS,
     PROBLEM_EXAMPLES,
     REQUEST_BODIES,
     SECURITY_SCHEMES,
-    STALE,
 )
 from app.rest.operation_route import IF_MATCH, OperationRoute, StrictRoute
-from app.rest.responses import documented_headers
 from app.rest.router import PAGES, ROUTES
 
 _Error = type[e.DomainError]
@@ -45,7 +44,6 @@ A token (from `POST /users/auth`) or an access key goes into `Authorization: Bea
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);
 match on `code`. The JSON-RPC API is `POST /rpc`; see [/rpc/docs](/rpc/docs).
 """
-_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 _RPC_TEXT = """\
 JSON-RPC 2.0 with one more request member, `auth`: null, absent, or a token or access key. A batch
 has at most 100 calls. A response has HTTP status 200, or 204 if only notifications were sent.
@@ -66,6 +64,12 @@ _LISTED = {
 _TAKING_KEY = ", ".join(f"`{name}`" for name, it in OPERATIONS.items() if it.takes_key)
 # Paths that are documented with another name of their parameter: one that fits all methods.
 DOCUMENTED_PATHS = {"/users/{uuid}": "/users/{user}"}
+_HEADERS_OF = {
+    401: ("WWW-Authenticate",),
+    415: ("Accept-Encoding",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
 _SUCCESS = "Successful Response"
 _DONE = {200: "As asked for.", 204: "Done; there is nothing to show."}
 
@@ -73,12 +77,13 @@ _DONE = {200: "As asked for.", 204: "Done; there is nothing to show."}
 @cache
 def openapi_document(public_url: str | None = None) -> dict[str, Any]:
     """Return the document, OpenAPI 3.1."""
+    url = public_url or "/"
     document = get_openapi(
         title="Gatehouse",
         version=version("gatehouse"),
         description=_RATIONALE,
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
-        servers=[{"url": public_url or "/"}],
+        servers=[{"url": url}],
         tags=[{"name": name, "description": text} for name, text in _TAGS],
         routes=[route.documented() for route in (*ROUTES, *PAGES)],
     )
@@ -87,6 +92,9 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
         _complete(paths[route.built.path_format][route.method.lower()], route)
     paths = {DOCUMENTED_PATHS.get(path, path): item for path, item in paths.items()}
     paths["/rpc"] = {"post": _rpc()}
+    for operation in (operation for item in paths.values() for operation in item.values()):
+        for response in operation["responses"].values():
+            response["headers"] = {**response.get("headers", {}), **_headers("X-Request-ID")}
     schemas = plain(document["components"]["schemas"])
     of_fastapi = {"HTTPValidationError", "ValidationError"}
     components = {
@@ -95,9 +103,24 @@ def openapi_document(public_url: str | None = None) -> dict[str, Any]:
             **PARTS,
         },
         "examples": PROBLEM_EXAMPLES,
+        "headers": HEADERS,
         "securitySchemes": SECURITY_SCHEMES,
     }
-    return {**document, "paths": paths, "components": components}
+    contact = {"name": "The operator of this gateway"}
+    if public_url is not None:
+        contact["url"] = public_url
+    # FastAPI takes only an absolute URL.
+    handbook = {
+        "description": "The handbook of this version.",
+        "url": f"{url.rstrip('/')}/handbook/",
+    }
+    return {
+        **document,
+        "info": {**document["info"], "contact": contact},
+        "externalDocs": handbook,
+        "paths": paths,
+        "components": components,
+    }
 
 
 def _complete(documented: dict[str, Any], route: StrictRoute) -> None:
@@ -163,9 +186,9 @@ def _complete_answer(answer: dict[str, Any], route: OperationRoute) -> None:
             example = example[_LISTED[operation.name]]
         answer["content"][JSON]["example"] = example
         if e.UpstreamFailed in operation.errors:
-            headers |= documented_headers({CACHE_STATUS: STALE})
+            headers |= _headers(CACHE_STATUS)
     if HEADER in route.header_names:
-        headers |= documented_headers({REPLAYED: REPLAYED_TEXT})
+        headers |= _headers(REPLAYED)
     if headers:
         answer["headers"] = headers
 
@@ -197,6 +220,10 @@ def _errors_of(route: OperationRoute) -> Iterator[_Error]:
         yield e.PreconditionFailed
 
 
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     possible: tuple[_Error, ...] = (*errors, e.Internal, e.Overloaded)
     by_status: dict[int, dict[str, None]] = {}
@@ -205,7 +232,7 @@ def _failures(errors: Iterable[_Error]) -> dict[str, Any]:
     return {
         str(status): {
             "description": "; ".join(f"`{slug}`" for slug in slugs),
-            **({"headers": {"Retry-After": _RETRY_AFTER}} if status in {429, 503} else {}),
+            "headers": _headers(*_HEADERS_OF.get(status, ())),
             "content": {
                 PROBLEM_JSON: {
                     "schema": reference("Problem"),
@@ -238,7 +265,12 @@ def _rpc() -> dict[str, Any]:
                 "name": "errors",
                 "in": "query",
                 "description": "How errors of the domain are shown.",
-                "schema": {"type": "string", "enum": ["problem"]},
+                "schema": {
+                    "type": "string",
+                    "pattern": "^problem$",
+                    "maxLength": 7,
+                    "examples": ["problem"],
+                },
             },
             {
                 "name": HEADER,
@@ -249,23 +281,15 @@ def _rpc() -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": _one_or_many(reference("RpcCall")), "examples": requests}},
+            "content": {JSON: {"schema": reference("RpcCall"), "examples": requests}},
         },
         "responses": {
             "200": {
                 "description": "The reply, or an array of replies to a batch.",
-                "headers": {
-                    **documented_headers({CACHE_STATUS: STALE, REPLAYED: REPLAYED_TEXT}),
-                },
-                "content": {
-                    JSON: {"schema": _one_or_many(reference("RpcReply")), "examples": replies}
-                },
+                "headers": _headers(CACHE_STATUS, REPLAYED),
+                "content": {JSON: {"schema": reference("RpcReply"), "examples": replies}},
             },
             "204": {"description": "Nothing but notifications were sent."},
             **_failures(failures),
         },
     }
-
-
-def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"oneOf": [schema, {"type": "array", "items": schema, "minItems": 1, "maxItems": 100}]}

@@ -3,47 +3,47 @@
 from typing import Any
 
 from app.domain import errors as e
+from app.domain.credentials import TOKEN_MAX
+from app.domain.errors import FIELD_ERRORS_MAX
+from app.http.idempotency import REPLAYED, REPLAYED_TEXT
 from app.http.params import input_schema, schema_of
 from app.http.problem import problem_object
-from app.http.request import JSON
+from app.http.request import CACHE_STATUS, JSON
 from app.http.schemas import reference
-from app.operations.accounts import SetPresence
+from app.operations.formats import IDENTIFIER_MAX
 from app.operations.login import Authenticate
-from app.rest.login import FORM, LOGIN_FORM
+from app.rest.login import FORM
+from app.rest.responses import documented_headers
 from app.rest.system import NOT_READY
 
 _REQUEST_ID = e.Internal.example().detail
 
-STALE = (
-    "RFC 9211; only if the service that keeps the data did not answer and a stale answer is shown: "
-    '`Gatehouse; hit; ttl=-120; key="users.guilds"; detail=stale-if-error`, with the seconds since '
-    "it expired and the operation."
-)
-_ID = {"type": ["string", "number", "null"]}
+# Without a type, since generators have none for several.
+_ID = {"description": "A string, a number or null, as in the request."}
+_VERSION = {"type": "string", "pattern": r"^2\.0$", "maxLength": 3, "examples": ["2.0"]}
+_TEXT = {"type": "string", "maxLength": 8192}
+# Without a type, since a batch is an array.
 _CALL: dict[str, Any] = {
-    "type": "object",
-    "description": "A request, or without `id` a notification.",
+    "description": "A request, or without `id` a notification. A batch is an array of them.",
     "properties": {
-        "jsonrpc": {"const": "2.0"},
-        "method": {"type": "string", "examples": ["users.create"]},
-        "auth": {"type": ["string", "null"], "description": "A token or an access key."},
-        "params": {
-            "type": ["object", "array", "null"],
-            "description": "By name or by position.",
-            "additionalProperties": True,
-            "items": {},
+        "jsonrpc": _VERSION,
+        "method": {"type": "string", "maxLength": IDENTIFIER_MAX, "examples": ["users.create"]},
+        "auth": {
+            "type": ["string", "null"],
+            "description": "A token or an access key.",
+            "maxLength": TOKEN_MAX,
         },
+        "params": {"description": "An object or an array: by name or by position."},
         "id": _ID,
     },
     "required": ["jsonrpc", "method"],
 }
 _REPLY: dict[str, Any] = {
-    "type": "object",
-    "description": "Either a result or an error.",
+    "description": "Either a result or an error. The reply to a batch is an array of them.",
     "properties": {
-        "jsonrpc": {"const": "2.0"},
+        "jsonrpc": _VERSION,
         "id": _ID,
-        "result": {},
+        "result": {"description": "The result of the method."},
         "error": reference("RpcError"),
     },
     "required": ["jsonrpc", "id"],
@@ -51,31 +51,38 @@ _REPLY: dict[str, Any] = {
 _RPC_ERROR: dict[str, Any] = {
     "type": "object",
     "description": "The reason for refusing a call.",
-    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}, "data": {}},
+    "properties": {
+        "code": {"type": "integer", "format": "int32", "minimum": -32768, "maximum": -32000},
+        "message": _TEXT,
+        "data": {"description": "A sentence, or with `errors=problem` a problem object."},
+    },
     "required": ["code", "message"],
 }
+_SECONDS = {"type": "integer", "format": "int32", "minimum": 0}
 _PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "The reason for refusing a request (RFC 9457).",
     "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
+        "type": {"type": "string", "format": "uri-reference", "maxLength": 64},
+        "title": _TEXT,
+        "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
+        "detail": _TEXT,
         "code": reference("ProblemCode"),
-        "request_id": {"type": "string"},
+        "request_id": reference("RequestId"),
         "errors": {
             "type": "array",
+            "maxItems": FIELD_ERRORS_MAX,
             "description": "Every flaw and its location, for `invalid-input`.",
             "items": reference("Flaw"),
         },
         "failing": {
             "type": "array",
             "description": "The parts that are not ready, at `/health/ready`.",
+            "maxItems": len(NOT_READY),
             "items": {"type": "string", "enum": [*NOT_READY]},
         },
         "retry_after": {
-            "type": "integer",
+            **_SECONDS,
             "description": "For `rate-limited`: the seconds to wait.",
         },
     },
@@ -90,19 +97,16 @@ _FLAW: dict[str, Any] = {
     "type": "object",
     "description": "A flaw, and its location in one of the other members.",
     "properties": {
-        "detail": {"type": "string"},
-        "pointer": {"type": "string", "description": "A member, as a JSON pointer."},
-        "query": {"type": "string", "description": "A query parameter."},
-        "path": {"type": "string", "description": "A part of the path."},
-        "header": {"type": "string", "description": "A header."},
+        "detail": _TEXT,
+        "pointer": {**_TEXT, "description": "A member, as a JSON pointer."},
+        "query": {**_TEXT, "description": "A query parameter."},
+        "path": {**_TEXT, "description": "A part of the path."},
+        "header": {**_TEXT, "description": "A header."},
     },
     "required": ["detail"],
 }
-_SET_PRESENCE: dict[str, Any] = {**schema_of(SetPresence), "required": ["presence"]}
 PARTS = {
     "Authenticate": schema_of(Authenticate),
-    "LoginForm": LOGIN_FORM,
-    "SetPresence": _SET_PRESENCE,
     "Problem": _PROBLEM,
     "ProblemCode": _PROBLEM_CODE,
     "Flaw": _FLAW,
@@ -120,16 +124,15 @@ REQUEST_BODIES: dict[str, dict[str, Any]] = {
                 "schema": reference("Authenticate"),
                 "example": input_schema(Authenticate).example(),
             },
-            FORM: {"schema": reference("LoginForm")},
+            # OAuth2 clients also send members that are ignored (RFC 6749 section 4.3.2). The same
+            # schema, since generators mix up those of several media types.
+            FORM: {"schema": reference("Authenticate")},
         },
     },
     "users_presence_set": {
         "required": True,
         "content": {
-            JSON: {
-                "schema": {"oneOf": [reference("Presence"), reference("SetPresence")]},
-                "example": "ONLINE",
-            }
+            JSON: {"schema": reference("Presence"), "example": "ONLINE"},
         },
     },
 }
@@ -138,6 +141,26 @@ PROBLEM_EXAMPLES: dict[str, Any] = {
     error.slug: {"summary": error.title, "value": problem_object(error.example(), _REQUEST_ID)}
     for error in e.CATALOGUE
     if error is not e.MethodNotAllowed
+}
+# Headers of many responses.
+HEADERS: dict[str, Any] = {
+    "X-Request-ID": {
+        "description": "The id of the request, which the log has as well.",
+        "schema": reference("RequestId"),
+    },
+    "Retry-After": {"description": "The seconds to wait.", "schema": _SECONDS},
+    **documented_headers(
+        {
+            "WWW-Authenticate": 'RFC 6750; with `error="invalid_token"` if a credential was sent.',
+            "Accept-Encoding": "`identity`, if the body had a content coding.",
+            CACHE_STATUS: (
+                "RFC 9211; only if the service that keeps the data did not answer and a stale "
+                'answer is shown: `Gatehouse; hit; ttl=-120; key="users.guilds"; '
+                "detail=stale-if-error`, with the seconds since it expired and the operation."
+            ),
+            REPLAYED: REPLAYED_TEXT,
+        }
+    ),
 }
 SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {

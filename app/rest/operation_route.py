@@ -32,6 +32,7 @@ from app.domain.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
+from app.domain.preconditions import ETAGS_MAX
 from app.http.params import (
     InputParam,
     field_error_of,
@@ -49,7 +50,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 IF_MATCH, IF_NONE_MATCH = "If-Match", "If-None-Match"
 # For a header that may be sent in several lines and is documented as one string.
-AS_TEXT = WithJsonSchema({"type": "string"})
+AS_TEXT = WithJsonSchema({"type": "string", "maxLength": ETAGS_MAX})
 # Input members that are sent in a header.
 _MEMBER_HEADERS = {"if_match": IF_MATCH}
 # The names that the domain has for conditional headers.

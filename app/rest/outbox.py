@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.admin_outbox import ListOutbox
-from app.operations.views import OutboxMessage
+from app.operations.views import OutboxMessages
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links
@@ -15,7 +15,7 @@ router = make_router(OperationRoute)
 @router.get(
     "/outbox",
     name="admin.outbox.list",
-    response_model=list[OutboxMessage],
+    response_model=OutboxMessages,
     response_description="A page of the messages, the newest first.",
     responses={200: {"headers": PAGE_HEADERS}},
 )

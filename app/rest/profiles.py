@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Query
+from pydantic import WithJsonSchema
 from starlette.responses import Response
 
+from app.domain.names import IMPORTED_MAX
 from app.http.request import JsonResponse, refuse_query
 from app.operations.profiles import PROFILES_MAX, GetProfile, GetProfiles
 from app.operations.views import Profile, Profiles
@@ -16,8 +18,14 @@ from app.rest.strict_request import StrictRequest, query_names
 router = make_router(OperationRoute)
 
 _USER = "user"
+_USERS = {
+    "type": "array",
+    "maxItems": PROFILES_MAX,
+    "items": {"type": "string", "minLength": 1, "maxLength": IMPORTED_MAX},
+}
 Users = Annotated[
     Sequence[str],
+    WithJsonSchema(_USERS),
     Query(
         alias=_USER,
         description=f"A user, by snowflake, uuid or username; repeated, at most {PROFILES_MAX}.",

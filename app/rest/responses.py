@@ -12,6 +12,9 @@ from app.operations.framework.pagination import LIMIT_DEFAULT
 from app.operations.views import Created, Put
 from app.rest.strict_request import StrictRequest, prefix_of
 
+# The documented length: proxies and clients commonly take no longer line.
+HEADER_MAX = 8192
+
 
 def created(result: Created[Any]) -> Response:
     """Return 201 with the view of what this request, or an earlier one with its key, created."""
@@ -26,7 +29,8 @@ def put(result: Put[Any]) -> Response:
 def documented_headers(headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the description of a response's headers for the OpenAPI document."""
     return {
-        name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+        name: {"description": text, "schema": {"type": "string", "maxLength": HEADER_MAX}}
+        for name, text in headers.items()
     }
 
 

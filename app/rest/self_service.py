@@ -80,6 +80,7 @@ async def change_password(perform: Perform, command: ChangePassword) -> None:
     "/users/@self/presence",
     name="users.presence",
     operation_id="users_presence_get",
+    summary="Gets the authenticated user's presence",
     response_model=Presence | None,
 )
 async def get_presence(perform: Perform) -> Response:
@@ -94,6 +95,7 @@ _NAME_IN_BRACES = Pattern(rb'\s*\{\s*("[^"]*")\s*\}\s*', 256)
     "/users/@self/presence",
     name="users.presence",
     operation_id="users_presence_set",
+    summary="Updates the authenticated user's presence",
     response_model=Presence | None,
     response_description="The updated presence.",
 )

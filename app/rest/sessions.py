@@ -22,6 +22,7 @@ async def list_sessions(perform: Perform) -> Response:
     "/users/@self/sessions",
     name="sessions.revoke",
     operation_id="sessions_revoke_others",
+    summary="Ends all other sessions of the authenticated user",
     status_code=204,
 )
 async def revoke_other_sessions(perform: Perform) -> None:
@@ -33,7 +34,12 @@ async def log_out(perform: Perform) -> None:
     await perform()
 
 
-@router.delete("/users/@self/sessions/{id}", name="sessions.revoke", status_code=204)
+@router.delete(
+    "/users/@self/sessions/{id}",
+    name="sessions.revoke",
+    summary="Ends one of the authenticated user's sessions",
+    status_code=204,
+)
 async def revoke_session(perform: Perform, command: RevokeSession) -> None:
     _require_one(await perform(command))
 
@@ -47,13 +53,19 @@ async def list_user_sessions(perform: Perform, command: UserByUuid) -> Response:
     "/users/{uuid}/sessions",
     name="admin.sessions.revoke",
     operation_id="admin_sessions_revoke_all",
+    summary="Ends all sessions of an account",
     status_code=204,
 )
 async def revoke_user_sessions(perform: Perform, command: UserByUuid) -> None:
     await perform(RevokeUserSession(command.uuid))
 
 
-@router.delete("/users/{uuid}/sessions/{id}", name="admin.sessions.revoke", status_code=204)
+@router.delete(
+    "/users/{uuid}/sessions/{id}",
+    name="admin.sessions.revoke",
+    summary="Ends one of an account's sessions",
+    status_code=204,
+)
 async def revoke_user_session(perform: Perform, command: RevokeUserSession) -> None:
     _require_one(await perform(command))
 

@@ -27,6 +27,7 @@ from app.http.client_address import is_loopback
 from app.http.metrics import Metrics
 from app.http.nearest_path import NOTHING_HERE
 from app.http.request import JSON, LEAVING, JsonResponse, caller_of, context_of
+from app.operations.formats import Keywords, constant
 from app.operations.framework.context import OperationContext
 from app.operations.framework.services import Services
 from app.operations.operator import list_published_keys
@@ -61,19 +62,23 @@ _PAGE = """<!doctype html>
 class Health(TypedDict):
     """The status of a healthy gateway."""
 
-    status: Literal["ok"]
+    status: Annotated[str, constant("ok")]
+
+
+# 32 bytes in base64url: a coordinate, or the hash that is a key's id (RFC 7638).
+_HASH = Keywords(minLength=43, maxLength=43)
 
 
 class Jwk(TypedDict):
     """A public key on the curve P-256 (RFC 7517)."""
 
-    kty: Literal["EC"]
-    crv: Literal["P-256"]
-    x: str
-    y: str
-    kid: str
-    use: Literal["sig"]
-    alg: Literal["ES256"]
+    kty: Annotated[str, constant("EC")]
+    crv: Annotated[str, constant("P-256")]
+    x: Annotated[str, _HASH]
+    y: Annotated[str, _HASH]
+    kid: Annotated[str, _HASH]
+    use: Annotated[str, constant("sig")]
+    alg: Annotated[str, constant("ES256")]
 
 
 class JwkSet(TypedDict):

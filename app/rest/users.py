@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import Header, Path
+from pydantic import WithJsonSchema
 from starlette.responses import Response, StreamingResponse
 
 from app.domain.preconditions import Preconditions
@@ -19,6 +20,7 @@ from app.operations.admin_users import (
     UserByUuid,
 )
 from app.operations.catalog import COUNT_USERS, OPERATIONS
+from app.operations.formats import UserRef
 from app.operations.views import (
     Created,
     CreatedUser,
@@ -46,7 +48,8 @@ Prefer = Annotated[
         alias="Prefer",
         description="`return=representation` (RFC 7240) asks for 201 and the account.",
     ),
-    AS_TEXT,
+    # Of any length: preferences that are not known are ignored.
+    WithJsonSchema({"type": "string"}),
 ]
 IfChanged = Annotated[
     tuple[str, ...],
@@ -57,7 +60,7 @@ IfChanged = Annotated[
     AS_TEXT,
 ]
 UuidOrName = Annotated[
-    str, Path(description="A uuid (36 characters), else a username.", examples=["demoaccount"])
+    UserRef, Path(description="A uuid (36 characters), else a username.", examples=["demoaccount"])
 ]
 _GET, _CHECK = OPERATIONS["admin.users.get"], OPERATIONS["users.check"]
 _LINK = "RFC 8288: `first`, and `next` where a page follows; only with `limit` or `cursor`."

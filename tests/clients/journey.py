@@ -78,7 +78,7 @@ def administer(panel: AuthenticatedClient) -> None:
     assert users[by_name["admin"]].admin == 1
     print(f"listed {', '.join(by_name)}")
 
-    new = AdminCreateUser(username="snakes", email="snakes@example.com", admin=False)
+    new = AdminCreateUser(username="snakes", email="snakes@example.com", admin=0)
     created = admin_users_create.sync(client=panel, body=new, prefer="return=representation")
     assert isinstance(created, CreatedUser)
     print(f"created {created.username}, {created.uuid}, with a password of its own")

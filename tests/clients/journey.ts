@@ -54,7 +54,7 @@ async function administer(panel: Gatehouse): Promise<void> {
 
   const created = await panel.POST("/users", {
     params: { header: { Prefer: "return=representation" } },
-    body: { username: "gophers", email: "gophers@example.com", admin: false },
+    body: { username: "gophers", email: "gophers@example.com", admin: 0 },
   });
   assert(created.data);
   const { uuid } = created.data;

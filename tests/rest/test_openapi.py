@@ -13,7 +13,7 @@ from starlette.routing import Route
 from app.domain.errors import CATALOGUE
 from app.main import create_app
 from app.operations.catalog import OPERATIONS
-from app.rest.openapi import DOCUMENTED_PATHS
+from app.rest.openapi import DOCUMENTED_PATHS, openapi_document
 from app.settings import Settings
 from tests.fakes.services import PASSWORD, make_services
 from tests.gateway import Gateway
@@ -70,6 +70,28 @@ def schemas_in(part: object) -> Iterator[dict[str, Any]]:
     elif isinstance(part, list):
         for inner in part:
             yield from schemas_in(inner)
+
+
+def bodies(part: object) -> Iterator[dict[str, Any]]:
+    """Every schema, however deep; examples are none."""
+    if isinstance(part, list):
+        for inner in part:
+            yield from bodies(inner)
+    elif isinstance(part, dict):
+        if isinstance(part.get("type"), str | list) and "in" not in part:
+            yield part
+        for name, inner in part.items():
+            if name not in {"example", "examples", "default", "enum", "securitySchemes"}:
+                yield from bodies(inner)
+
+
+# They have as many items as there are guilds, signing keys or servers of an account.
+UNBOUNDED = ("Guilds", "JwkSet", "UuidList")
+# Headers of every response, which say nothing about the operation.
+GENERAL = {
+    *("cache-control", "content-length", "content-security-policy", "content-type", "vary"),
+    *("referrer-policy", "x-content-type-options"),
+}
 
 
 def test_the_document_is_valid() -> None:
@@ -147,11 +169,73 @@ def test_an_operation_is_described_and_has_its_place(operation: dict[str, Any]) 
     assert len(operation["tags"]) == 1
 
 
-@pytest.mark.parametrize("operation", CALLS)
-def test_inputs_and_results_have_names_for_generated_clients(
-    operation: dict[str, Any],
-) -> None:
-    assert "'properties'" not in repr(operation)
+def test_summaries_are_unique() -> None:
+    summaries = [operation["summary"] for operation in OPERATION_OBJECTS]
+    assert len(set(summaries)) == len(summaries)
+
+
+def test_every_object_has_a_name_for_generated_clients() -> None:
+    objects = [schema for schema in bodies(DOCUMENT) if schema["type"] == "object"]
+    schemas = DOCUMENT["components"]["schemas"].values()
+    assert objects
+    assert not [schema for schema in objects if schema not in schemas]
+    assert "'properties'" not in repr(DOCUMENT["paths"])
+
+
+def test_every_string_number_and_array_has_its_bounds() -> None:
+    components = DOCUMENT["components"]
+    components = {
+        **components,
+        "schemas": {n: it for n, it in components["schemas"].items() if n not in UNBOUNDED},
+    }
+    # Pages, metrics and preferences are texts of any length.
+    contents = [
+        content
+        for operation in OPERATION_OBJECTS
+        for response in operation["responses"].values()
+        for media_type, content in response.get("content", {}).items()
+        if media_type in {"text/html", "text/plain"}
+    ]
+    headers = [p for o in OPERATION_OBJECTS for p in o.get("parameters", ())]
+    texts = [it["schema"] for it in (*contents, *headers) if it.get("name", "Prefer") == "Prefer"]
+    assert [
+        schema
+        for schema in bodies([components, DOCUMENT["paths"]])
+        if not _is_bounded(schema) and not any(schema is text for text in texts)
+    ] == []
+
+
+def _is_bounded(schema: dict[str, Any]) -> bool:
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    bounds = {
+        "string": bool({"maxLength", "enum"} & set(schema)) or schema.get("format") == "date-time",
+        "integer": "minimum" in schema,
+        "number": False,
+        "array": "maxItems" in schema,
+    }
+    return all(bounds.get(kind, True) for kind in kinds)
+
+
+def test_no_enumeration_has_one_value() -> None:
+    enums = [schema["enum"] for schema in bodies(DOCUMENT) if "enum" in schema]
+    assert enums
+    assert not [values for values in enums if len(values) == 1]
+    assert "'const'" not in repr(DOCUMENT)
+
+
+def test_no_schema_has_a_choice_of_types_but_null() -> None:
+    for schema in (*DOCUMENT["components"]["schemas"].values(), DOCUMENT["paths"]):
+        for choice in re.findall(r"'(?:anyOf|oneOf)': (\[.*?\])", repr(schema)):
+            assert choice.endswith("{'type': 'null'}]")
+            assert choice.count("{") == 2
+
+
+def test_the_document_names_a_contact_and_the_handbook() -> None:
+    assert DOCUMENT["info"]["contact"]["name"]
+    assert DOCUMENT["externalDocs"]["url"] == "/handbook/"
+    public = openapi_document("https://gate.example")
+    assert public["info"]["contact"]["url"] == "https://gate.example"
+    assert public["externalDocs"]["url"] == "https://gate.example/handbook/"
 
 
 @pytest.mark.parametrize("operation", CALLS)
@@ -313,9 +397,13 @@ def test_the_document_says_where_the_gateway_is(public_url: str | None, server: 
 # ------------------------------------------------------------- what is really answered
 
 
+def answer(verb: str, path: str, status: int) -> dict[str, Any]:
+    response: dict[str, Any] = DOCUMENT["paths"][path][verb.lower()]["responses"][str(status)]
+    return response
+
+
 def answer_schema(verb: str, path: str, status: int) -> dict[str, Any]:
-    response = DOCUMENT["paths"][path][verb.lower()]["responses"][str(status)]
-    content: dict[str, Any] = response.get("content", {})
+    content: dict[str, Any] = answer(verb, path, status).get("content", {})
     if not content:
         return {"const": None}
     (body,) = content.values()
@@ -378,5 +466,7 @@ async def test_responses_are_as_documented(gateway: Gateway) -> None:
     token = await gateway.log_in("demoaccount")
     for verb, template, path, credential, body in requests(gateway.admin_key, token, demo):
         response = await gateway.rest(verb, path, credential or None, json=body)
+        headers = answer(verb, template, response.status_code)["headers"]
+        assert set(response.headers) - GENERAL <= {name.lower() for name in headers}
         schema = answer_schema(verb, template, response.status_code)
         check(schema, response.json() if response.content else None)
