@@ -236,6 +236,12 @@ class PasswordAttempts(Protocol):
     def list_for_subject(self, subject: int, *places: str) -> Sequence[LoginAttempts]:
         """Return the records of the account at these places."""
 
+    def list_locking(
+        self, uuids: Collection[str], since: datetime
+    ) -> Mapping[str, Sequence[LoginAttempts]]:
+        """Return by uuid the records of these accounts with enough failures for a lock, the last
+        of them after `since`."""
+
     def save(self, attempts: LoginAttempts) -> None:
         """Store the record of a place."""
 

@@ -1,5 +1,6 @@
 """Conditional requests: If-Match and If-None-Match (RFC 9110 section 13.1)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.errors import FieldError, InvalidInput, PreconditionFailed
@@ -10,9 +11,10 @@ ETAGS_MAX = 8 * 1024
 _TAG = r'(?:W/)?"[!#-~\x80-\xff]*+"'
 _TAGS = Pattern(_TAG, ETAGS_MAX)
 _LIST = Pattern(rf"[ \t,]*+{_TAG}(?:[ \t]*+,[ \t,]*+{_TAG})*+[ \t,]*+", ETAGS_MAX)
-# The hexadecimal digits in an entity tag that identify the servers of another service.
+# The hexadecimal digits in an entity tag that identify what an update cannot change: a lock, and
+# the servers of another service.
 DIGEST_DIGITS = 16
-_SERVERS_PART = Pattern(rf'\.[0-9a-f]{{{DIGEST_DIGITS}}}"\Z', ETAGS_MAX)
+_UNCHANGEABLE = Pattern(rf'\.[0-9a-f]{{{DIGEST_DIGITS}}}"\Z', ETAGS_MAX)
 _WEAK = "A weak entity tag (W/…) never matches in If-Match; send the ETag value unchanged."
 _EXCLUDED = "If-None-Match excludes the current version. Leave the header out to change it anyway."
 
@@ -25,19 +27,25 @@ class Preconditions:
     if_none_match: str | None = None
 
     def require(self, etag: str) -> None:
-        """Compare with the current entity tag.
+        """Compare with the entity tag of the current view.
 
-        Raises PreconditionFailed, and InvalidInput for a malformed list. If `etag` does not cover
-        servers, that part of a tag is ignored: servers of another service cannot be changed here,
-        so no update of them can be lost.
+        Raises PreconditionFailed, and InvalidInput for a malformed list.
         """
+        self._require(etag, _tags)
+
+    def require_version(self, etag: str) -> None:
+        """Like `require`, before an update: what it cannot change cannot be lost by it, so that
+        part of the tags is ignored."""
+        self._require(etag, _versions)
+
+    def _require(self, etag: str, tags_of: Callable[[str, str], list[str]]) -> None:
         if self.if_match is not None:
-            tags = _compared(_tags("if_match", self.if_match), etag)
+            tags = tags_of("if_match", self.if_match)
             if "*" not in tags and etag not in tags:
                 is_weak = any(tag.startswith("W/") for tag in tags)
                 raise PreconditionFailed(_WEAK) if is_weak else PreconditionFailed()
         if self.if_none_match is not None:
-            tags = _compared(_tags("if_none_match", self.if_none_match), etag)
+            tags = tags_of("if_none_match", self.if_none_match)
             if "*" in tags or etag in {tag.removeprefix("W/") for tag in tags}:
                 raise PreconditionFailed(_EXCLUDED)
 
@@ -54,7 +62,5 @@ def _tags(name: str, text: str) -> list[str]:
     return _TAGS.findall(text)
 
 
-def _compared(tags: list[str], etag: str) -> list[str]:
-    if "." in etag:
-        return tags
-    return [_SERVERS_PART.sub('"', tag) for tag in tags]
+def _versions(name: str, text: str) -> list[str]:
+    return [_UNCHANGEABLE.sub('"', tag) for tag in _tags(name, text)]

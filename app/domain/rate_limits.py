@@ -4,7 +4,7 @@ There are three independent mechanisms: limits on calls by address, limits on ch
 and locks after wrong passwords of an account from any address, which are kept in the store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -185,17 +185,31 @@ class LoginAttempts:
 
         Raises RateLimited while the account is locked.
         """
-        failures = self.failures
-        if self.failed_at is not None:
-            if now >= self.failed_at + FAILURES_EXPIRE_AFTER:
-                failures = 0
-            elif now < (opens_at := self.failed_at + _lock(failures)):
-                raise RateLimited((opens_at - now).total_seconds())
-        return replace(self, failures=failures + 1, failed_at=now)
+        if (locked_until := self.locked_until(now)) is not None:
+            raise RateLimited((locked_until - now).total_seconds())
+        is_over = self.failed_at is not None and now >= self.failed_at + FAILURES_EXPIRE_AFTER
+        return replace(self, failures=1 if is_over else self.failures + 1, failed_at=now)
+
+    def locked_until(self, now: datetime) -> datetime | None:
+        """Return when the lock of the account ends, None if it is not locked."""
+        if self.failed_at is None:
+            return None
+        ends_at = self.failed_at + _lock(self.failures)
+        return ends_at if now < ends_at else None
 
     def remove_failure(self) -> Self:
         """Return the record without an attempt that was never verified."""
         return replace(self, failures=max(0, self.failures - 1))
+
+
+def last_lock_end(attempts: Iterable[LoginAttempts], now: datetime) -> datetime | None:
+    """Return when the last lock of an account ends, None if it is locked nowhere."""
+    ends = (
+        attempt.clamped_to(now).locked_until(now)
+        for attempt in attempts
+        if attempt.place == UNFAMILIAR_PLACES or attempt.is_familiar(now)
+    )
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _lock(failures: int) -> timedelta:

@@ -1,6 +1,6 @@
 """Accounts: identifiers, invariants, and the filters and order of lists."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -66,10 +66,13 @@ class User:
         """The strong entity tag of this version of the account (RFC 9110 section 8.8.3)."""
         return f'"{self.number}-{self.version}"'
 
-    def etag_with_servers(self, servers: Iterable[str]) -> str:
-        """Return the entity tag with the servers of another service, which `version` does not
-        cover."""
-        digest = sha256(",".join(servers).encode()).hexdigest()[:DIGEST_DIGITS]
+    def etag_with(self, *parts: object) -> str:
+        """Return the entity tag of a view with `parts` that `version` does not cover; None is
+        none."""
+        given = [str(part) for part in parts if part is not None]
+        if not given:
+            return self.etag
+        digest = sha256("\n".join(given).encode()).hexdigest()[:DIGEST_DIGITS]
         return f'{self.etag[:-1]}.{digest}"'
 
 

@@ -1,8 +1,9 @@
 """Accounts, for admins."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated
 
 from app.domain.audit import Changes
@@ -10,6 +11,7 @@ from app.domain.errors import FieldError, InvalidEmail, InvalidInput
 from app.domain.names import Email, Username, parse_display_name, parse_stored_username
 from app.domain.policy import Principal
 from app.domain.ports import Panel, Transaction
+from app.domain.rate_limits import LOCK_MAX, last_lock_end
 from app.domain.users import (
     PAGE_MAX,
     SEARCH_MAX,
@@ -43,6 +45,7 @@ from app.operations.formats import (
     PageLimit,
     SearchText,
     Snowflake,
+    Timestamp,
     UsernameText,
     UserSort,
     Uuid,
@@ -75,6 +78,8 @@ from app.operations.views import (
     panel_user_detail,
     render_user_page,
     render_users,
+    uuid_of,
+    with_locks,
 )
 
 UuidParam = Annotated[
@@ -151,7 +156,8 @@ async def list_users(context: OperationContext, command: ListUsers) -> RawJsonPa
         after = None if command.cursor is None else parse_user_cursor(command.cursor, wanted, sort)
         users = tx.users.list_page(wanted, sort, after, command.limit + 1, PANEL_USER)
         page, more = users[: command.limit], len(users) > command.limit
-        return render_user_page(page, make_user_cursor(_last(page), wanted, sort) if more else None)
+        following = make_user_cursor(_last(page), wanted, sort) if more else None
+        return render_user_page(_with_locks(context, tx, page), following)
 
     # A search may read every account, and long pages are slow.
     is_short = command.q is UNSET and command.limit <= LIMIT_DEFAULT
@@ -170,7 +176,8 @@ async def stream_users(context: OperationContext, command: ListUsers) -> AsyncIt
     after: Position | None = None
 
     def read_chunk(tx: Transaction, _: Principal) -> Sequence[str]:
-        return tx.users.list_page(wanted, sort, after, PAGE_MAX, PANEL_USER)
+        users = tx.users.list_page(wanted, sort, after, PAGE_MAX, PANEL_USER)
+        return _with_locks(context, tx, users)
 
     while True:
         users = await context.scan(read_chunk)
@@ -185,6 +192,12 @@ async def stream_users(context: OperationContext, command: ListUsers) -> AsyncIt
         if len(users) < PAGE_MAX:
             return
         after = user_position(_last(users), sort)
+
+
+def _with_locks(
+    context: OperationContext, tx: Transaction, members: Sequence[str]
+) -> Sequence[str]:
+    return with_locks(members, _locks(context, tx, [uuid_of(member) for member in members]))
 
 
 def _last(members: Sequence[str]) -> PanelUser:
@@ -251,16 +264,36 @@ async def get_user(context: OperationContext, command: UserByUuid) -> WithETag[P
 
     def read(tx: Transaction, _: Principal) -> WithETag[PanelUserDetail]:
         user = find_user_by_uuid(tx, command.uuid)
-        context.preconditions.require(user.etag)
-        return WithETag(panel_user_detail(user, tx.servers.list_uuids_for_user(user.id)), user.etag)
+        locked_until = _locks(context, tx, [user.uuid]).get(user.uuid)
+        etag = user.etag_with(locked_until)
+        context.preconditions.require(etag)
+        servers = tx.servers.list_uuids_for_user(user.id)
+        return WithETag(panel_user_detail(user, servers, locked_until), etag)
 
     panel = context.services.panel
     if panel is None:
         return await context.read(read)
     user, servers = await _find_with_panel_servers(context, panel, command.uuid)
-    etag = user.etag_with_servers(servers)
+    locks = await context.read(lambda tx, _: _locks(context, tx, [user.uuid]))
+    locked_until = locks.get(user.uuid)
+    etag = user.etag_with(locked_until, ",".join(servers))
     context.preconditions.require(etag)
-    return WithETag(panel_user_detail(user, servers), etag)
+    return WithETag(panel_user_detail(user, servers, locked_until), etag)
+
+
+def _locks(
+    context: OperationContext, tx: Transaction, uuids: Collection[str]
+) -> Mapping[str, datetime]:
+    """Return when the locks of those accounts end that are locked."""
+    if not context.services.rules.rate_limits:
+        return {}
+    now = context.services.clock.now()
+    attempts = tx.login_attempts.list_locking(uuids, now - LOCK_MAX)
+    ends = ((uuid, last_lock_end(found, now)) for uuid, found in attempts.items())
+    locks = {uuid: end for uuid, end in ends if end is not None}
+    if locks:
+        context.changes_at(min(locks.values()))
+    return locks
 
 
 async def _find_with_panel_servers(
@@ -368,15 +401,27 @@ class AdminUpdateUser:
         ]
         | Unset
     ) = UNSET
+    locked_until: (
+        Annotated[
+            str,
+            Param(
+                "The end of the account's lock, which is ignored: attempts since may have moved "
+                "it, and `unlock` lifts it.",
+                "2026-01-31T12:00:00Z",
+                shown=Timestamp,
+            ),
+        ]
+        | Unset
+    ) = UNSET
 
 
 async def admin_update_user(context: OperationContext, command: AdminUpdateUser) -> bool:
     """Updates user information.
 
     Admins may; the parameters do not all have to be sent. The account's view may be sent back: `id`
-    and `servers` are accepted unchanged. A new password ends the account's sessions. Disabling ends
-    its sessions and keys and stops its servers; enabling restarts those servers. The last active
-    admin can be neither disabled nor demoted.
+    and `servers` are accepted unchanged, and `locked_until` is ignored. A new password ends the
+    account's sessions. Disabling ends its sessions and keys and stops its servers; enabling
+    restarts those servers. The last active admin can be neither disabled nor demoted.
     """
     panel, servers = context.services.panel, None
     if panel is not None and command.servers is not UNSET:
@@ -388,7 +433,7 @@ async def admin_update_user(context: OperationContext, command: AdminUpdateUser)
 
     def change(tx: Transaction, actor: Principal) -> WriteResult[User]:
         before = find_user_by_uuid(tx, command.uuid)
-        conditions.require(before.etag)
+        conditions.require_version(before.etag)
         if command.id not in {UNSET, before.number}:
             raise _unchangeable("id")
         if command.servers is not UNSET:

@@ -1,7 +1,7 @@
 """Views: the shapes of results in both APIs, as the contract defines them."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, NotRequired, TypeVar, cast
@@ -16,6 +16,7 @@ from app.domain.key_limits import Scope
 from app.domain.outbox import Delivery, State
 from app.domain.policy import Principal, is_admin
 from app.domain.presence import Presence
+from app.domain.timestamps import format_time
 from app.domain.users import PAGE_MAX, User
 from app.operations.formats import (
     AccessKeyText,
@@ -83,9 +84,7 @@ class Identity(TypedDict):
     admin: Bit
 
 
-class PanelUser(TypedDict):
-    """An account in a list of the panel; `disabled` is present only where it is 1."""
-
+class _PanelRow(TypedDict):
     id: Number
     username: UsernameText
     email: EmailAddress | None
@@ -93,10 +92,17 @@ class PanelUser(TypedDict):
     disabled: NotRequired[Bit]
 
 
+class PanelUser(_PanelRow):
+    """An account in a list of the panel; `disabled` is present only where it is 1, `locked_until`
+    only while too many wrong passwords lock the account."""
+
+    locked_until: NotRequired[Timestamp]
+
+
 # Derived from the type, so that the members are defined once.
 PANEL_USER = RowShape(
-    tuple((name, {"id": "number"}.get(name, name)) for name in PanelUser.__annotations__),
-    PanelUser.__optional_keys__,
+    tuple((name, {"id": "number"}.get(name, name)) for name in _PanelRow.__annotations__),
+    _PanelRow.__optional_keys__,
 )
 PanelUsers = TypeAliasType("PanelUsers", dict[str, PanelUser])
 
@@ -113,7 +119,7 @@ class _Names(TypedDict):
     password: NotRequired[NewPassword | None]
 
 
-class CreatedUser(PanelUser, _Names):
+class CreatedUser(_PanelRow, _Names):
     """A new account; `password` is present only if it was generated, and null in a repeated
     response."""
 
@@ -353,6 +359,20 @@ def render_users(members: Iterable[str]) -> bytes:
     return f"{{{','.join(members)}}}".encode()
 
 
+def with_locks(members: Sequence[str], locks: Mapping[str, datetime]) -> Sequence[str]:
+    """Add to the JSON members of a list when the accounts' locks end, by uuid."""
+    return [_with_lock(member, locks.get(uuid_of(member))) for member in members]
+
+
+def _with_lock(member: str, end: datetime | None) -> str:
+    return member if end is None else f'{member[:-1]},"locked_until":"{format_time(end)}"}}'
+
+
+def uuid_of(member: str) -> str:
+    """Return the uuid that is the name of a JSON member."""
+    return member[1 : member.index('"', 1)]
+
+
 def bit(value: bool) -> Bit:
     """Return a flag as 0 or 1."""
     return 1 if value else 0
@@ -384,13 +404,18 @@ def identity(actor: Principal) -> Identity:
 
 
 def panel_user(user: User) -> PanelUser:
-    """Return the list view of `user`."""
+    """Return the list view of `user`, who is not locked."""
     return cast("PanelUser", PANEL_USER.render(user))
 
 
-def panel_user_detail(user: User, servers: Iterable[str]) -> PanelUserDetail:
+def panel_user_detail(
+    user: User, servers: Iterable[str], locked_until: datetime | None = None
+) -> PanelUserDetail:
     """Return the panel's view of `user` with their servers."""
-    return {**panel_user(user), "servers": list(servers)}
+    view: PanelUserDetail = {**panel_user(user), "servers": list(servers)}
+    if locked_until is not None:
+        view["locked_until"] = locked_until
+    return view
 
 
 def created_user(user: User, generated_password: str | None) -> CreatedUser:
@@ -398,7 +423,7 @@ def created_user(user: User, generated_password: str | None) -> CreatedUser:
     names: _Names = {"uuid": user.uuid, "user_id": str(user.id)}
     if generated_password is not None:
         names["password"] = generated_password
-    return {**panel_user(user), **names}
+    return cast("CreatedUser", {**PANEL_USER.render(user), **names})
 
 
 def session_view(session: Session, current: str | None) -> SessionView:

@@ -26,6 +26,11 @@ def _index(name: str, *columns: str, sqlite: str, postgresql: str, unique: bool 
     return Index(name, *columns, unique=unique, info={"sqlite": sqlite, "postgresql": postgresql})
 
 
+def _where(name: str, *columns: str, rows: str) -> Index:
+    """A partial index whose condition is the same on both engines."""
+    return _index(name, *columns, sqlite=rows, postgresql=rows)
+
+
 def tables_on(engine: str) -> MetaData:
     """Return the tables with the conditions of their indexes, which only migrations need.
 
@@ -132,6 +137,8 @@ class AttemptsRow(SQLModel, table=True):
     name. No foreign key: it would reveal which names exist."""
 
     __tablename__ = "password_attempts"
+    # FAILURES_BEFORE_LOCK of `domain/rate_limits.py`.
+    __table_args__ = (_where("ix_password_attempts_locking", "failed_at", rows="failures >= 10"),)
 
     subject: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     place: str = Field(sa_type=Text, primary_key=True)
@@ -250,11 +257,6 @@ class LeaseRow(SQLModel, table=True):
     name: str = Field(sa_type=Text, primary_key=True)
     holder: str
     ends_at: datetime = Field(sa_type=Milliseconds)
-
-
-def _where(name: str, *columns: str, rows: str) -> Index:
-    """A partial index whose condition is the same on both engines."""
-    return _index(name, *columns, sqlite=rows, postgresql=rows)
 
 
 class OutboxRow(SQLModel, table=True):

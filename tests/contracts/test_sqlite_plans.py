@@ -13,6 +13,7 @@ from app.domain.users import Position, Sort, SortKey, Status, UserFilter
 from app.operations.views import PANEL_USER
 from app.storage.sqlite.engine import sqlite_engine
 from app.storage.unit_of_work import SqlTransaction
+from tests.fakes.ports import START
 
 FILTERS = {
     "everybody": UserFilter(status=Status.ALL),
@@ -67,6 +68,15 @@ def plan(engine: Engine, wanted: UserFilter, sort: Sort, after: Position | None)
     return explained(
         engine, "users", lambda tx: tx.users.list_page(wanted, sort, after, 100, PANEL_USER)
     )
+
+
+def test_locked_accounts_are_looked_for_in_the_index_of_failures(engine: Engine) -> None:
+    found = explained(
+        engine, "password_attempts", lambda tx: tx.login_attempts.list_locking(["none"], START)
+    )
+    assert found == [
+        "SEARCH password_attempts USING INDEX ix_password_attempts_locking (failed_at>?)"
+    ]
 
 
 @pytest.mark.parametrize("after", [None, Position(1, 1)], ids=["first", "later"])

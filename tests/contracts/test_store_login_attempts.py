@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from app.domain.ports import Store, Transaction
-from app.domain.rate_limits import UNFAMILIAR_PLACES, LoginAttempts
-from tests.contracts.rows import LATER, NOW
+from app.domain.rate_limits import FAILURES_BEFORE_LOCK, UNFAMILIAR_PLACES, LoginAttempts
+from tests.contracts.rows import LATER, NOW, add_users
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +43,36 @@ async def test_saved_attempts_are_found_by_subject_and_place(store: Store, subje
     assert await of(store, subject, UNFAMILIAR_PLACES, UNFAMILIAR_PLACES) == [strangers]
     assert await of(store, subject, WORK) == []
     assert await of(store, subject + 1, HOME, UNFAMILIAR_PLACES) == []
+
+
+async def test_accounts_with_enough_failures_for_a_lock_are_found_by_uuid(store: Store) -> None:
+    await put(store, LoginAttempts(SUBJECT, failures=FAILURES_BEFORE_LOCK, failed_at=NOW))
+    users = await add_users(store, 4)
+    locked, also_at_home, below, _ = users
+    strangers = LoginAttempts(locked.id, failures=FAILURES_BEFORE_LOCK, failed_at=NOW)
+    home = replace(strangers, subject=also_at_home.id, place=HOME, familiar_until=LATER)
+    everywhere = replace(strangers, subject=also_at_home.id, failures=99)
+    few = replace(strangers, subject=below.id, failures=FAILURES_BEFORE_LOCK - 1)
+    await put(store, strangers, home, everywhere, few)
+
+    async def find(uuids: list[str], since: datetime) -> dict[str, list[LoginAttempts]]:
+        found = await store.read(lambda tx: tx.login_attempts.list_locking(uuids, since))
+        by_place = {
+            uuid: sorted(all_attempts, key=lambda attempts: attempts.place)
+            for uuid, all_attempts in found.items()
+        }
+        return {uuid: attempts for uuid, attempts in by_place.items() if attempts}
+
+    uuids = [user.uuid for user in users]
+    assert await find(uuids, NOW - timedelta(seconds=1)) == {
+        locked.uuid: [strangers],
+        also_at_home.uuid: [everywhere, home],
+    }
+    assert await find([also_at_home.uuid], NOW - timedelta(seconds=1)) == {
+        also_at_home.uuid: [everywhere, home]
+    }
+    assert await find(uuids, NOW) == {}
+    assert await find([], NOW - timedelta(seconds=1)) == {}
 
 
 async def test_a_later_count_takes_the_place_of_an_earlier_one(store: Store) -> None:

@@ -1,5 +1,6 @@
 """Login locks and rate limits."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from app.domain.rate_limits import (
     LoginAttempts,
     add_rename,
     client_network,
+    last_lock_end,
     unknown_name_subject,
 )
 
@@ -72,6 +74,22 @@ def test_a_lock_ends_at_its_announced_time_and_not_before(times: int) -> None:
         locked.add_failure(opens_at - SECOND)
     assert refused.value.retry_after == 1
     assert locked.add_failure(opens_at).failures == times + 1
+
+
+def test_the_last_lock_of_an_account_is_that_of_a_place_that_counts() -> None:
+    strangers = failed(FAILURES_BEFORE_LOCK)
+    later = NOW + 10 * SECOND
+    home = replace(
+        failed(FAILURES_BEFORE_LOCK, later), place="home", familiar_until=later + LOCK_MAX
+    )
+    forgotten = replace(failed(FAILURES_BEFORE_LOCK + 5), place="old", familiar_until=NOW)
+    everywhere = [LoginAttempts(1, "work"), strangers, home, forgotten]
+    assert last_lock_end(everywhere, later) == later + LOCK_MIN
+    assert last_lock_end([strangers, forgotten], later) == NOW + LOCK_MIN
+    assert last_lock_end(everywhere, later + LOCK_MIN) is None
+    assert last_lock_end([], NOW) is None
+    # Of a clock that was set back.
+    assert last_lock_end([strangers], NOW - LOCK_MAX) == NOW - LOCK_MAX + LOCK_MIN
 
 
 def test_wrong_passwords_are_forgotten_after_a_day_without_one() -> None:

@@ -148,15 +148,17 @@ def test_any_other_sort_is_refused_by_its_name(raw: str) -> None:
     ] == [("sort", "body")]
 
 
-def test_of_a_tag_with_servers_the_accounts_part_is_what_guards_a_change() -> None:
-    tags = {
-        USER.etag_with_servers(servers) for servers in ([], ["a"], ["b"], ["a", "b"], ["b", "a"])
-    }
+def test_parts_that_a_change_cannot_touch_do_not_guard_it() -> None:
+    tags = {USER.etag_with(*parts) for parts in (("",), ("a",), ("b",), ("a", "b"), ("b", "a"))}
     assert len(tags) == 5
+    assert USER.etag_with() == USER.etag_with(None) == USER.etag
     for tag in tags:
         assert tag != USER.etag
-        Preconditions(f'"other", {tag}').require(USER.etag)
+        Preconditions(f'"other", {tag}').require_version(USER.etag)
         with pytest.raises(PreconditionFailed):
-            Preconditions(tag).require(replace(USER, version=USER.version + 1).etag)
+            Preconditions(tag).require(USER.etag)
+        Preconditions(if_none_match=tag).require(USER.etag)
         with pytest.raises(PreconditionFailed):
-            Preconditions(f"W/{tag}").require(USER.etag)
+            Preconditions(tag).require_version(replace(USER, version=USER.version + 1).etag)
+        with pytest.raises(PreconditionFailed):
+            Preconditions(f"W/{tag}").require_version(USER.etag)

@@ -28,7 +28,7 @@ from app.domain.outbox import LEASE, RETRY_DELAY_MAX, Delivery, Depth, OutboxFil
 from app.domain.outbox import State as Fate
 from app.domain.ports import LiveCredentials, Transaction
 from app.domain.presence import Presence
-from app.domain.rate_limits import LoginAttempts
+from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LoginAttempts
 from app.domain.signing_keys import PublicKey
 from app.domain.users import (
     AccountRef,
@@ -392,6 +392,23 @@ class MemoryAttempts:
 
     def __init__(self, state: State) -> None:
         self._attempts = state.attempts
+        self._users = state.users
+
+    def list_locking(
+        self, uuids: Collection[str], since: datetime
+    ) -> Mapping[str, Sequence[LoginAttempts]]:
+        locking = [
+            found
+            for found in self._attempts.values()
+            if found.failures >= FAILURES_BEFORE_LOCK
+            and found.failed_at is not None
+            and found.failed_at > since
+        ]
+        return {
+            user.uuid: [found for found in locking if found.subject == user.id]
+            for user in self._users.values()
+            if user.uuid in uuids
+        }
 
     def list_for_subject(self, subject: int, *places: str) -> Sequence[LoginAttempts]:
         keys = [(subject, place) for place in dict.fromkeys(places)]

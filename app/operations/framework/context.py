@@ -118,7 +118,7 @@ class OperationContext:
         self._caller = caller
         self._parsed: ParsedCredential | None = None
         self._actor: Principal | None = None
-        self._use_due_at = _NEVER
+        self._use_due_at = self._changes_at = _NEVER
         self._has_messages = False
 
     @property
@@ -294,11 +294,16 @@ class OperationContext:
         key = f"{refused.outcome} {refused.actor} {target}"
         self.services.store.defer(key, lambda tx: add_refusal(tx, refused))
 
+    def changes_at(self, time: datetime) -> None:
+        """Tell that the result of a read becomes another one at `time`, without a commit."""
+        self._changes_at = min(self._changes_at, time)
+
     @property
     def expires_at(self) -> datetime:
-        """After a read: when the credential expires, or its use has to be recorded again."""
+        """After a read: when the result changes, the credential expires, or its use has to be
+        recorded again."""
         assert self._actor is not None
-        return min([self._use_due_at, *_ends(self._actor, self._parsed)])
+        return min([self._use_due_at, self._changes_at, *_ends(self._actor, self._parsed)])
 
     async def _parse_credential(self) -> ParsedCredential | None:
         credential = self._caller.credential

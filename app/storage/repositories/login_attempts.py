@@ -1,15 +1,26 @@
 """Attempts at passwords as the domain's `PasswordAttempts`."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Connection, Integer, bindparam, delete, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    bindparam,
+    delete,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 
-from app.domain.rate_limits import LoginAttempts
+from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LoginAttempts
 from app.storage.compiled import CompiledStatement
 from app.storage.inserts import insert_or_replace, row_of
-from app.storage.tables import AttemptsRow, metadata
+from app.storage.tables import AttemptsRow, UserRow, metadata
 from app.storage.types import Text
 
 _ATTEMPTS = metadata.tables[AttemptsRow.__tablename__]
@@ -19,6 +30,12 @@ _CLEAR = CompiledStatement(
         _COLUMN.subject == bindparam("of"),
         or_(_COLUMN.place == bindparam("at"), _COLUMN.familiar_until <= bindparam("now")),
     )
+)
+_USERS = metadata.tables[UserRow.__tablename__]
+# As text: a partial index is used only for the condition that it was made with.
+_IS_LOCKING = text(f"{_ATTEMPTS.name}.failures >= {FAILURES_BEFORE_LOCK}")
+_ANY_LOCKING = CompiledStatement(
+    select(literal(1)).where(_IS_LOCKING, _COLUMN.failed_at > bindparam("since")).limit(literal(1))
 )
 _PLACES = _ATTEMPTS.alias("places")
 _FORGET_OLDEST = CompiledStatement(
@@ -56,6 +73,21 @@ class LoginAttemptRepository:
     def list_for_subject(self, subject: int, *places: str) -> Sequence[LoginAttempts]:
         values = {"of": subject, **{f"place{n}": place for n, place in enumerate(places)}}
         return [LoginAttempts(*row) for row in _at(len(places)).all(self._connection, values)]
+
+    def list_locking(
+        self, uuids: Collection[str], since: datetime
+    ) -> Mapping[str, Sequence[LoginAttempts]]:
+        found = defaultdict[str, list[LoginAttempts]](list)
+        # Nearly always none, which this finds without the accounts.
+        if _ANY_LOCKING.first(self._connection, {"since": since}):
+            locking = (
+                select(_USERS.c.uuid, *_COLUMN)
+                .join(_USERS, _USERS.c.id == _COLUMN.subject)
+                .where(_IS_LOCKING, _COLUMN.failed_at > since, _USERS.c.uuid.in_(uuids))
+            )
+            for uuid, *attempts in self._connection.execute(locking):
+                found[uuid].append(LoginAttempts(*attempts))
+        return found
 
     def save(self, attempts: LoginAttempts) -> None:
         insert_or_replace(self._connection, _ATTEMPTS, row_of(_ATTEMPTS, attempts))
