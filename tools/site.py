@@ -2,7 +2,8 @@
 
     python -m tools.site FOLDER
 
-The generator checks only links in Markdown; this also checks pictures, raw HTML and the theme.
+The generator checks only links in Markdown; this also checks pictures, raw HTML and the theme. It
+also finds includes that the generator left as they are, since it did not recognize them.
 """
 
 import re
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 # URLs that a style sheet fetches.
 FETCHED = re.compile(r"""(?:url\(|@import)\s*["']?([^"')\s]+)""")
+INCLUDE = re.compile(r"^.*-+8<-+.*$", re.MULTILINE)
 
 
 class Page(HTMLParser):
@@ -25,6 +27,7 @@ class Page(HTMLParser):
         self.anchors = {""}
         self.links: list[str] = []
         self.fetched: list[str] = []
+        self.text = ""
         self.feed(path.read_text("utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -33,6 +36,9 @@ class Page(HTMLParser):
                 self.anchors.add(value or "")
             elif name in {"href", "src", "data", "poster"}:
                 (self.links if tag == "a" else self.fetched).append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
 
 
 class Site:
@@ -51,6 +57,8 @@ class Site:
                     yield from self._check_url(page.path, url)
             for url in page.fetched:
                 yield from self._check_url(page.path, url)
+            for include in INCLUDE.findall(page.text):
+                yield f"{page.path.relative_to(self._folder)}: {include.strip()} is not resolved"
         for sheet in self._sheets:
             for url in FETCHED.findall(sheet.read_text("utf-8")):
                 yield from self._check_url(sheet, url)

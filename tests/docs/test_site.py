@@ -62,6 +62,12 @@ def test_a_correct_site_has_no_problems(folder: Path) -> None:
             "look.css: //example.com/p is external",
         ),
         ("look.css", "picture.svg", "'gone.svg'", "look.css: gone.svg does not exist"),
+        (
+            "index.html",
+            "Here",
+            "<pre>--8&lt;-- sample.py\n</pre>",
+            "index.html: --8<-- sample.py is not resolved",
+        ),
     ],
 )
 def test_a_flaw_is_reported(

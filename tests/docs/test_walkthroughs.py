@@ -1,21 +1,32 @@
-"""Run the walk-throughs of the documentation unchanged against a real server."""
+"""Run README and the documentation as a new reader does: in a clean clone, from top to bottom."""
 
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.server_process import environment, serving
+from tests.docs.pages import COMMANDS, DOCS, ROOT, SAMPLES, Block, blocks, reading_order
+from tests.server_process import Server, attend
 
-DOCS = Path(__file__).parents[2] / "docs"
-WALKED = ["json-rpc-api.md", "rest-api.md", "credentials.md", "running.md"]
-
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Commands that the shell of this test cannot run: the title of their block, and the reason.
+ELSEWHERE = {
+    "In a terminal of its own": "runs until it is stopped; the fixture `server` runs it",
+    "As root": "changes the system; tests/docs/test_examples.py verifies the unit",
+    "With Docker": "needs a Docker daemon; tests/containers runs the steps of the image",
+    "With systemd": "needs a host that runs Gatehouse as a service; tests/e2e runs the commands",
+    "With PostgreSQL's tools": "needs a server of its own; tests/faults restores such a dump",
+    "As the owner of the database": "changes a database by hand; tests/contracts has the triggers",
+    "With a panel": "needs a panel; tests/upstream has its API",
+    "With Node.js": "downloads packages; tests/clients runs the same steps",
+    "For developers": "runs other tests for minutes",
+}
 ADDRESS = "http://127.0.0.1:8000"
 END_OF_STEP = "\x1e"
-# Values that differ between runs or machines.
+# Values that differ between runs, machines, or readers who skipped a page.
 VARYING = {
     "uuid": r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
     "key": r"\b[0-9A-Za-z]{8}(-[0-9A-Za-z]{4}){3}-[0-9A-Za-z]{8}\b",
@@ -24,20 +35,115 @@ VARYING = {
     "program": r"\bcurl/[\d.]+",
     "time": r"\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|\+00:00)",
     "snowflake": r"\b\d{18,19}\b",
+    "number": r'(?<="id":)\s*\d+',
     "request id": r"\b[0-9a-f]{16}\b",
     "password": r'(?<="password":)\s*"[0-9A-Za-z]{20}"',
 }
 
+# ------------------------------------------------------------------------------ the reader
 
-def steps(page: str) -> list[tuple[str, str]]:
-    """Return each `sh` block with its documented output, the block after it if that is not `sh`."""
-    found: list[tuple[str, str]] = []
-    for language, text in BLOCK.findall((DOCS / page).read_text("utf-8")):
-        if language == "sh":
-            found.append((text, ""))
-        elif found and not found[-1][1]:
-            found[-1] = (found[-1][0], text)
-    return found
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a reader: the system's commands, and an empty home."""
+    home.mkdir(exist_ok=True)
+    ours = Path(sys.prefix)
+    path = [p for p in os.environ["PATH"].split(os.pathsep) if not Path(p).is_relative_to(ours)]
+    return {
+        "PATH": os.pathsep.join(path),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "NO_COLOR": "1",
+        # Which index pip uses is a matter of the machine.
+        **{name: value for name, value in os.environ.items() if name.startswith("PIP_")},
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        # Only a cache.
+        "GOCACHE": str(Path.home() / ".cache" / "go-build"),
+    }
+
+
+def git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    """Return the output of a command of git."""
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        input=stdin,
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clone of this checkout, with its uncommitted changes, after `make install`."""
+    folder = tmp_path_factory.mktemp("reader") / "gatehouse"
+    git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
+    git(folder, "apply", "--allow-empty", "--index", stdin=git(ROOT, "diff", "--binary", "HEAD"))
+    # The package index and its cache are those of this environment; `make test` is not its parent.
+    ours = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    path = environment(folder.parent / "home")["PATH"]
+    installed = subprocess.run(
+        ["make", "install"],
+        cwd=folder,
+        env={**ours, "PATH": path, "PIP_NO_COMPILE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert installed.returncode == 0, installed.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(clone: Path) -> Iterator[Server]:
+    """Run the first command of README, on a free port."""
+    start = next(block.text for block in blocks("README.md") if block.language == "sh")
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {start}"],
+        cwd=clone,
+        env={**environment(clone.parent / "home"), "GATEHOUSE_PORT": "0"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with attend(process) as attended:
+        yield attended
+        # Make passes it on, and waits for the server.
+        process.terminate()
+        process.wait(timeout=30)
+
+
+# -------------------------------------------------------------------------------- the pages
+
+
+def test_the_navigation_has_every_page() -> None:
+    pages = reading_order()
+    assert len(pages) == len(set(pages))
+    assert set(pages[1:]) == {str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md")}
+
+
+def test_every_sample_has_a_file_and_every_command_that_cannot_run_a_reason() -> None:
+    found = [block for page in reading_order() for block in blocks(page)]
+    unnamed = [block.text for block in found if block.language in SAMPLES and not block.title]
+    assert unnamed == []
+    titles = {block.title for block in found if block.language in COMMANDS if block.title}
+    assert titles == set(ELSEWHERE)
+
+
+def steps(page: str) -> list[Block]:
+    """Return what a reader of the page does: save the samples, run the commands."""
+    return [
+        block
+        for block in blocks(page)
+        if block.language in SAMPLES or (block.language in COMMANDS and not block.title)
+    ]
+
+
+def script(step: Block) -> str:
+    """Return what a reader types for a step."""
+    if step.language not in SAMPLES:
+        return step.text
+    return f"cat > {step.title} <<'END OF SAMPLE'\n{step.text.rstrip()}\nEND OF SAMPLE\n"
 
 
 def normalized(text: str) -> str:
@@ -47,16 +153,14 @@ def normalized(text: str) -> str:
     return "".join(text.split())
 
 
-def printed(folder: Path, address: str, commands: list[str]) -> list[str]:
-    """Return the output of each command, run in one shell in a copy of a checkout."""
-    (folder / ".venv").symlink_to(sys.prefix)
-    (folder / "docs").symlink_to(DOCS)
-    script = "".join(f"{command}\nprintf '\\x1e'\n" for command in commands)
+def printed(folder: Path, address: str, walk: list[Block]) -> list[str]:
+    """Return the output of each step, all in one shell."""
+    commands = "".join(f"{script(step)}\nprintf '\\x1e'\n" for step in walk)
     done = subprocess.run(
         ["bash", "-u"],
         cwd=folder,
-        env=environment(folder, {"GATEHOUSE_DATA_DIR": "", "NO_COLOR": "1", "no_proxy": "*"}),
-        input=script.replace(ADDRESS, address),
+        env=environment(folder.parent / "home"),
+        input=commands.replace(ADDRESS, address),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -66,20 +170,20 @@ def printed(folder: Path, address: str, commands: list[str]) -> list[str]:
     return done.stdout.split(END_OF_STEP)[:-1]
 
 
-@pytest.mark.parametrize("page", WALKED)
-def test_every_command_of_a_walk_through_prints_the_documented_output(
-    page: str, tmp_path: Path
+@pytest.mark.parametrize("page", [page for page in reading_order() if steps(page)])
+def test_every_step_of_a_page_prints_the_documented_output(
+    page: str, clone: Path, server: Server
 ) -> None:
-    walk = steps(page)
-    assert walk
-    with serving(tmp_path) as server:
-        address = server.greeting["url"]
-        outputs = printed(tmp_path, address, [command for command, _ in walk])
+    walk, address = steps(page), server.greeting["url"]
+    outputs = printed(clone, address, walk)
     assert len(outputs) == len(walk), "a command ended the shell"
-    for (command, shown), output in zip(walk, outputs, strict=True):
+    for step, output in zip(walk, outputs, strict=True):
+        expected = ".*".join(map(re.escape, normalized(step.output).split("…")))
         printed_output = output.replace(address, ADDRESS)
-        expected = ".*".join(map(re.escape, normalized(shown).split("…")))
         if not re.fullmatch(expected, normalized(printed_output)):
             pytest.fail(
-                f"{command}\nprints\n\n{printed_output}\nbut {page} shows\n\n{shown}", pytrace=False
+                f"{step.text}\nprints\n\n{printed_output}\nbut {page} shows\n\n{step.output}",
+                pytrace=False,
             )
+    changed = git(clone, "status", "--porcelain", "--untracked-files=all").decode().splitlines()
+    assert [line for line in changed if not line.startswith(("A  ", "M  ", "D  "))] == []
