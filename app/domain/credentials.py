@@ -11,7 +11,7 @@ from app.domain.audit import Door
 from app.domain.emoji import remove_emoji
 from app.domain.errors import CredentialFault, FieldError, InvalidInput
 from app.domain.key_limits import KeyLimits, Networks, Scope
-from app.domain.text import ASCII, IGNORE_CASE, Pattern, nfc
+from app.domain.text import ASCII, DOT_ALL, IGNORE_CASE, Pattern, nfc
 from app.domain.timestamps import parse_time
 
 SESSION_MAX = timedelta(days=90)
@@ -160,11 +160,17 @@ class RawAccessKey:
 
 # Texts of programs and documents where a credential should be.
 _PLACEHOLDER = Pattern(
-    r"[$%<{\[(:]*\s*(?:(?:your|my|the|insert|access|api|auth|bearer|jwt|user|secret|xxx)[\s_.-]*)*"
+    r"[$%<{\[(:]*\s*(?:process\.env\.)?(?:(?:your|my|the|insert|access|api|auth|bearer|jwt|user|secret|xxx)[\s_.-]*)*"
     r"(?:token|key|auth|jwt|secret|undefined|null|none|nil|nan|true|false|object object|x{3,}|\*+"
-    r"|\.{3}|…|here)\s*(?:here)?[%>}\])]*",
+    r"|\.{3}|…|here)[\s_.-]*(?:here)?[%>}\])]*",
     64,
     IGNORE_CASE,
+)
+# What is written before a credential elsewhere.
+_NAMED = Pattern(
+    r"(?:access[_-]?token|api[_-]?key|basic|jwt|key|token)(?: |[:=] ?)\S.*",
+    8192,
+    IGNORE_CASE | DOT_ALL,
 )
 _AROUND = "\"'`“”„‘’()[]{}<>,;"
 # How much of a text is looked at; no credential is longer.
@@ -182,7 +188,7 @@ def text_fault(sent: str) -> CredentialFault:
         return CredentialFault.PLACEHOLDER
     if text.startswith("{") and '"token"' in text:
         return CredentialFault.WHOLE_RESPONSE
-    if text.strip(_AROUND) != text:
+    if text.strip(_AROUND) != text or _NAMED.fullmatch(text):
         return CredentialFault.WRAPPED
     if any(map(str.isspace, text)):
         return CredentialFault.BLANKS

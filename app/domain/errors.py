@@ -137,7 +137,7 @@ class WeakPassword(DomainError):
 
     slug, title = "weak-password", "The password is too weak"
     status, rpc_code = 400, -32005
-    example_args = ("This password is too common",)
+    example_args = ("This password is too common; choose another one",)
 
 
 class UsernameTaken(DomainError):
@@ -231,8 +231,8 @@ class CredentialFault(StrEnum):
         "The whole response to the login was sent. Send only the value of its member 'token'."
     )
     WRAPPED = (
-        "Quotation marks, brackets, braces and commas are not part of a token or access key. Send "
-        "it without them."
+        "Quotation marks, brackets, braces, commas and names such as 'token=' or 'JWT' are not "
+        "part of a token or access key. Send it without them."
     )
     BLANKS = (
         "A blank or line break is not part of a token or access key. Remove it; text that is read "
@@ -308,7 +308,7 @@ class AccountDisabled(DomainError):
     status, rpc_code = 403, -32010
 
     def __init__(self) -> None:
-        super().__init__("This account is disabled.")
+        super().__init__("This account is disabled; ask an admin to enable it.")
 
 
 class Forbidden(DomainError):
@@ -397,7 +397,10 @@ class LastAdmin(DomainError):
     status, rpc_code = 409, -32016
 
     def __init__(self) -> None:
-        super().__init__("The last active admin can be neither disabled nor demoted.")
+        super().__init__(
+            "The last active admin can be neither disabled nor demoted. Make another account an "
+            "admin first."
+        )
 
 
 class RequestInFlight(DomainError):

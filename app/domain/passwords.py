@@ -31,7 +31,7 @@ def validate_new_password(raw: str, *, username: str, email: str | None) -> str:
     if len(prepared) < PASSWORD_MIN:
         raise WeakPassword(_LENGTH)
     if f"\n{prepared.casefold()}\n" in _common_passwords():
-        raise WeakPassword("This password is too common")
+        raise WeakPassword("This password is too common; choose another one")
     is_name = (name := Username.try_parse(prepared)) is not None and name.value == username
     if is_name or (email is not None and email_key(prepared) == email_key(email)):
         raise WeakPassword("A password must be neither the username nor the e-mail address")

@@ -112,7 +112,7 @@ async def hash_new_password(services: Services, raw: str, username: str, email: 
     """
     password = validate_new_password(raw, username=username, email=email)
     if services.breached is not None and await services.breached.contains(password):
-        raise WeakPassword("This password is known from a data breach")
+        raise WeakPassword("This password is known from a data breach; choose another one")
     return await services.hasher.hash(password)
 
 

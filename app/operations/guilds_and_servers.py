@@ -142,7 +142,7 @@ async def delete_server(context: OperationContext, command: ServerByUuid) -> boo
 def _find_server(tx: Transaction, raw: str) -> Server:
     server = tx.servers.find(parse_server_uuid(raw))
     if server is None:
-        raise NotFound("There is no such server.")
+        raise NotFound("There is no such server. The list of servers has all.")
     return server
 
 
@@ -242,7 +242,9 @@ async def list_members(context: OperationContext, command: ListMembers) -> Membe
         if guild is None or not can_list_members(
             actor, belongs=lambda: tx.guilds.belongs_to(guild, actor.user.id)
         ):
-            raise NotFound("There is no such guild, or you do not belong to it.")
+            raise NotFound(
+                "There is no such guild, or you do not belong to it. users.guilds lists yours."
+            )
         listing = "guilds.members", guild.id
         after = 0
         if command.cursor is not None:
@@ -291,7 +293,7 @@ async def delete_member(context: OperationContext, command: Membership) -> bool:
     def delete(tx: Transaction, _: Principal) -> WriteResult[None]:
         guild, user = _find_guild(tx, command.id), find_user(tx, command.user)
         if not tx.guilds.remove_member(guild.id, user.id):
-            raise NotFound("The user is not a member of this guild.")
+            raise NotFound("The user is not a member of this guild; guilds.members lists them.")
         return WriteResult(None, _guild(guild), {"member": (user.uuid, None)})
 
     await context.write(delete)
@@ -301,5 +303,5 @@ async def delete_member(context: OperationContext, command: Membership) -> bool:
 def _find_guild(tx: Transaction, raw: str) -> Guild:
     guild = tx.guilds.find(parse_guild_id(raw))
     if guild is None:
-        raise NotFound("There is no such guild.")
+        raise NotFound("There is no such guild. The list of guilds has all.")
     return guild

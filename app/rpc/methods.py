@@ -67,13 +67,20 @@ _OTHER_NAMES = {
     ),
     **dict.fromkeys(("account", "current", "info", "me", "whoami"), "users.self"),
     **dict.fromkeys(("available", "exist", "exists"), "users.check"),
+    **dict.fromkeys(("get", "getuser", "getprofile", "show"), "users.profile"),
+    **dict.fromkeys(("presenceset", "setpresence", "status", "setstatus"), "users.presence"),
+    **dict.fromkeys(("keysdelete", "keysremove"), "keys.revoke"),
+    **dict.fromkeys(("sessionsdelete", "sessionsend", "sessionsremove"), "sessions.revoke"),
+    **dict.fromkeys(("adminusersadd", "adminusersnew"), "admin.users.create"),
     **dict.fromkeys(("logoff", "signout"), "users.logout"),
     **dict.fromkeys(("renew", "refreshtoken"), "users.refresh"),
     **dict.fromkeys(("adminusers", "all", "listusers", "adminlistusers"), "admin.users.list"),
     **dict.fromkeys(
         ("adminusersdelete", "adminusersremove", "delete", "remove"), "admin.users.disable"
     ),
-    **dict.fromkeys(("help", "systemlistmethods", "rpcmethods", "systemdescribe"), DISCOVER),
+    **dict.fromkeys(
+        ("help", "listmethods", "methods", "systemlistmethods", "systemdescribe"), DISCOVER
+    ),
 }
 
 
@@ -82,7 +89,7 @@ def nearest_method(name: str) -> str | None:
     if len(name) > QUOTED_MAX:
         return None
     letters = only_letters(name)
-    bare = letters.removeprefix("users").removeprefix("user")
+    bare = letters.removeprefix("rpc").removeprefix("users").removeprefix("user")
     for meant in (_OTHER_NAMES.get(letters), _OTHER_NAMES.get(bare), f"users.{bare}"):
         if meant in METHODS or meant == DISCOVER:
             return meant

@@ -54,7 +54,8 @@ def test_a_chat_user_made_at_one_api_is_the_panels_user_at_the_other(server: Ser
     assert user["username"] == "journey"
     assert server.client.delete(f"/users/{uuid}", headers=key(server)).status_code == 204
     refused = call(server, "users.auth", username="journey", password=PASSWORD)["error"]
-    assert refused == {"code": -32603, "message": "内部错误", "data": "This account is disabled."}
+    sentence = "This account is disabled; ask an admin to enable it."
+    assert refused == {"code": -32603, "message": "内部错误", "data": sentence}
 
 
 def test_a_panel_user_logs_in_at_rpc(server: Server) -> None:

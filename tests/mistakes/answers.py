@@ -65,7 +65,8 @@ async def _prepare(gateway: Gateway) -> Known:
     token, other_token = await gateway.log_in("alice"), await gateway.log_in("alice")
     user_id = (await gateway.rpc("users.self", None, token))["result"]["id"]
     uuid = await gateway.uuid_of("alice")
-    return Known(token, other_token, expired, gateway.admin_key, uuid, user_id)
+    admin = await gateway.uuid_of("admin")
+    return Known(token, other_token, expired, gateway.admin_key, uuid, user_id, admin)
 
 
 async def _answers(gateway: Gateway, mistake: Mistake) -> list[Answer]:

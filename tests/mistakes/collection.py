@@ -25,6 +25,8 @@ class Known:
     key: str
     uuid: str
     user_id: str
+    # The uuid of the only admin.
+    admin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +411,11 @@ def methods() -> list[Mistake]:
         named("users.delete", "admin.users.disable"),
         named("system.listMethods", "rpc.discover"),
         named("rpc.methods", "rpc.discover"),
+        named("user.get", "users.profile"),
+        named("presence.set", "users.presence"),
+        named("keys.delete", "keys.revoke"),
+        named("admin.users.add", "admin.users.create"),
+        named("rpc.listMethods", "rpc.discover"),
         named("nonsense", "", "'rpc.discover'"),
         Mistake("an empty name", "'rpc.discover'", rpc=call("")),
         Mistake("a name of 10,000 characters", "'rpc.discover'", rpc=call("users." * 1700)),
@@ -686,6 +693,18 @@ def names_of_accounts(k: Known) -> list[Mistake]:
             ),
         ),
         Mistake(
+            "a guild that does not exist",
+            "users.guilds",
+            call("guilds.members", ["71395574100676609"], auth=k.token),
+            sent("GET", "/guilds/71395574100676609/members", headers={"X-Access-Token": k.token}),
+        ),
+        Mistake(
+            "the last admin",
+            "another account",
+            call("admin.users.disable", [k.admin], auth=k.key),
+            sent("DELETE", f"/users/{k.admin}", headers={"X-Access-Token": k.key}),
+        ),
+        Mistake(
             "a session's id that does not exist",
             "session",
             rest=sent("DELETE", "/users/@self/sessions/1", headers={"X-Access-Token": k.token}),
@@ -784,6 +803,9 @@ def credentials(k: Known) -> list[Mistake]:
         ),
         auth("Bearer in auth", "only once", f"Bearer {k.token}"),
         auth("quotes around the credential", "Quotation marks", f'"{k.token}"'),
+        auth("token= before the token", "'token='", f"token={k.token}"),
+        auth("the scheme JWT in auth or X-Access-Token", "'JWT'", f"JWT {k.token}"),
+        auth("your-token-here", "placeholder", "your-token-here"),
         auth("a line break after the token", "line break", f"{k.token}\n"),
         auth("a blank before the token", "blank", f"{k.token[:40]} {k.token[40:]}"),
         auth("the whole answer to the login", "member 'token'", login),

@@ -44,6 +44,14 @@ async def test_every_answer_says_what_helps(made: tuple[Known, Sequence[Made]]) 
     assert failures(made[1], lambda mistake, answer: mistake.says in answer.sentence) == []
 
 
+async def test_a_sentence_about_a_member_points_at_it(made: tuple[Known, Sequence[Made]]) -> None:
+    def is_pointed_at(_: Mistake, answer: Answer) -> bool:
+        name, colon, _rest = answer.sentence.partition(": ")
+        return not (colon and name.isidentifier()) or bool(answer.places)
+
+    assert failures(made[1], is_pointed_at) == []
+
+
 async def test_every_sentence_is_short_and_complete(made: tuple[Known, Sequence[Made]]) -> None:
     def is_sentence(_: Mistake, answer: Answer) -> bool:
         return 10 < len(answer.sentence) <= SENTENCE_MAX and "None." not in answer.sentence

@@ -22,7 +22,7 @@ from tests.fakes.services import (
 
 pytestmark = pytest.mark.anyio
 
-SENTENCE = "This password is known from a data breach"
+SENTENCE = "This password is known from a data breach; choose another one"
 
 
 @pytest.fixture
