@@ -107,10 +107,12 @@ def client_network(address: str | None) -> str:
 
     UNKNOWN for a client whose address is not known.
     """
-    if address is not None and ":" in address:
+    if address is None:
+        return UNKNOWN
+    if ":" in address:
         return _network_of_ipv6(address)
     # IPv4 has only one form.
-    return UNKNOWN if address is None or parse_address(address) is None else address
+    return UNKNOWN if parse_address(address) is None else address
 
 
 @lru_cache(maxsize=4096)

@@ -129,6 +129,8 @@ def test_a_familiar_place_is_so_for_a_while_and_an_unfamiliar_one_never() -> Non
         ("2001:db8:1:3::6", "2001:db8:1:3::/64"),
         ("not:an:address", UNKNOWN),
         ("203.0.113.7:80", UNKNOWN),
+        ("203.0.113.256", UNKNOWN),
+        ("localhost", UNKNOWN),
         (None, UNKNOWN),
     ],
 )

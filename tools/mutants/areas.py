@@ -90,6 +90,7 @@ AREAS = {
         [
             "app/storage/unit_of_work.py",
             "app/storage/sqlite/store.py",
+            "app/storage/sqlite/kept_connection.py",
             "app/storage/sqlite/wal_index.py",
             "app/storage/postgresql/store.py",
             "app/storage/postgresql/renewal.py",
