@@ -1,6 +1,5 @@
 """Rows as JSON that the database itself writes: one text in the place of many values."""
 
-from functools import reduce
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +10,7 @@ from sqlalchemy import (
     Table,
     case,
     cast,
+    func,
     literal_column,
 )
 
@@ -20,17 +20,17 @@ from app.storage.dialect import EngineDialect
 
 def member(dialect: EngineDialect, table: Table, key: str, shape: RowShape) -> ColumnElement[str]:
     """`"key":{…}`, each row of `table` in its shape; a text without a line break."""
-    parts = [dialect.json_of(table.c[key]), _text(":{")]
-    comma = ""
+    template, values = "", [dialect.json_of(table.c[key])]
     for name, source in shape.members:
-        column = table.c[source]
-        label = f'{comma}"{name}":'
+        column, label = table.c[source], f'{"," if template else ""}"{name}":'
         if name in shape.only_set:
-            parts.append(case((column, _text(f"{label}1")), else_=_text("")))
+            template += "%s"
+            values.append(case((column, _text(f"{label}1")), else_=_text("")))
         else:
-            parts += [_text(label), _value(dialect, column)]
-        comma = ","
-    return reduce(lambda whole, part: whole.concat(part), [*parts, _text("}")])
+            template += f"{label}%s"
+            values.append(_value(dialect, column))
+    # Both engines have this function. It takes less time than to concatenate the parts.
+    return func.format(_text(f"%s:{{{template}}}"), *values, type_=String())
 
 
 def joined(
