@@ -194,7 +194,8 @@ class OperationContext:
     ) -> T:
         parsed, now = await self._parse_credential(), self.services.clock.now()
 
-        def admitted(tx: Transaction) -> Seen[T]:
+        # In quotes: Python would build the type at each call.
+        def admitted(tx: Transaction) -> "Seen[T]":
             actor = self._admit_in(tx, parsed, now)
             return work(tx, actor), actor
 
