@@ -1,7 +1,7 @@
 """Maps that never outgrow their bound, whatever a client sends."""
 
+from collections import OrderedDict
 from collections.abc import Callable
-from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -19,7 +19,8 @@ class BoundedMap(Generic[K, V]):
         self._bound = bound
         self._size_of = size
         self._size = 0
-        self._entries: dict[K, V] = {}
+        # The first key of a dict is found slower and slower, the more are removed before it.
+        self._entries = OrderedDict[K, V]()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,7 +53,9 @@ class BoundedMap(Generic[K, V]):
 
     def pop_oldest(self, count: int) -> dict[K, V]:
         """Remove and return the oldest entries, at most `count`."""
-        oldest = dict(islice(self._entries.items(), count))
-        for key in oldest:
-            self.pop(key)
+        oldest = {}
+        for _ in range(min(count, len(self._entries))):
+            key, value = self._entries.popitem(last=False)
+            self._size -= self._size_of(value)
+            oldest[key] = value
         return oldest

@@ -1,5 +1,7 @@
 """The bound of a map, and which entries are dropped for it."""
 
+from time import process_time
+
 from app.runtime.bounded_map import BoundedMap
 
 
@@ -54,3 +56,15 @@ def test_the_oldest_are_taken_in_their_order() -> None:
     assert list(bounded.pop_oldest(2).items()) == [("a", 0), ("b", 1)]
     assert bounded.pop_oldest(2) == {"c": 2}
     assert bounded.pop_oldest(2) == {}
+
+
+def test_a_full_map_takes_new_entries_as_quickly_as_an_empty_one() -> None:
+    # Clients choose many keys, such as the addresses that they send from.
+    bounded: BoundedMap[int, int] = BoundedMap(20_000)
+    seconds = []
+    for part in range(6):
+        began = process_time()
+        for key in range(part * 20_000, (part + 1) * 20_000):
+            bounded.put(key, key)
+        seconds.append(process_time() - began)
+    assert seconds[-1] < 10 * seconds[0]
