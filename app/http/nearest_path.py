@@ -70,6 +70,10 @@ def _segments(path: str) -> list[str]:
     return parts
 
 
+# Only of paths that exist, so there are few.
+_own_segments = cache(_segments)
+
+
 def _nearest(path: str, paths: Iterable[str]) -> str | None:
     if len(path) > _PATH_MAX:
         return None
@@ -89,13 +93,11 @@ def _similar(sent: Sequence[str], paths: Iterable[str]) -> Iterator[tuple[int, s
     """
     compared = cache(_is_similar)
     for path in paths:
-        segments = _segments(path)
-        pairs = list(zip(sent, segments, strict=False))
-        if (
-            len(segments) == len(sent)
-            and all(compared(*pair) for pair in pairs)
-            and not all(map(_is_param, segments))
-        ):
+        segments = _own_segments(path)
+        if len(segments) != len(sent) or all(map(_is_param, segments)):
+            continue
+        pairs = list(zip(sent, segments, strict=True))
+        if all(compared(*pair) for pair in pairs):
             yield sum(one != other for one, other in pairs), path
 
 
