@@ -65,8 +65,8 @@ class PathRouter:
                 return
         # Mounted below another application, Starlette computes the remaining path.
         is_ours = is_http and not scope.get("root_path")
-        endpoint = self._find(scope) if is_ours else None
-        await (endpoint or self._router)(scope, receive, send)
+        endpoint = (self._find(scope) or self._router.default) if is_ours else self._router
+        await endpoint(scope, receive, send)
 
     def nothing_at(self, path: str) -> NotFound:
         """Return the error for a path that no route has."""
