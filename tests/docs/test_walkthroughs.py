@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.nginx import found, free_port
 from tests.docs.pages import COMMANDS, DOCS, ROOT, SAMPLES, Block, blocks, reading_order
 from tests.server_process import Server, attend
 
@@ -25,6 +26,15 @@ ELSEWHERE = {
     "For developers": "runs other tests for minutes",
 }
 ADDRESS = "http://127.0.0.1:8000"
+# Where a page runs a program of its reader.
+OWN = "127.0.0.1:8080"
+# The programs that samples need, and Debian's packages.
+PROGRAMS = {
+    "go": ("go", "golang-go"),
+    "java": ("javac", "default-jdk-headless"),
+    "javascript": ("node", "nodejs"),
+    "php": ("php", "php-cli"),
+}
 END_OF_STEP = "\x1e"
 # Values that differ between runs, machines, or readers who skipped a page.
 VARYING = {
@@ -96,7 +106,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(clone: Path) -> Iterator[Server]:
-    """Run the first command of README, on a free port."""
+    """Run the first command of README, on a free port, with the settings of a guide."""
+    (settings,) = [block.text for block in blocks("docs/browser.md") if block.title == ".env"]
+    (clone / ".env").write_text(settings)
     start = next(block.text for block in blocks("README.md") if block.language == "sh")
     process = subprocess.Popen(
         ["bash", "-c", f"exec {start}"],
@@ -123,10 +135,10 @@ def test_the_navigation_has_every_page() -> None:
 
 
 def test_every_sample_has_a_file_and_every_command_that_cannot_run_a_reason() -> None:
-    found = [block for page in reading_order() for block in blocks(page)]
-    unnamed = [block.text for block in found if block.language in SAMPLES and not block.title]
+    everything = [block for page in reading_order() for block in blocks(page)]
+    unnamed = [block.text for block in everything if block.language in SAMPLES and not block.title]
     assert unnamed == []
-    titles = {block.title for block in found if block.language in COMMANDS if block.title}
+    titles = {block.title for block in everything if block.language in COMMANDS if block.title}
     assert titles == set(ELSEWHERE)
 
 
@@ -156,11 +168,17 @@ def normalized(text: str) -> str:
 def printed(folder: Path, address: str, walk: list[Block]) -> list[str]:
     """Return the output of each step, all in one shell."""
     commands = "".join(f"{script(step)}\nprintf '\\x1e'\n" for step in walk)
+    changes = {ADDRESS: address, OWN: f"127.0.0.1:{free_port()}"}
+    for shown, ours in changes.items():
+        commands = commands.replace(shown, ours)
+    # A command that reads its standard input must not read the next steps.
+    typed = folder.parent / "typed.sh"
+    typed.write_text(f"trap 'jobs -p | xargs -r kill' EXIT\n{commands}")
     done = subprocess.run(
-        ["bash", "-u"],
+        ["bash", "-u", str(typed)],
         cwd=folder,
         env=environment(folder.parent / "home"),
-        input=commands.replace(ADDRESS, address),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -175,6 +193,9 @@ def test_every_step_of_a_page_prints_the_documented_output(
     page: str, clone: Path, server: Server
 ) -> None:
     walk, address = steps(page), server.greeting["url"]
+    for step in walk:
+        if step.language in PROGRAMS:
+            found(*PROGRAMS[step.language])
     outputs = printed(clone, address, walk)
     assert len(outputs) == len(walk), "a command ended the shell"
     for step, output in zip(walk, outputs, strict=True):
