@@ -134,7 +134,15 @@ async def _follow(context: OperationContext, command: ListAudit, after: int) -> 
     return await context.scan(read)
 
 
+# An empty one would match nothing, without a reason.
+_FILTERS = ("actor", "target", "action", "outcome")
+
+
 def _wanted(tx: Transaction, command: ListAudit) -> EntryFilter:
+    empty = [name for name in _FILTERS if getattr(command, name) == ""]
+    if empty:
+        reason = "must not be empty; leave it out to see all entries"
+        raise InvalidInput.for_fields(*(FieldError(name, reason) for name in empty))
     return EntryFilter(
         actor=None if command.actor is UNSET else _actor(tx, command.actor),
         target=() if command.target is UNSET else _targets(tx, command.target),

@@ -343,7 +343,7 @@ async def test_an_account_is_found_by_uuid_and_by_snowflake(
         assert len(await trail(services, target=name)) == 2
 
 
-@pytest.mark.parametrize("name", ["", "nobody", "0", "1", "9" * 40, "\0", "\ud7ff", SERVER, "%"])
+@pytest.mark.parametrize("name", ["nobody", "0", "1", "9" * 40, "\0", "\ud7ff", SERVER, "%"])
 async def test_an_unknown_target_finds_nothing(services: Services, name: str) -> None:
     await sign_up(services, "alice")
     for member in ("actor", "target", "action", "outcome"):

@@ -36,7 +36,8 @@ CONTRACT = {
     "admin.users.get": "uuid",
     "admin.users.create": "username email password? admin? display_name?",
     "admin.users.update": (
-        "uuid username? email? admin? password? display_name? disabled? if_match? id? servers?"
+        "uuid username? email? admin? password? display_name? disabled? if_match? id? servers? "
+        "locked_until?"
     ),
     "admin.users.disable": "uuid",
     "admin.users.unlock": "uuid",
