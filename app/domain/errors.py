@@ -104,7 +104,7 @@ class InvalidUsername(DomainError):
 
     slug, title = "invalid-username", "The username is invalid"
     status, rpc_code = 400, -32002
-    example_args = ("The username admin is reserved",)
+    example_args = ("The username admin is reserved; choose another one",)
 
 
 class InvalidEmail(DomainError):

@@ -101,7 +101,7 @@ class ReservedNames:
     def require_free(self, username: Username) -> None:
         """Raise InvalidUsername if `username` is reserved or looks like a reserved name."""
         if self.contains(username):
-            raise InvalidUsername(f"The username {username.value} is reserved")
+            raise InvalidUsername(f"The username {username.value} is reserved; choose another one")
 
 
 def parse_stored_username(raw: str) -> str | None:

@@ -120,8 +120,9 @@ class Performer:
         try:
             yield
         except InvalidInput as error:
-            field_errors = map(self._route.located, error.field_errors)
-            raise InvalidInput(error.detail, field_errors) from None
+            if not error.field_errors:
+                raise
+            raise InvalidInput.for_fields(*map(self._route.located, error.field_errors)) from None
 
 
 async def get_performer(request: Request) -> Performer:

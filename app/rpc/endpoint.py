@@ -69,6 +69,8 @@ from app.rpc.error_codes import ErrorDialect, chat_dialect, problem_dialect
 from app.rpc.methods import METHODS, Method, name_members, nearest_method, read_params
 
 PATH = "/rpc"
+# The page that describes the methods, for browsers that open the path.
+DOCS = "/rpc/docs"
 CONTENT_TYPES = (JSON, "application/json-rpc", "application/jsonrequest")
 BATCH_MAX = 100
 BATCH_HASHES_MAX = 10
@@ -113,7 +115,9 @@ class RpcEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            raise MethodNotAllowed(self.methods, sent=scope["method"])
+            method = scope["method"]
+            nearest = DOCS if method == "GET" else None
+            raise MethodNotAllowed(self.methods, sent=method, nearest=nearest)
         context = context_of(scope)
         context.route = PATH
         require_media_type(scope, *CONTENT_TYPES)

@@ -34,7 +34,7 @@ _PARAMS_ELSEWHERE = frozenset(
     {"args", "arguments", "body", "data", "input", "parameters", "payload"}
 )
 # How many members of a request are looked at for a hint.
-_LOOKED_AT = 32
+_LOOKED_AT = 8
 
 
 class RpcError(Exception):
@@ -137,7 +137,7 @@ def read_request(value: Any) -> Request:
 def misspelling(sent: Mapping[str, Any], name: str) -> str:
     """Return a sentence about the member of a request that seems to be `name`, or ''."""
     for other in _unknown(sent):
-        is_params = name == "params" and only_letters(other[:_LOOKED_AT]) in _PARAMS_ELSEWHERE
+        is_params = name == "params" and only_letters(other[:QUOTED_MAX]) in _PARAMS_ELSEWHERE
         if is_params or closest_match(other, _MEMBERS, QUOTED_MAX) == name:
             return f" The request has the member {quote(other)} instead of {name!r}."
     return ""

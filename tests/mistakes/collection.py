@@ -323,7 +323,7 @@ def envelopes(k: Known) -> list[Mistake]:
             "'method'",
             {"jsonrpc": "2.0", "result": True, "id": 1},
         ),
-        Mistake("GET /rpc", "POST", rpc=sent("GET", "/rpc")),
+        Mistake("GET /rpc", "/rpc/docs", rpc=sent("GET", "/rpc")),
         Mistake("PUT /rpc", "POST", rpc=sent("PUT", "/rpc", whole)),
         Mistake(
             "GET with the call in the query",
