@@ -116,6 +116,8 @@ class Application(FastAPI):
                     "Retry-After",
                     "Idempotent-Replayed",
                     "Cache-Status",
+                    "Deprecation",
+                    "Sunset",
                 ],
             )
         https = (settings.public_url or "").startswith("https:")

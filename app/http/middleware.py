@@ -33,6 +33,7 @@ from app.http.request import (
     Context,
     cache_status,
     context_of,
+    deprecation_headers,
     header,
     problem_response,
 )
@@ -123,6 +124,9 @@ class RequestMiddleware:
             ours = [header for header in ours if header[0] not in own]
         if context.stale:
             ours = [*ours, (CACHE_STATUS.lower().encode(), cache_status(context.stale).encode())]
+        if context.deprecations:
+            added = deprecation_headers(context.deprecations).items()
+            ours = [*ours, *((name.lower().encode(), value.encode()) for name, value in added)]
         return [*headers, *ours, (b"x-request-id", context.request_id.encode())]
 
     def context_for(self, scope: Scope) -> Context:

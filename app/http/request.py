@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime
+from email.utils import format_datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -29,7 +30,7 @@ from app.domain.text import ASCII, Pattern
 from app.http import json
 from app.http.credentials import find_misplaced, names_credential
 from app.http.problem import problem_object
-from app.operations.framework.context import Caller, Stale
+from app.operations.framework.context import Caller, Deprecation, Stale
 
 BODY_MAX = 1024 * 1024
 JSON = "application/json"
@@ -40,6 +41,7 @@ PROBLEM_JSON = "application/problem+json"
 # The default, since most responses carry or depend on a secret; cacheable ones override it.
 NO_STORE = "no-store"
 CACHE_STATUS = "Cache-Status"
+DEPRECATION, SUNSET = "Deprecation", "Sunset"
 # The scope's key for the client's connection, on our own server.
 CONNECTION = "gatehouse.connection"
 # The scope's key for the error of a request that our own server could not parse.
@@ -78,7 +80,8 @@ class Context:
 
     The middleware sets the request id, the client's address and the credential of the headers; the
     API sets the route and further members of the log line. `status` is 0 until the response has
-    begun. `stale` lists the operations that returned stale data; `origins` are those whose pages
+    begun. `stale` lists the operations that returned stale data, `deprecations` those of deprecated
+    operations; `origins` are those whose pages
     may send requests (see `app.http.cross_origin`).
     """
 
@@ -90,6 +93,7 @@ class Context:
     status: int = 0
     noted: dict[str, Any] = field(default_factory=dict)
     stale: tuple[Stale, ...] = ()
+    deprecations: tuple[Deprecation, ...] = ()
     expires_at: datetime | None = None
     recorder: ResponseRecorder | None = None
     parsed: Any = None
@@ -97,6 +101,10 @@ class Context:
     def on_stale(self, stale: Stale) -> None:
         """Record that a result is stale, for the response's header."""
         self.stale = (*self.stale, stale)
+
+    def on_deprecated(self, deprecation: Deprecation) -> None:
+        """Record that a deprecated operation was called, for the response's headers."""
+        self.deprecations = (*self.deprecations, deprecation)
 
     def on_cacheable(self, until: datetime) -> None:
         """Note that the response may be cached until then."""
@@ -126,6 +134,7 @@ def caller_of(
         origin,
         find_misplaced=partial(find_misplaced, scope),
         on_stale=context.on_stale,
+        on_deprecated=context.on_deprecated,
         on_cacheable=context.on_cacheable,
         is_disconnected=connection.is_disconnected,
         preconditions=preconditions,
@@ -238,6 +247,19 @@ def cache_status(stale: Iterable[Stale]) -> str:
         f'Gatehouse; hit; ttl=-{stale_seconds}; key="{operation}"; detail=stale-if-error'
         for operation, stale_seconds in oldest.items()
     )
+
+
+def deprecation_headers(deprecations: Iterable[Deprecation]) -> dict[str, str]:
+    """Return Deprecation (RFC 9745) and Sunset (RFC 8594), each for the earliest day."""
+    since = min(one.since for one in deprecations)
+    headers = {DEPRECATION: f"@{int(_midnight(since).timestamp())}"}
+    if sunsets := [one.sunset for one in deprecations if one.sunset is not None]:
+        headers[SUNSET] = format_datetime(_midnight(min(sunsets)), usegmt=True)
+    return headers
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 async def send_json(send: Send, body: bytes, others: Mapping[str, str] = _NO_HEADERS) -> None:

@@ -213,6 +213,8 @@ class OperationRoute(StrictRoute):
         options["summary"] = given.get("summary") or operation.summary
         options["description"] = given.get("description") or operation.description
         options["tags"] = [operation.group]
+        if operation.deprecation is not None:
+            options["deprecated"] = True
         if given.get("status_code") == HTTPStatus.NO_CONTENT:
             options["response_class"] = Response
         if "command" in self._annotations:

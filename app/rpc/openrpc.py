@@ -77,6 +77,7 @@ def _method(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "errors": _errors(operation),
         "examples": [_example(operation)],
         "x-credential": NEEDS[operation.access],
+        **({} if operation.deprecation is None else {"deprecated": True}),
     }
 
 

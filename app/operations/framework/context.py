@@ -6,7 +6,7 @@ work, so no credential revoked a moment before is accepted.
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from app.domain.audit import Ref
@@ -54,6 +54,22 @@ class Stale:
     stale_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Deprecation:
+    """The day since which an operation is deprecated, and the day of its removal, if decided.
+
+    `instead` is the name of the operation to use.
+    """
+
+    since: date
+    instead: str
+    sunset: date | None = None
+
+    def __str__(self) -> str:
+        removal = "" if self.sunset is None else f" It will be removed on {self.sunset}."
+        return f"Deprecated since {self.since}: use `{self.instead}`.{removal}"
+
+
 def _ignore(_: object) -> None:
     return None
 
@@ -70,7 +86,8 @@ class Caller:
     `trusted` is set only for the operator at the command line, who needs no credential.
     `idempotency_key` identifies a request that may be repeated. `on_stale` is called with each
     stale response of another service, so that the API can mark its own; `on_cacheable` with the
-    time until which the result of a cacheable operation is valid without a commit.
+    time until which the result of a cacheable operation is valid without a commit; `on_deprecated`
+    if the operation is deprecated.
     `is_disconnected` returns whether the client has closed the connection. `preconditions` apply to
     the version of the target.
     """
@@ -80,6 +97,7 @@ class Caller:
     trusted: Principal | None = None
     idempotency_key: IdempotencyKey | None = None
     on_stale: Callable[[Stale], None] = _ignore
+    on_deprecated: Callable[[Deprecation], None] = _ignore
     on_cacheable: Callable[[datetime], None] = _ignore
     is_disconnected: Callable[[], bool] = _never
     preconditions: Preconditions = NO_PRECONDITIONS

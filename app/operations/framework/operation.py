@@ -11,7 +11,7 @@ from app.domain.errors import DomainError
 from app.domain.policy import Access
 from app.domain.rate_limits import client_network
 from app.domain.request_client import REQUEST_CLIENT, RequestClient
-from app.operations.framework.context import Caller, OperationContext
+from app.operations.framework.context import Caller, Deprecation, OperationContext
 from app.operations.framework.services import Services
 
 T = TypeVar("T")
@@ -94,7 +94,8 @@ class Operation:
     depends only on the store, the credential, the address and the input. `run_streamed`: the same,
     for a large result. `run_many`: the same for several inputs of one caller, if it only reads; it
     returns the result or error of each in order, and raises internal errors. `registry`: the part
-    of the embedded registry that it needs; without it the operation is refused.
+    of the embedded registry that it needs; without it the operation is refused. `deprecation`: both
+    APIs and both documents mark it.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Operation:
     run_streamed: Callable[[OperationContext, Any], AsyncIterator[Any]] | None = None
     run_many: Callable[[OperationContext, Sequence[Any]], Awaitable[Sequence[Any]]] | None = None
     registry: EmbeddedRegistry | None = None
+    deprecation: Deprecation | None = None
 
     @cached_property
     def input(self) -> type:
@@ -133,8 +135,9 @@ class Operation:
 
     @property
     def description(self) -> str:
-        """The docstring below its first line."""
-        return (getdoc(self.run) or "").partition("\n")[2].strip()
+        """The docstring below its first line, and its deprecation."""
+        text = (getdoc(self.run) or "").partition("\n")[2].strip()
+        return text if self.deprecation is None else f"{text}\n\n{self.deprecation}".strip()
 
     async def perform(self, services: Services, caller: Caller, command: Any) -> Any:
         """Run the operation for `caller`. Raises the catalogue's errors."""
@@ -176,6 +179,8 @@ class Operation:
 
     def context(self, services: Services, caller: Caller, command: Any) -> OperationContext:
         """Return the context of a call by `caller`."""
+        if self.deprecation is not None:
+            caller.on_deprecated(self.deprecation)
         changes = self.changes
         if isinstance(changes, str):
             changes = getattr(command, changes) is not UNSET
