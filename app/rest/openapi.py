@@ -165,10 +165,13 @@ def _complete_parameter(parameter: dict[str, Any], operation: Operation | None) 
         parameter |= {"style": "form", "explode": True}
     if operation is None:
         parameter["schema"] = reference("ProblemCode")
-    elif parameter["in"] == "path":
-        # Beside the schema is where most tools look for it.
-        (parameter["example"],) = parameter["schema"]["examples"]
-    elif parameter["in"] == "header":
+        return
+    if "$ref" in parameter["schema"]:
+        # Beside the schema is where most tools look for them; some ignore a reference with more.
+        del parameter["schema"]["description"]
+        for example in parameter["schema"].pop("examples", ()):
+            parameter["example"] = example
+    if parameter["in"] == "header":
         del parameter["schema"]["default"]
     elif operation.name == "admin.users.list" and parameter["name"] == "limit":
         # Without a limit it lists all of them.

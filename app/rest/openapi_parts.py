@@ -10,6 +10,7 @@ from app.http.params import input_schema, schema_of
 from app.http.problem import problem_object
 from app.http.request import CACHE_STATUS, JSON
 from app.http.schemas import reference
+from app.operations.accounts import SetPresence
 from app.operations.formats import IDENTIFIER_MAX
 from app.operations.login import Authenticate
 from app.rest.login import FORM
@@ -107,6 +108,8 @@ _FLAW: dict[str, Any] = {
 }
 PARTS = {
     "Authenticate": schema_of(Authenticate),
+    # A string is taken as well, but several generators send it without its quotes.
+    "SetPresence": {**schema_of(SetPresence), "required": ["presence"]},
     "Problem": _PROBLEM,
     "ProblemCode": _PROBLEM_CODE,
     "Flaw": _FLAW,
@@ -132,7 +135,7 @@ REQUEST_BODIES: dict[str, dict[str, Any]] = {
     "users_presence_set": {
         "required": True,
         "content": {
-            JSON: {"schema": reference("Presence"), "example": "ONLINE"},
+            JSON: {"schema": reference("SetPresence"), "example": {"presence": "ONLINE"}},
         },
     },
 }

@@ -96,7 +96,7 @@ _NAME_IN_BRACES = Pattern(rb'\s*\{\s*("[^"]*")\s*\}\s*', 256)
     name="users.presence",
     operation_id="users_presence_set",
     summary="Updates the authenticated user's presence",
-    response_model=Presence | None,
+    response_model=Presence,
     response_description="The updated presence.",
 )
 async def set_presence(request: StrictRequest, perform: Perform) -> Response:

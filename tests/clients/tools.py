@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -12,12 +13,12 @@ NODE_TOOLS = HERE / "node_modules" / ".bin"
 OPENAPI, OPENRPC = BUILD / "openapi.json", BUILD / "openrpc.json"
 
 
-def done(*command: str | Path, **variables: str) -> str:
+def done(*command: str | Path, cwd: Path = HERE, env: Mapping[str, str] | None = None) -> str:
     """Run a tool that has to succeed, and return its output."""
     ended = subprocess.run(
         command,
-        cwd=HERE,
-        env={**os.environ, **variables},
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

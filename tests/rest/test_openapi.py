@@ -313,7 +313,7 @@ def test_the_examples_of_a_refusal_are_of_the_errors_that_it_names(
         ("put", "/users/{user}", {"email": "new@example.com", "admin": 0}),
         ("post", "/users/@self", {"username": "user", "password": "********"}),
         ("post", "/users/auth", {"username": "user", "password": "********"}),
-        ("patch", "/users/@self/presence", "ONLINE"),
+        ("patch", "/users/@self/presence", {"presence": "ONLINE"}),
     ],
 )
 def test_the_bodies_of_the_two_old_documents_are_the_examples(
