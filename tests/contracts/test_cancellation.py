@@ -264,6 +264,23 @@ async def test_the_timeout_of_a_transaction_ends_with_it(
     await own.close(0)
 
 
+async def test_a_transaction_without_a_connection_in_time_harms_none(
+    server_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Connections(postgres_engine(server_database), Renewal())
+    driver = await own.run("SERIALIZABLE", lambda c: driver_of(SqlTransaction(c)))
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(connections, "PATIENCE", 0.0)
+        patch.setattr(loop, "time", lambda: now)
+        with pytest.raises(TimeoutError, match="no connection in time"):
+            await own.run("SERIALIZABLE", lambda c: None)
+    assert not driver.is_closed()
+    assert await own.run("SERIALIZABLE", lambda c: driver_of(SqlTransaction(c))) is driver
+    await own.close(0)
+
+
 async def test_a_cancelled_transaction_waits_for_no_answer(
     postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -260,6 +260,20 @@ async def test_a_lookup_whose_connection_is_lost_is_done_again(
         assert await asyncio.gather(*tasks) == [set()] * 3
 
 
+async def test_a_closed_store_keeps_no_lookup_waiting(
+    server_database: str, postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(implementation, "FAREWELL", 0.1)
+    closing = PostgresStore(postgres_engine(server_database), Supervisor())
+    async with locked_names(postgres):
+        asked = [asyncio.create_task(is_free(closing)) for _ in range(3)]
+        with anyio.fail_after(4):
+            while not await run(postgres, WAITING):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            await closing.close()
+            await asyncio.wait(asked)
+
+
 @pytest.mark.parametrize("ask", [is_free, lambda store: store.scan(users)])
 async def test_a_connection_lost_between_the_messages_of_one_query_is_replaced(
     postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch, ask: Callable[[Store], Any]
