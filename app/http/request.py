@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from app.domain.audit import Door
 from app.domain.credentials import Origin
 from app.domain.errors import (
+    FIELD_ERRORS_MAX,
     DomainError,
     FieldError,
     InvalidInput,
@@ -177,7 +178,9 @@ def refuse_query(
     `has_body`: the route reads a body instead.
     """
     if unknown := [name for name in names if name not in known]:
-        errors = [_not_in_query(name, known, has_body=has_body) for name in unknown]
+        # To search the nearest name for each of thousands would block all other requests.
+        named = unknown[:FIELD_ERRORS_MAX]
+        errors = [_not_in_query(name, known, has_body=has_body) for name in named]
         raise InvalidInput.for_fields(*errors)
 
 
