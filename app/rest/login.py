@@ -1,6 +1,7 @@
 """The three forms of a login: JSON, an OAuth2 password form, and HTTP Basic."""
 
 from base64 import b64decode
+from collections import Counter
 from contextlib import suppress
 from typing import Annotated, Any, NotRequired
 from urllib.parse import parse_qsl
@@ -61,8 +62,7 @@ def _read_form(body: bytes) -> dict[str, Any]:
         ) from None
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in members if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise InvalidInput.for_fields(FieldError(twice, "is given twice; send it once"))
     if members.pop("grant_type", "password") != "password":
         reason = "must be 'password', or be left out"

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from time import process_time
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -61,6 +62,18 @@ async def test_a_login_form_is_smaller_than_other_bodies(shared_gateway: Gateway
         sent = b"username=alice&password=" + body
         response = await shared_gateway.client.post("/users/auth", content=sent, headers=form)
         assert response.status_code == status
+
+
+async def test_a_name_that_a_form_has_twice_is_found_in_a_moment(shared_gateway: Gateway) -> None:
+    """To count each of its names takes seconds; anyone may send it."""
+    names = [f"{number:x}" for number in range(FORM_MAX // 7)]
+    form = {b"Content-Type": FORM.encode()}
+    began = process_time()
+    response = await shared_gateway.client.post(
+        "/users/auth", content="=&".join([*names, names[-1], ""])[:-1], headers=form
+    )
+    assert process_time() - began < 0.5
+    assert response.json()["detail"] == f"{names[-1]}: is given twice; send it once"
 
 
 def test_json_of_more_arrays_and_objects_than_any_request_needs_is_refused() -> None:
