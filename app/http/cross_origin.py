@@ -54,18 +54,19 @@ class PreflightRefusals:
         try:
             require_web_origin(origin)
         except ValueError as error:
+            # Only the reason, which leaves out what may be a password.
             self._log_once(origin, reason=str(error))
             raise Forbidden(f"The header Origin cannot be allowed: {error}.") from None
-        self._log_once(origin, setting=f"{_SETTING}={','.join([*self._allowed, origin])}")
+        self._log_once(origin, origin=origin, setting=f"{_SETTING}={','.join([*self._allowed, origin])}")
         raise Forbidden(
             f"Pages of {origin} may not call this gateway. To allow them, add the origin to the "
             f"setting {_SETTING}, such as {_SETTING}={origin}, and restart."
         )
 
-    def _log_once(self, origin: str, **fields: str) -> None:
-        if origin not in self._logged:
-            self._logged.put(origin, value=True)
-            _LOG.warning("cors origin refused", origin=origin, **fields)
+    def _log_once(self, refused: str, **fields: str) -> None:
+        if refused not in self._logged:
+            self._logged.put(refused, value=True)
+            _LOG.warning("cors origin refused", **fields)
 
 
 def refuse_foreign_page(scope: Scope) -> None:
