@@ -57,7 +57,9 @@ class PreflightRefusals:
             # Only the reason, which leaves out what may be a password.
             self._log_once(origin, reason=str(error))
             raise Forbidden(f"The header Origin cannot be allowed: {error}.") from None
-        self._log_once(origin, origin=origin, setting=f"{_SETTING}={','.join([*self._allowed, origin])}")
+        self._log_once(
+            origin, origin=origin, setting=f"{_SETTING}={','.join([*self._allowed, origin])}"
+        )
         raise Forbidden(
             f"Pages of {origin} may not call this gateway. To allow them, add the origin to the "
             f"setting {_SETTING}, such as {_SETTING}={origin}, and restart."

@@ -279,6 +279,15 @@ async def test_a_transaction_without_a_connection_in_time_harms_none(
     assert not driver.is_closed()
     assert await own.run("SERIALIZABLE", lambda c: driver_of(SqlTransaction(c))) is driver
     await own.close(0)
+    assert driver.is_closed()
+
+
+async def test_an_idle_connection_that_was_closed_is_replaced(server_database: str) -> None:
+    own = Connections(postgres_engine(server_database), Renewal())
+    closed = await own.run("SERIALIZABLE", lambda c: driver_of(SqlTransaction(c)))
+    closed.terminate()
+    assert await own.run("SERIALIZABLE", lambda c: driver_of(SqlTransaction(c))) is not closed
+    await own.close(0)
 
 
 async def test_a_cancelled_transaction_waits_for_no_answer(
