@@ -68,7 +68,8 @@ def _fault(text: str) -> str:
     """Return why a text is not an origin, and what to write."""
     if text == "null":
         return (
-            "'null' is the origin of all local files and sandboxed frames and cannot be allowed; "
+            "'null' is the origin of all local files and sandboxed frames, so any page could send "
+            "it; "
             f"serve the page from an origin such as {_EXAMPLE}"
         )
     # A user's password may be part of a URL.
