@@ -51,10 +51,12 @@ READ_ONLY = "the store accepts no writes, its server is read-only"
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{slug}: {title}</title>
+<main>
 <h1>{title}</h1>
 <p>{when}</p>
 <p>{what_to_do}</p>
 <dl><dt>Code</dt><dd><code>{slug}</code></dd><dt>HTTP status</dt><dd>{status}</dd></dl>
+</main>
 </html>
 """
 

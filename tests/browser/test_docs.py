@@ -72,6 +72,26 @@ async def test_operations_are_grouped_by_who_uses_them_for_desk_and_phone_by_day
     await expect(page.locator("html")).to_have_css("background-color", "rgb(28, 32, 34)")
 
 
+async def test_a_search_finds_words_of_a_description_and_says_when_nothing_matches(
+    visitor: Visitor,
+) -> None:
+    page = await visitor.visit("/docs")
+    search, paths = page.get_by_label("Find an operation"), page.locator(".opblock-summary-path")
+    nothing = page.get_by_text("No match")
+    await expect(paths).not_to_have_count(0)
+    every = await paths.count()
+    await search.fill("for a LOAD balancer")
+    await expect(paths).to_have_text(["/health/ready"])
+    await search.fill("patch user's presence")
+    await expect(paths).to_have_text(["/users/@self/presence"])
+    await expect(nothing).to_be_hidden()
+    await search.fill("presence giraffe")
+    await expect(nothing).to_be_visible()
+    await expect(paths).to_have_count(0)
+    await search.fill("")
+    await expect(paths).to_have_count(every)
+
+
 async def test_the_login_a_token_and_a_key_authorize(
     visitor: Visitor, server: Server, token: str
 ) -> None:
