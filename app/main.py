@@ -65,18 +65,28 @@ class Application(FastAPI):
         self._middleware = self._build_middleware()
         self._fast_path: FastPath | None = None
         # Few, since any client can name another host.
-        self._openrpc_at = lru_cache(maxsize=4)(_dump_openrpc)
+        self._openrpc_at = lru_cache(maxsize=4)(self._dump_openrpc)
 
     def openapi(self) -> dict[str, Any]:
         """Return FastAPI's document with the additions of our contract."""
         # Documents are optional: many processes end without a request for one.
         from app.rest.openapi import openapi_document
 
-        return openapi_document(self._settings.public_url)
+        return openapi_document(self._settings.public_url, self._introduce())
 
     def _openrpc(self, scope: Scope) -> bytes:
         """Return the OpenRPC document, with the URL that its reader can send calls to."""
         return self._openrpc_at(self._settings.public_url or base_url(scope))
+
+    def _dump_openrpc(self, url: str) -> bytes:
+        from app.rpc.openrpc import openrpc_document
+
+        return json.dump(openrpc_document(url, self._introduce()))
+
+    def _introduce(self) -> str:
+        from app.http.introduction import introduce
+
+        return introduce(self._settings.rules, self._settings.cors_origins)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the middleware that was built at the start."""
@@ -195,9 +205,3 @@ def create_app(settings: Settings | None = None, services: Services | None = Non
     if services is not None:
         app.use_services(services)
     return app
-
-
-def _dump_openrpc(url: str) -> bytes:
-    from app.rpc.openrpc import openrpc_document
-
-    return json.dump(openrpc_document(url))

@@ -2,13 +2,15 @@
 
 from app.cli.command_setup import set_up_command
 from app.cli.output import print_json
+from app.settings import Settings
 
 
 def openapi() -> None:
     """Print the OpenAPI document."""
     from app.rest.openapi import openapi_document
 
-    print_json(openapi_document(set_up_command().public_url), indent=2)
+    settings = set_up_command()
+    print_json(openapi_document(settings.public_url, _introduce(settings)), indent=2)
 
 
 def openrpc() -> None:
@@ -16,4 +18,11 @@ def openrpc() -> None:
     from app.rpc.openrpc import openrpc_document
 
     settings = set_up_command()
-    print_json(openrpc_document(settings.base_url(settings.port)), indent=2)
+    url = settings.base_url(settings.port)
+    print_json(openrpc_document(url, _introduce(settings)), indent=2)
+
+
+def _introduce(settings: Settings) -> str:
+    from app.http.introduction import introduce
+
+    return introduce(settings.rules, settings.cors_origins)

@@ -75,13 +75,16 @@ _DONE = {200: "As asked for.", 204: "Done; there is nothing to show."}
 
 
 @cache
-def openapi_document(public_url: str | None = None) -> dict[str, Any]:
-    """Return the document, OpenAPI 3.1."""
+def openapi_document(public_url: str | None = None, introduction: str = "") -> dict[str, Any]:
+    """Return the document, OpenAPI 3.1.
+
+    `introduction` describes the server that the document is from.
+    """
     url = public_url or "/"
     document = get_openapi(
         title="Gatehouse",
         version=version("gatehouse"),
-        description=_RATIONALE,
+        description=f"{_RATIONALE}\n{introduction}".strip(),
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         servers=[{"url": url}],
         tags=[{"name": name, "description": text} for name, text in _TAGS],

@@ -34,10 +34,15 @@ performed once.
 """
 
 
-def openrpc_document(base_url: str) -> dict[str, Any]:
-    """Return the document in OpenRPC 1.3; tools accept only an absolute URL of the server."""
+def openrpc_document(base_url: str, introduction: str = "") -> dict[str, Any]:
+    """Return the document in OpenRPC 1.3; tools accept only an absolute URL of the server.
+
+    `introduction` describes the server that the document is from.
+    """
+    document = _document()
+    info = {**document["info"], "description": f"{_TEXT}\n{introduction}".strip()}
     servers = [{"name": "gatehouse", "url": f"{base_url}/rpc"}]
-    return {**_document(), "servers": servers}
+    return {**document, "info": info, "servers": servers}
 
 
 # Validators of draft 7 of JSON Schema refuse a format that they do not know.
@@ -55,7 +60,6 @@ def _document() -> dict[str, Any]:
         "info": {
             "title": "Gatehouse",
             "version": version("gatehouse"),
-            "description": _TEXT,
             "license": {"name": "Apache License 2.0"},
         },
         "methods": [*methods, _discover()],

@@ -109,7 +109,7 @@ async def test_documents_are_built_in_a_thread_while_other_requests_are_served(
 ) -> None:
     threads: list[threading.Thread] = []
 
-    def build(_: str | None) -> dict[str, Any]:
+    def build(*_: str | None) -> dict[str, Any]:
         threads.append(threading.current_thread())
         return {}
 

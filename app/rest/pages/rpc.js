@@ -19,8 +19,15 @@ function h(tag, attributes = {}, ...children) {
 const code = (text) => h("code", {}, text);
 const block = (label, ...children) => h("pre", { role: "group", "aria-label": label, tabindex: "0" }, children);
 const prose = (text) =>
-  text.split(/\n{2,}/).map((part) =>
-    h("p", {}, part.split("`").map((piece, i) => (i % 2 ? code(piece) : piece))));
+  text.split(/\n{2,}/).map((part) => h("p", {}, part.split(/(`[^`]+`|\*\*[^*]+\*\*|\[[^\]]+\]\([^)]+\))/).map(marked)));
+
+// The Markdown of the document: code, strong text and links.
+function marked(piece) {
+  const [, label, href] = /^\[(.+)\]\((\/.*)\)$/.exec(piece) ?? [];
+  if (href) return h("a", { href }, label);
+  if (piece.startsWith("**")) return h("strong", {}, piece.slice(2, -2));
+  return piece.startsWith("`") ? code(piece.slice(1, -1)) : piece;
+}
 
 // ---------------------------------------------------------------------------- JSON, to look at
 

@@ -1,0 +1,49 @@
+"""The part of the introduction that the documents of both APIs share, from the rules that apply."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from app.domain.credentials import SESSION_MAX
+from app.domain.rate_limits import CHANGES, FAILURES_BEFORE_LOCK, LOCK_MAX, LOCK_MIN, LOGINS
+from app.domain.rules import Rules
+from app.http.request import BODY_MAX
+
+_LIMITED = f"""\
+**Limits.** An address may log in {LOGINS.calls} times in {LOGINS.seconds // 60} minutes, an account
+make {CHANGES.calls} changes in {CHANGES.seconds // 60} minutes. After {FAILURES_BEFORE_LOCK} wrong
+passwords in a row, an account is locked for {LOCK_MIN.seconds} seconds, then longer, up to
+{LOCK_MAX.seconds // 60} minutes. The error `rate-limited` says in `retry_after` how many seconds to
+wait.
+"""
+_UNLIMITED = "**Limits.** This server has no rate limits.\n"
+
+
+def introduce(rules: Rules, origins: Sequence[str]) -> str:
+    """Return what a client has to know about lifetimes, limits and CORS, in Markdown.
+
+    `origins` are those whose pages may call this server.
+    """
+    allowed = ", ".join(f"`{origin}`" for origin in origins) or "none"
+    return f"""\
+**Credentials.** A token is valid for {_duration(rules.token_ttl)}. Before it expires,
+`users.refresh` (REST: `POST /users/@self/token`) returns a new one, until {SESSION_MAX.days} days
+after the login; then the user logs in again. An access key is valid until it is revoked or reaches
+an expiry that it was given.
+
+{_LIMITED if rules.rate_limits else _UNLIMITED}
+A body has at most {BODY_MAX // 1024} KiB.
+
+**CORS.** Pages of these origins may call this server from a browser: {allowed}. The setting
+`GATEHOUSE_CORS_ORIGINS` lists them.
+
+The [handbook](/handbook/) explains all of it.
+"""
+
+
+def _duration(duration: timedelta) -> str:
+    """Return a duration in the largest unit that expresses it in whole numbers."""
+    seconds = int(duration.total_seconds())
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length} {unit}{'s' if seconds > length else ''}"
+    return f"{seconds} seconds"
