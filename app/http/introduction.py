@@ -23,6 +23,7 @@ def introduce(rules: Rules, origins: Sequence[str]) -> str:
 
     `origins` are those whose pages may call this server.
     """
+    limits = _LIMITED if rules.rate_limits else _UNLIMITED
     allowed = ", ".join(f"`{origin}`" for origin in origins) or "none"
     return f"""\
 **Credentials.** A token is valid for {_duration(rules.token_ttl)}. Before it expires,
@@ -30,13 +31,13 @@ def introduce(rules: Rules, origins: Sequence[str]) -> str:
 after the login; then the user logs in again. An access key is valid until it is revoked or reaches
 an expiry that it was given.
 
-{_LIMITED if rules.rate_limits else _UNLIMITED}
-A body has at most {BODY_MAX // 1024} KiB.
+{limits}The body of a request has at most {BODY_MAX // 1024} KiB.
 
 **CORS.** Pages of these origins may call this server from a browser: {allowed}. The setting
 `GATEHOUSE_CORS_ORIGINS` lists them.
 
-The [handbook](/handbook/) explains all of it.
+The [handbook](/handbook/) tells more: [Stay signed in](/handbook/stay-signed-in.html), [Errors and
+retries](/handbook/retries.html), [From a browser](/handbook/browser.html).
 """
 
 

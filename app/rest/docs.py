@@ -36,6 +36,8 @@ _ASSETS = {
     "docs.css": OURS,
     "docs.js": OURS,
     "front.css": OURS,
+    "handbook.css": OURS,
+    "handbook.js": OURS,
     "rpc.css": OURS,
     "rpc.js": OURS,
     "samples.js": OURS,
@@ -43,7 +45,7 @@ _ASSETS = {
     "swagger-ui.css": SWAGGER_UI,
 }
 
-_CACHED = "public, max-age=3600"
+CACHED = "public, max-age=3600"
 # Nothing here is worth an entry in a search engine.
 _ROBOTS = "User-agent: *\nDisallow: /\n"
 
@@ -67,6 +69,7 @@ _FRONT_PAGE: FrontPage = {
         "rpc": "/rpc",
         "openrpc": "/rpc/openrpc.json",
         "rpc_docs": "/rpc/docs",
+        "handbook": "/handbook/",
         "live": "/health/live",
         "ready": "/health/ready",
         "jwks": "/.well-known/jwks.json",
@@ -88,7 +91,7 @@ async def front_page(
     accept: Annotated[tuple[str, ...], Header(include_in_schema=False)] = (),
 ) -> Response:
     answer = _file(OURS, "front.html") if _prefers_html(accept) else JsonResponse(_FRONT_PAGE)
-    answer.headers["Cache-Control"] = _CACHED
+    answer.headers["Cache-Control"] = CACHED
     answer.headers["Vary"] = "Accept"
     return answer
 
@@ -100,7 +103,7 @@ async def favicon() -> Response:
 
 @router.get("/robots.txt", include_in_schema=False)
 async def robots() -> Response:
-    return PlainTextResponse(_ROBOTS, headers={"Cache-Control": _CACHED})
+    return PlainTextResponse(_ROBOTS, headers={"Cache-Control": CACHED})
 
 
 @router.get(
@@ -149,7 +152,7 @@ def _weight(listed: str, media_type: str) -> float:
 
 
 def _file(package: str, name: str) -> Response:
-    headers = {"Cache-Control": _CACHED, "Content-Security-Policy": POLICY}
+    headers = {"Cache-Control": CACHED, "Content-Security-Policy": POLICY}
     media_type = MEDIA_TYPES[name.rpartition(".")[2]]
     return Response(_content(package, name), headers=headers, media_type=media_type)
 

@@ -19,6 +19,7 @@ from app.rest import (
     docs,
     forward_auth,
     guilds,
+    handbook,
     keys,
     outbox,
     profiles,
@@ -44,6 +45,7 @@ _SUBJECTS = (
     forward_auth,
     system,
     docs,
+    handbook,
 )
 _ROUTES = [route for subject in _SUBJECTS for route in subject.router.routes]
 # The path operations that perform an operation of the catalog, and all others.

@@ -16,6 +16,7 @@ UNUSED = {
     "http.server",
     "httpx",
     "limits",
+    "markdown",
     "packaging",
     "passlib",
     "pydantic.v1",

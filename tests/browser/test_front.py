@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 async def test_the_front_page_leads_to_both_apis(visitor: Visitor, width: int, scheme: str) -> None:
     page = await visitor.visit("/", viewport={"width": width, "height": 800}, color_scheme=scheme)
     await expect(page.get_by_role("heading", level=2)).to_have_text(
-        ["REST API", "JSON-RPC API", "Operation"]
+        ["REST API", "JSON-RPC API", "Handbook", "Operation"]
     )
     overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0

@@ -140,6 +140,7 @@ def test_a_container_serves_ends_well_and_leaves_nothing_but_its_volume(
     assert image.run(*image.config.health, variables=settings).returncode != 0
     with image.serving(settings, before) as server:
         assert image.run(*image.config.health, variables=settings).returncode == 0
+        assert server.client.get("/handbook/credentials.html").status_code == 200
         chatter = call(server, "users.create", username="chatter", password=PASSWORD)
         panelist = {"username": "panelist", "password": PASSWORD}
         assert server.client.post("/users/@self", json=panelist).status_code == 201

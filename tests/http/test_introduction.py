@@ -1,5 +1,6 @@
 """The introduction of both documents says what the settings of the server say."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -50,3 +51,7 @@ def test_it_says_which_pages_may_call() -> None:
 async def test_both_documents_contain_it(shared_gateway: Gateway, document: str) -> None:
     found = (await shared_gateway.rest("GET", document)).json()["info"]["description"]
     assert found.endswith(introduce(Rules(), []).strip())
+    links = re.findall(r"\]\((/handbook/.*?)\)", found)
+    assert len(links) == 4
+    for link in links:
+        assert (await shared_gateway.rest("GET", link)).status_code == 200

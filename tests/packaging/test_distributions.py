@@ -44,7 +44,7 @@ def test_a_checkout_and_its_source_distribution_build_the_same_wheel(
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
 
-def test_the_wheel_carries_the_package_and_every_migration(wheel: Path) -> None:
+def test_the_wheel_carries_the_package_every_migration_and_the_handbook(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "app").rglob("*.py")}
     migrations = {
@@ -52,7 +52,14 @@ def test_the_wheel_carries_the_package_and_every_migration(wheel: Path) -> None:
         for path in (ROOT / "alembic").rglob("*.py")
     }
 
-    assert package | migrations == {name for name in names if name.endswith(".py")}
+    handbook = {
+        f"app/handbook/{path.relative_to(ROOT)}"
+        for path in (ROOT / "docs").rglob("*")
+        if path.is_file()
+    }
+
+    assert package | migrations == {name for name in names - handbook if name.endswith(".py")}
+    assert {*handbook, "app/handbook/zensical.toml"} <= names
 
 
 def test_the_installed_command_migrates_and_serves_from_any_folder(
@@ -60,6 +67,7 @@ def test_the_installed_command_migrates_and_serves_from_any_folder(
 ) -> None:
     with serving_from(environment, tmp_path) as server:
         assert server.client.get("/health/ready").status_code == 200
+        assert "credentials.html" in server.client.get("/handbook/").text
         headers = {"X-Access-Token": Path(tmp_path, "var/admin-key").read_text().strip()}
         users = server.client.get("/users", headers=headers).json()
         assert [user["username"] for user in users.values()] == ["admin"]

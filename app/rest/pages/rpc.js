@@ -340,7 +340,7 @@ function show(openrpc) {
   }
   $("about").replaceChildren(...prose(openrpc.info.description),
     h("p", { class: "type" },
-      "See also ", h("a", { href: "/rpc/openrpc.json" }, "the OpenRPC document"), " and ", h("a", { href: "/docs" }, "the REST API"), ". ",
+      "See also ", h("a", { href: "/rpc/openrpc.json" }, "the OpenRPC document"), ", ", h("a", { href: "/docs" }, "the REST API"), " and ", h("a", { href: "/handbook/" }, "the handbook"), ". ",
       h("span", { class: "keys" }, h("kbd", {}, "/"), " finds a method, ", h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter"), " calls it.")));
   $("methods").replaceChildren();
   for (const { name, description, methods } of groups.values()) {

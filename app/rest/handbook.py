@@ -1,0 +1,221 @@
+"""The handbook: the Markdown files of docs/ as pages at `/handbook/`.
+
+A page is rendered at its first request. The wheel contains the files, so nothing is built before.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Header
+from starlette.responses import RedirectResponse, Response
+
+from app.domain.errors import NotFound
+from app.http import json
+from app.http.request import JSON
+from app.rest.docs import CACHED, OURS, POLICY
+from app.rest.operation_route import StrictRoute, make_router
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# The wheel has these files inside the package (pyproject.toml); a checkout has them beside it.
+_PACKAGED = _PACKAGE / "handbook"
+_ROOT = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent
+_DOCS = _ROOT / "docs"
+_INDEX = "index.html"
+_SEARCH = "search.json"
+_MEDIA_TYPES = {
+    "html": "text/html",
+    "json": JSON,
+    "png": "image/png",
+    "svg": "image/svg+xml",
+}
+_INCLUDE = '--8<-- "'
+
+Headers = Annotated[str, Header(include_in_schema=False)]
+
+router = make_router(StrictRoute, include_in_schema=False)
+
+
+@router.get("/handbook")
+async def handbook() -> Response:
+    return RedirectResponse("/handbook/", status_code=308)
+
+
+@router.get("/handbook/")
+def index(if_none_match: Headers = "") -> Response:
+    return _respond(_INDEX, if_none_match)
+
+
+@router.get("/handbook/{name}")
+def page(name: str, if_none_match: Headers = "") -> Response:
+    return _respond(name, if_none_match)
+
+
+@router.get("/handbook/{folder}/{name}")
+def page_in_folder(folder: str, name: str, if_none_match: Headers = "") -> Response:
+    return _respond(f"{folder}/{name}", if_none_match)
+
+
+def _respond(name: str, known: str) -> Response:
+    """Return a file, or 304 if the client has it."""
+    if name not in _sources():
+        raise NotFound("The handbook has no such page. Its pages are listed at /handbook/.")
+    body, tag = _content(name)
+    headers = {"Cache-Control": CACHED, "Content-Security-Policy": POLICY, "ETag": tag}
+    if tag in {part.strip().removeprefix("W/") for part in known.split(",")}:
+        return Response(status_code=304, headers=headers)
+    media_type = _MEDIA_TYPES.get(name.rpartition(".")[2], "text/plain")
+    return Response(body, headers=headers, media_type=media_type)
+
+
+@cache
+def _sources() -> dict[str, Path]:
+    """Return the files of the handbook by name. Nothing else can be requested."""
+    found = [path for path in _DOCS.rglob("*") if path.is_file()]
+    named = {_as_page(str(path.relative_to(_DOCS))): path for path in found}
+    return {**named, _SEARCH: _DOCS}
+
+
+def _as_page(name: str) -> str:
+    """Return the name of the page of a Markdown file; other names remain."""
+    return f"{name.removesuffix('.md')}.html" if name.endswith(".md") else name
+
+
+@cache
+def _content(name: str) -> tuple[bytes, str]:
+    """Return a file and its entity tag."""
+    if name == _SEARCH:
+        body = json.dump([*_headings()])
+    elif name.endswith(".html"):
+        body = _render(name).encode()
+    else:
+        body = _sources()[name].read_bytes()
+    return body, f'"{sha256(body).hexdigest()[:32]}"'
+
+
+def _render(name: str) -> str:
+    """Return a page."""
+    content, _ = _convert(name)
+    title = _title(name)
+    template = Template(files(OURS).joinpath("handbook.html").read_text("utf-8"))
+    return template.substitute(
+        title="Gatehouse: handbook" if name == _INDEX else f"{escape(title)}: Gatehouse",
+        navigation=_navigation(_entries(), name),
+        content=content,
+    )
+
+
+def _convert(name: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return the HTML of a Markdown file, and its headings as the library nests them."""
+    # Most processes end without a request for a page.
+    from markdown import Markdown
+    from markdown.extensions.tables import TableExtension
+    from markdown.treeprocessors import Treeprocessor
+
+    class Links(Treeprocessor):
+        """Turns links to Markdown files into links to their pages."""
+
+        def run(self, root: "Element") -> None:
+            for link in root.iter("a"):
+                address, hash_sign, fragment = link.get("href", "").partition("#")
+                if "://" not in address:
+                    link.set("href", f"{_as_page(address)}{hash_sign}{fragment}")
+
+    converter = Markdown(
+        extensions=[
+            "attr_list",
+            "fenced_code",
+            "toc",
+            # The pages' policy allows no inline styles.
+            TableExtension(use_align_attribute=True),
+        ],
+        extension_configs={"toc": {"permalink": True, "permalink_title": "Link to this section"}},
+    )
+    # After the links of the text (20), which this sees then.
+    converter.treeprocessors.register(Links(converter), "pages", 15)
+    text = _sources()[name].read_text("utf-8")
+    html = converter.convert("\n".join(map(_prepare, text.splitlines())))
+    return html, getattr(converter, "toc_tokens", [])
+
+
+def _prepare(line: str) -> str:
+    """Replace what only the generator of the site knows: included files, and titles of blocks."""
+    if line.startswith(_INCLUDE):
+        name = line.removeprefix(_INCLUDE).removesuffix('"')
+        return (_DOCS / name).read_text("utf-8").rstrip()
+    fence, has_title, title = line.partition(' title="')
+    if has_title and fence.startswith("```"):
+        title = title.removesuffix('"')
+        return f"**{title}**\n\n{fence}"
+    return line
+
+
+@cache
+def _entries() -> list[Any]:
+    """Return the navigation: each entry is a file, or a title with a file or entries."""
+    import tomllib
+
+    project = tomllib.loads((_ROOT / "zensical.toml").read_text("utf-8"))["project"]
+    entries: list[Any] = project["nav"]
+    return entries
+
+
+def _flat(entries: list[Any]) -> Iterator[tuple[str | None, str]]:
+    """Yield the title in the navigation, if any, and the name of each page."""
+    for entry in entries:
+        if isinstance(entry, str):
+            yield None, _as_page(entry)
+            continue
+        ((title, inner),) = entry.items()
+        if isinstance(inner, str):
+            yield title, _as_page(inner)
+        else:
+            yield from _flat(inner)
+
+
+@cache
+def _titles() -> dict[str, str | None]:
+    return {name: title for title, name in _flat(_entries())}
+
+
+def _title(name: str) -> str:
+    """Return the title of a page in the navigation, otherwise its first heading."""
+    if title := _titles().get(name):
+        return title
+    return _sources()[name].read_text("utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def _navigation(entries: list[Any], current: str) -> str:
+    items = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            ((title, inner),) = entry.items()
+            if isinstance(inner, list):
+                items.append(f"<li><span>{escape(title)}</span>{_navigation(inner, current)}</li>")
+                continue
+        ((_, name),) = _flat([entry])
+        mark = ' aria-current="page"' if name == current else ""
+        items.append(f'<li><a href="/handbook/{name}"{mark}>{escape(_title(name))}</a></li>')
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def _headings() -> Iterator[dict[str, str]]:
+    """Yield every heading of the pages in the navigation, for the search."""
+    for name, title in _titles().items():
+        page = title or _title(name)
+        yield {"page": page, "heading": "", "address": f"/handbook/{name}"}
+        _, tokens = _convert(name)
+        waiting = [inner for token in tokens for inner in token["children"]]
+        while waiting:
+            token = waiting.pop(0)
+            waiting[:0] = token["children"]
+            address = f"/handbook/{name}#{token['id']}"
+            yield {"page": page, "heading": token["name"], "address": address}

@@ -1,0 +1,36 @@
+"""The handbook in a real browser."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.test_accessibility import faults
+from tests.browser.visitor import Visitor
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_section_is_found_by_words_of_its_heading(visitor: Visitor) -> None:
+    page = await visitor.visit("/rpc/docs")
+    await page.get_by_role("link", name="the handbook").first.click()
+    search = page.get_by_label("Find a section")
+    await search.fill("giraffe")
+    await expect(page.get_by_role("status")).to_contain_text("No match")
+    await search.fill("credential REFUSED")
+    await expect(page.locator("#found a")).to_have_text(
+        ["Credentials: When a credential is refused"]
+    )
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url("/handbook/credentials.html#when-a-credential-is-refused")
+    await expect(page).to_have_title("Credentials: Gatehouse")
+    await expect(page.locator("nav [aria-current]")).to_have_text("Credentials")
+
+
+async def test_it_violates_no_rule_and_does_not_scroll_sideways(visitor: Visitor) -> None:
+    page = await visitor.visit("/handbook/install.html")
+    assert await faults(page) == []
+    await page.set_viewport_size({"width": 390, "height": 800})
+    for path in ("/handbook/index.html", "/handbook/errors.html"):
+        await page.goto(path)
+        assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    await page.get_by_text("All pages").click()
+    await expect(page.get_by_role("link", name="Credentials").first).to_be_visible()
