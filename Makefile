@@ -90,6 +90,7 @@ format: .venv/.dev  ## format the code
 .PHONY: generate
 generate: .venv/.dev  ## write the generated parts of docs/
 	@$(BIN)/python -m tools.reference
+	@$(BIN)/python -m tools.postman
 
 .PHONY: docs
 docs: .venv/.dev .venv-docs/.done  ## build docs/ as a site in site/
@@ -125,6 +126,7 @@ check-language: .venv/.dev
 check-docs: .venv/.dev
 	@echo "== docs"
 	@$(BIN)/python -m tools.reference --check
+	@$(BIN)/python -m tools.postman --check
 	@$(MAKE) --no-print-directory docs
 
 check-docker: .venv/.dev
