@@ -20,7 +20,6 @@ ELSEWHERE = {
     "With Docker": "needs a Docker daemon; tests/containers runs the steps of the image",
     "With systemd": "needs a host that runs Gatehouse as a service; tests/e2e runs the commands",
     "With PostgreSQL's tools": "needs a server of its own; tests/faults restores such a dump",
-    "As the owner of the database": "changes a database by hand; tests/contracts has the triggers",
     "With a panel": "needs a panel; tests/upstream has its API",
     "With Node.js": "downloads packages; tests/clients runs the same steps",
     "For developers": "runs other tests for minutes",
