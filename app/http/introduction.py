@@ -9,11 +9,11 @@ from app.domain.rules import Rules
 from app.http.request import BODY_MAX
 
 _LIMITED = f"""\
-**Limits.** An address may log in {LOGINS.calls} times in {LOGINS.seconds // 60} minutes, an account
-make {CHANGES.calls} changes in {CHANGES.seconds // 60} minutes. After {FAILURES_BEFORE_LOCK} wrong
-passwords in a row, an account is locked for {LOCK_MIN.seconds} seconds, then longer, up to
-{LOCK_MAX.seconds // 60} minutes. The error `rate-limited` says in `retry_after` how many seconds to
-wait.
+**Limits.** An address may log in {LOGINS.calls} times in {LOGINS.seconds // 60} minutes, and an
+account may make {CHANGES.calls} changes in {CHANGES.seconds // 60} minutes. After
+{FAILURES_BEFORE_LOCK} wrong passwords in a row, an account is locked for {LOCK_MIN.seconds}
+seconds, then longer, up to {LOCK_MAX.seconds // 60} minutes. The error `rate-limited` says in
+`retry_after` how many seconds to wait.
 """
 _UNLIMITED = "**Limits.** This server has no rate limits.\n"
 

@@ -89,7 +89,6 @@ def _as_page(name: str) -> str:
     return f"{name.removesuffix('.md')}.html" if name.endswith(".md") else name
 
 
-@cache
 def _content(name: str) -> tuple[bytes, str]:
     """Return a file and its entity tag."""
     if name == _SEARCH:
@@ -113,6 +112,7 @@ def _render(name: str) -> str:
     )
 
 
+@cache
 def _convert(name: str) -> tuple[str, list[dict[str, Any]]]:
     """Return the HTML of a Markdown file, and its headings as the library nests them."""
     # Most processes end without a request for a page.

@@ -31,6 +31,9 @@ async def test_every_page_is_complete_and_every_link_leads_somewhere(
         file.write_text(response.text)
         pages[f"/handbook/{name}"] = Page(file)
     pages["/handbook/"] = pages["/handbook/index.html"]
+    for entry in (await shared_gateway.rest("GET", "/handbook/search.json")).json():
+        target, fragment = urldefrag(entry["address"])
+        assert fragment in pages[target].anchors, entry
     others = set()
     for address, page in pages.items():
         for link in [*page.links, *page.fetched]:
