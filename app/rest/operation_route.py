@@ -265,7 +265,7 @@ class OperationRoute(StrictRoute):
 
     def _field_errors(self, errors: Iterable[Mapping[str, Any]]) -> Iterator[FieldError]:
         """Convert errors of FastAPI, whose locations begin with the place."""
-        known = {n: it for n, it in self.params.items() if n not in self.elsewhere}
+        known = {n: it for n, it in self._read.items() if n not in self.elsewhere}
         for error in errors:
             place, *loc = error["loc"]
             yield field_error_of(error, loc, place, known)

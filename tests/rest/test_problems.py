@@ -467,3 +467,8 @@ async def test_a_route_that_reads_no_body_takes_none_but_an_empty_object(
     assert (
         await shared_gateway.rest("POST", "/users/@self/token", token, json={})
     ).status_code == 200
+
+
+async def test_a_member_of_the_route_alone_is_a_known_one(gateway: Gateway) -> None:
+    response = await gateway.rest("GET", "/users?cuont=1", gateway.admin_key)
+    assert response.json()["detail"] == "cuont: is not known here (the nearest is 'count')"
