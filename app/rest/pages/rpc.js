@@ -396,6 +396,7 @@ const unfold = () => {
 try {
   const response = await fetch("/rpc/openrpc.json");
   show(await response.json());
+  filter(); // what was typed before
   unfold();
   WIDE.addEventListener("change", unfold);
   redraw();
