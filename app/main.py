@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
-from functools import cache, lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,6 +25,7 @@ from app.operations.framework.services import Services
 from app.rest.router import ROUTES, mount
 from app.rest.system import System
 from app.rpc.endpoint import PATH, RpcEndpoint
+from app.runtime.single_flight import cached_by_threads
 from app.server.fast_path import Answer, FastPath
 from app.server.outbox_worker import deliver_outbox
 from app.settings import Settings, load_settings
@@ -65,7 +65,7 @@ class Application(FastAPI):
         self._middleware = self._build_middleware()
         self._fast_path: FastPath | None = None
         # Few, since any client can name another host.
-        self._openrpc_at = lru_cache(maxsize=4)(self._dump_openrpc)
+        self._openrpc_at = cached_by_threads(self._dump_openrpc, max_count=4)
 
     def openapi(self) -> dict[str, Any]:
         """Return FastAPI's document with the additions of our contract."""
@@ -169,7 +169,7 @@ class Application(FastAPI):
         self.state.system = System(
             self._metrics,
             self._settings.metrics_access,
-            openapi=cache(lambda: json.dump(self.openapi())),
+            openapi=cached_by_threads(lambda: json.dump(self.openapi())),
             openrpc=self._openrpc,
         )
         self._path_router.open([Route(PATH, rpc), *mount()])

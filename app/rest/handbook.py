@@ -20,6 +20,7 @@ from app.http import json
 from app.http.request import JSON
 from app.rest.docs import CACHED, OURS, POLICY
 from app.rest.operation_route import StrictRoute, make_router
+from app.runtime.single_flight import cached_by_threads
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -89,6 +90,7 @@ def _as_page(name: str) -> str:
     return f"{name.removesuffix('.md')}.html" if name.endswith(".md") else name
 
 
+@cached_by_threads
 def _content(name: str) -> tuple[bytes, str]:
     """Return a file and its entity tag."""
     if name == _SEARCH:

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from threading import Lock
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 K = TypeVar("K")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class SingleFlight(Generic[K, T]):
@@ -35,3 +38,20 @@ class SingleFlight(Generic[K, T]):
         if not task.cancelled():
             # Marks the error as seen: every caller may have been cancelled.
             task.exception()
+
+
+def cached_by_threads(
+    function: Callable[[*Ts], T], *, max_count: int | None = None
+) -> Callable[[*Ts], T]:
+    """Return `function` with a cache of its results, of which threads compute one at a time.
+
+    `functools.cache` lets each thread compute what another one has begun.
+    """
+    lock = Lock()
+    cached = lru_cache(max_count)(function)
+
+    def compute(*args: *Ts) -> T:
+        with lock:
+            return cached(*args)
+
+    return compute

@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
-from app.runtime.single_flight import SingleFlight
+from app.runtime.single_flight import SingleFlight, cached_by_threads
 
 pytestmark = pytest.mark.anyio
 
@@ -99,3 +101,20 @@ async def test_an_error_that_no_caller_waits_for_is_not_reported_as_unseen(
 
     gc.collect()
     assert not caplog.records
+
+
+def test_threads_that_want_the_same_value_compute_it_once() -> None:
+    computed: list[int] = []
+    # Broken after a moment, unless a second thread computes meanwhile.
+    both = Barrier(2, timeout=0.1)
+
+    def double(number: int) -> int:
+        computed.append(number)
+        with pytest.raises(BrokenBarrierError):
+            both.wait()
+        return 2 * number
+
+    once = cached_by_threads(double)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(once, [3, 3])) == [6, 6]
+    assert computed == [3]
