@@ -11,6 +11,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_section_is_found_by_words_of_its_heading(visitor: Visitor) -> None:
     page = await visitor.visit("/rpc/docs")
+    # Its name has a line break in the document.
+    await expect(page.get_by_role("link", name="Errors and retries")).to_be_visible()
     await page.get_by_role("link", name="the handbook").first.click()
     search = page.get_by_label("Find a section")
     await search.fill("giraffe")

@@ -23,7 +23,7 @@ const prose = (text) =>
 
 // The Markdown of the document: code, strong text and links.
 function marked(piece) {
-  const [, label, href] = /^\[(.+)\]\((\/.*)\)$/.exec(piece) ?? [];
+  const [, label, href] = /^\[([^\]]+)\]\((\/[^)]*)\)$/.exec(piece) ?? [];
   if (href) return h("a", { href }, label);
   if (piece.startsWith("**")) return h("strong", {}, piece.slice(2, -2));
   return piece.startsWith("`") ? code(piece.slice(1, -1)) : piece;
