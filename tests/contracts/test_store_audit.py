@@ -224,9 +224,9 @@ async def test_the_database_itself_refuses_to_change_or_delete_an_entry(
     assert replace(found, number=0) == FULL
 
 
-DOCUMENTED = re.findall(
-    r"```sql\n(.*?)```", (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8"), re.S
-)
+_PAGE = (Path(__file__).parents[2] / "docs" / "audit.md").read_text("utf-8")
+(ON_SQLITE,) = re.findall(r'executescript\("""(.*?)"""\)', _PAGE, re.DOTALL)
+(ON_POSTGRESQL,) = re.findall(r"```sql [^\n]*\n(.*?)```", _PAGE, re.DOTALL)
 OLD, YOUNG = (datetime(year, 12, 31, tzinfo=UTC) for year in (2025, 2026))
 
 
@@ -235,7 +235,7 @@ async def test_the_operator_shortens_the_trail_of_sqlite_as_documented(
 ) -> None:
     await add(sqlite, replace(FULL, at=OLD), replace(FULL, at=YOUNG))
     connection = pysqlite3.connect(str(database))
-    connection.executescript(DOCUMENTED[0])
+    connection.executescript(ON_SQLITE)
     assert [entry.at for entry in await page(sqlite)] == [YOUNG]
     with pytest.raises(pysqlite3.IntegrityError, match="only added to"):
         connection.execute("DELETE FROM audit")
@@ -247,7 +247,7 @@ async def test_the_operator_shortens_the_trail_of_postgresql_as_documented(
 ) -> None:
     await add(postgres, replace(FULL, at=OLD), replace(FULL, at=YOUNG))
     # The transaction is ours here.
-    _begin, *steps, _commit = DOCUMENTED[1].strip().split("\n")
+    _begin, *steps, _commit = ON_POSTGRESQL.strip().split("\n")
 
     def shorten(tx: Any) -> None:
         for step in steps:
