@@ -86,7 +86,7 @@ class Application(FastAPI):
     def _introduce(self) -> str:
         from app.http.introduction import introduce
 
-        return introduce(self._settings.rules, self._settings.cors_origins)
+        return introduce(self._settings.rules, has_origins=bool(self._settings.cors_origins))
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the middleware that was built at the start."""

@@ -25,4 +25,4 @@ def openrpc() -> None:
 def _introduce(settings: Settings) -> str:
     from app.http.introduction import introduce
 
-    return introduce(settings.rules, settings.cors_origins)
+    return introduce(settings.rules, has_origins=bool(settings.cors_origins))

@@ -4,7 +4,7 @@ Everything inside a transaction is a plain function: a transaction waits for not
 A missing object is `None` or `False`; a refusal is an error of the catalogue.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -237,10 +237,10 @@ class PasswordAttempts(Protocol):
         """Return the records of the account at these places."""
 
     def list_locking(
-        self, uuids: Collection[str], since: datetime
+        self, uuids: Iterable[str], since: datetime
     ) -> Mapping[str, Sequence[LoginAttempts]]:
         """Return by uuid the records of these accounts with enough failures for a lock, the last
-        of them after `since`."""
+        of them after `since`. `uuids` are read only if there are any records."""
 
     def save(self, attempts: LoginAttempts) -> None:
         """Store the record of a place."""

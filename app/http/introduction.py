@@ -1,6 +1,5 @@
 """The part of the introduction that the documents of both APIs share, from the rules that apply."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from app.domain.credentials import SESSION_MAX
@@ -16,15 +15,24 @@ seconds, then longer, up to {LOCK_MAX.seconds // 60} minutes. The error `rate-li
 `retry_after` how many seconds to wait.
 """
 _UNLIMITED = "**Limits.** This server has no rate limits.\n"
+_LISTED = """\
+From a browser, only pages of the origins that the operator lists in the setting
+`GATEHOUSE_CORS_ORIGINS` may call this server.
+"""
+_NONE_LISTED = """\
+No page of another origin may call this server from a browser, until the operator lists its origin
+in the setting `GATEHOUSE_CORS_ORIGINS`.
+"""
 
 
-def introduce(rules: Rules, origins: Sequence[str]) -> str:
+def introduce(rules: Rules, *, has_origins: bool) -> str:
     """Return what a client has to know about lifetimes, limits and CORS, in Markdown.
 
-    `origins` are those whose pages may call this server.
+    `has_origins`: pages of some origins may call this server. The document is public, so it does
+    not list them.
     """
     limits = _LIMITED if rules.rate_limits else _UNLIMITED
-    allowed = ", ".join(f"`{origin}`" for origin in origins) or "none"
+    cors = _LISTED if has_origins else _NONE_LISTED
     return f"""\
 **Credentials.** A token is valid for {_duration(rules.token_ttl)}. Before it expires,
 `users.refresh` (REST: `POST /users/@self/token`) returns a new one, until {SESSION_MAX.days} days
@@ -33,9 +41,7 @@ an expiry that it was given.
 
 {limits}The body of a request has at most {BODY_MAX // 1024} KiB.
 
-**CORS.** Pages of these origins may call this server from a browser: {allowed}. The setting
-`GATEHOUSE_CORS_ORIGINS` lists them.
-
+**CORS.** {cors}
 The [handbook](/handbook/) tells more: [Stay signed in](/handbook/stay-signed-in.html), [Errors and
 retries](/handbook/retries.html), [From a browser](/handbook/browser.html).
 """

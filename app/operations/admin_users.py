@@ -1,7 +1,7 @@
 """Accounts, for admins."""
 
 import json
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
@@ -197,7 +197,7 @@ async def stream_users(context: OperationContext, command: ListUsers) -> AsyncIt
 def _with_locks(
     context: OperationContext, tx: Transaction, members: Sequence[str]
 ) -> Sequence[str]:
-    return with_locks(members, _locks(context, tx, [uuid_of(member) for member in members]))
+    return with_locks(members, _locks(context, tx, map(uuid_of, members)))
 
 
 def _last(members: Sequence[str]) -> PanelUser:
@@ -282,7 +282,7 @@ async def get_user(context: OperationContext, command: UserByUuid) -> WithETag[P
 
 
 def _locks(
-    context: OperationContext, tx: Transaction, uuids: Collection[str]
+    context: OperationContext, tx: Transaction, uuids: Iterable[str]
 ) -> Mapping[str, datetime]:
     """Return when the locks of those accounts end that are locked."""
     if not context.services.rules.rate_limits:

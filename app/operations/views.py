@@ -361,6 +361,8 @@ def render_users(members: Iterable[str]) -> bytes:
 
 def with_locks(members: Sequence[str], locks: Mapping[str, datetime]) -> Sequence[str]:
     """Add to the JSON members of a list when the accounts' locks end, by uuid."""
+    if not locks:
+        return members
     return [_with_lock(member, locks.get(uuid_of(member))) for member in members]
 
 

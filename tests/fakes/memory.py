@@ -5,7 +5,7 @@ which takes the place of what was there when the work is done. The lock makes ea
 the only one; what is done in it cannot wait.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
@@ -395,8 +395,9 @@ class MemoryAttempts:
         self._users = state.users
 
     def list_locking(
-        self, uuids: Collection[str], since: datetime
+        self, uuids: Iterable[str], since: datetime
     ) -> Mapping[str, Sequence[LoginAttempts]]:
+        wanted = set(uuids)
         locking = [
             found
             for found in self._attempts.values()
@@ -407,7 +408,7 @@ class MemoryAttempts:
         return {
             user.uuid: [found for found in locking if found.subject == user.id]
             for user in self._users.values()
-            if user.uuid in uuids
+            if user.uuid in wanted
         }
 
     def list_for_subject(self, subject: int, *places: str) -> Sequence[LoginAttempts]:

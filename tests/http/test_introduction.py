@@ -25,32 +25,34 @@ def flat(text: str) -> str:
     ],
 )
 def test_it_says_how_long_a_token_lives_and_how_to_renew_it(ttl: timedelta, words: str) -> None:
-    text = flat(introduce(Rules(token_ttl=ttl), []))
+    text = flat(introduce(Rules(token_ttl=ttl), has_origins=False))
     assert f"A token is valid for {words}." in text
     assert "`users.refresh` (REST: `POST /users/@self/token`)" in text
     assert "until 90 days after the login" in text
 
 
 def test_it_says_which_limits_apply() -> None:
-    assert "100 times in 5 minutes" in flat(introduce(Rules(), []))
-    text = flat(introduce(Rules(rate_limits=False), []))
+    assert "100 times in 5 minutes" in flat(introduce(Rules(), has_origins=False))
+    text = flat(introduce(Rules(rate_limits=False), has_origins=False))
     assert "no rate limits" in text
     assert "100 times" not in text
     assert "at most 1024 KiB" in text
 
 
-def test_it_says_which_pages_may_call() -> None:
-    assert "from a browser: none." in flat(introduce(Rules(), []))
-    origins = ["https://chat.example", "capacitor://localhost"]
-    text = flat(introduce(Rules(), origins))
-    assert "from a browser: `https://chat.example`, `capacitor://localhost`." in text
+def test_it_says_if_pages_may_call() -> None:
+    none = flat(introduce(Rules(), has_origins=False))
+    assert "No page of another origin may call this server from a browser, until" in none
+    some = flat(introduce(Rules(), has_origins=True))
+    assert "From a browser, only pages of the origins that the operator lists" in some
+    for text in (none, some):
+        assert "`GATEHOUSE_CORS_ORIGINS`" in text
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("document", ["/openapi.json", "/rpc/openrpc.json"])
 async def test_both_documents_contain_it(shared_gateway: Gateway, document: str) -> None:
     found = (await shared_gateway.rest("GET", document)).json()["info"]["description"]
-    assert found.endswith(introduce(Rules(), []).strip())
+    assert found.endswith(introduce(Rules(), has_origins=False).strip())
     links = re.findall(r"\]\((/handbook/.*?)\)", found)
     assert len(links) == 4
     for link in links:

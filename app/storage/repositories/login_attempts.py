@@ -1,7 +1,7 @@
 """Attempts at passwords as the domain's `PasswordAttempts`."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
@@ -75,7 +75,7 @@ class LoginAttemptRepository:
         return [LoginAttempts(*row) for row in _at(len(places)).all(self._connection, values)]
 
     def list_locking(
-        self, uuids: Collection[str], since: datetime
+        self, uuids: Iterable[str], since: datetime
     ) -> Mapping[str, Sequence[LoginAttempts]]:
         found = defaultdict[str, list[LoginAttempts]](list)
         # Nearly always none, which this finds without the accounts.
@@ -83,7 +83,7 @@ class LoginAttemptRepository:
             locking = (
                 select(_USERS.c.uuid, *_COLUMN)
                 .join(_USERS, _USERS.c.id == _COLUMN.subject)
-                .where(_IS_LOCKING, _COLUMN.failed_at > since, _USERS.c.uuid.in_(uuids))
+                .where(_IS_LOCKING, _COLUMN.failed_at > since, _USERS.c.uuid.in_(list(uuids)))
             )
             for uuid, *attempts in self._connection.execute(locking):
                 found[uuid].append(LoginAttempts(*attempts))
