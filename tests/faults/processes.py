@@ -131,6 +131,12 @@ def _watch(count: Any) -> None:
 
     event.listen(Engine, "before_cursor_execute", next_step)
 
+    @event.listens_for(Engine, "begin")
+    def begun(connection: Any) -> None:
+        # Its BEGIN is sent on the driver, after this.
+        if connection.dialect.name == "sqlite":
+            next_step()
+
     @event.listens_for(Engine, "engine_connect")
     def connected(connection: Any) -> None:
         _count_commit(connection.dialect, next_step)
