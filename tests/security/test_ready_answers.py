@@ -1,4 +1,4 @@
-"""An answer that is ready is never older than the store, and outlives no credential."""
+"""A cached response is never older than the store, and never outlives its credential."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
