@@ -190,7 +190,7 @@ def _sqlite_file(settings: Settings, command: str, tool: str) -> Path:
     if settings.sqlite_path is None:
         raise StartError(
             f"'gatehouse {command}' supports only SQLite. For PostgreSQL use {tool}, as described "
-            "in docs/running.md under 'Backup'."
+            "in docs/backup.md."
         )
     return settings.sqlite_path
 

@@ -86,7 +86,7 @@ class Settings(BaseModel):
             repr=False,
             description="`sqlite:///relative/path`, `sqlite:////absolute/path` or "
             "`postgresql://user:password@host/name`, with [libpq's parameters]"
-            "(#connections-to-postgresql); by default a file in the data directory.",
+            "(postgresql.md); by default a file in the data directory.",
         ),
     ] = None
     data_dir: Annotated[

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy2, copytree, ignore_patterns, which
 
-# Of those that every Debian has, what the steps, docs/running.md and image.py use.
+# Of those that every Debian has, what the steps, docs/backup.md and image.py use.
 TOOLS = ("cat", "chmod", "env", "gzip", "install", "setpriv", "sh", "tar")
 # What wheels may ask of every Linux (PEP 600), beside the libraries of Python and the tools.
 LIBRARIES = ("libdl.so.2", "libgcc_s.so.1", "libpthread.so.0", "librt.so.1", "libstdc++.so.6")
