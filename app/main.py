@@ -20,6 +20,7 @@ from app.http.middleware import ErrorMiddleware, MiddlewareRules, RequestMiddlew
 from app.http.request import REFUSED, base_url, context_of
 from app.http.response_cache import ResponseCache
 from app.http.routing import ALL_METHODS, PathRouter
+from app.http.store_metrics import StoreMetrics
 from app.logs.setup import LogMetrics
 from app.operations.framework.services import Services
 from app.rest.router import ROUTES, mount
@@ -168,6 +169,7 @@ class Application(FastAPI):
         self.state.services = services
         self.state.system = System(
             self._metrics,
+            StoreMetrics(services),
             self._settings.metrics_access,
             openapi=cached_by_threads(lambda: json.dump(self.openapi())),
             openrpc=self._openrpc,

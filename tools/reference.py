@@ -180,14 +180,10 @@ def changes() -> str:
 def locks() -> str:
     """Return the duration of a lock by the number of consecutive wrong passwords."""
     rows = [(f"1 to {rate_limits.FAILURES_BEFORE_LOCK - 1}", "none")]
-    failures, wait = rate_limits.FAILURES_BEFORE_LOCK, rate_limits.LOCK_MIN
-    while wait < rate_limits.LOCK_MAX:
-        rows.append((str(failures), _duration(int(wait.total_seconds()))))
-        failures, wait = failures + 1, 2 * wait
-    longest = _duration(int(rate_limits.LOCK_MAX.total_seconds()))
-    return table(
-        ("consecutive wrong passwords", "lock"), [*rows, (f"{failures} and more", longest)]
-    )
+    *steps, (most, longest) = rate_limits.lock_durations()
+    rows += ((str(failures), _duration(int(lock.total_seconds()))) for failures, lock in steps)
+    rows.append((f"{most} and more", _duration(int(longest.total_seconds()))))
+    return table(("consecutive wrong passwords", "lock"), rows)
 
 
 def _duration(seconds: int) -> str:

@@ -11,7 +11,8 @@ from app.domain.rate_limits import REPORTED_LIMITS, Limit
 class Measurement:
     """A number: a gauge, or with `is_total` a counter since the process started.
 
-    `description` explains the number. `labels` are pairs of a name and one of few values, never
+    `description` explains the number. `/metrics` puts `gatehouse_` before `name`, except before
+    `process_`. `labels` are pairs of a name and one of few values, never
     text that a client sent.
     """
 

@@ -418,10 +418,26 @@ class LiveCredentials:
     keys: int
 
 
-class RestoredDatabase(Protocol):
-    """Maintenance of a database that was restored from a backup."""
+@dataclass(frozen=True, slots=True)
+class AccountTotals:
+    """The number of accounts by state, of active admins, and of accounts that are locked."""
+
+    active: int
+    disabled: int
+    admins: int
+    locked: int
+
+
+class Totals(Protocol):
+    """Numbers of rows, for monitoring. Each reads a whole table or index."""
+
+    def count_accounts(self, now: datetime) -> AccountTotals: ...
 
     def count_credentials(self, now: datetime) -> LiveCredentials: ...
+
+
+class RestoredDatabase(Protocol):
+    """Maintenance of a database that was restored from a backup."""
 
     def end_credentials(self, kid: str | None) -> None:
         """End all sessions and access keys, and trust no signing key but this one."""
@@ -506,6 +522,8 @@ class Transaction(Protocol):
     def servers(self) -> Servers: ...
     @property
     def audit(self) -> Audit: ...
+    @property
+    def totals(self) -> Totals: ...
     @property
     def restored_database(self) -> RestoredDatabase: ...
     @property

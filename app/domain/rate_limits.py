@@ -214,6 +214,15 @@ def last_lock_end(attempts: Iterable[LoginAttempts], now: datetime) -> datetime 
     return max((end for end in ends if end is not None), default=None)
 
 
+def lock_durations() -> Sequence[tuple[int, timedelta]]:
+    """Return the numbers of failures that lock an account, each with the duration of the lock.
+
+    The last one also applies to all larger numbers.
+    """
+    steps = range(FAILURES_BEFORE_LOCK, FAILURES_BEFORE_LOCK + _DOUBLINGS_MAX + 1)
+    return [(failures, _lock(failures)) for failures in steps]
+
+
 def _lock(failures: int) -> timedelta:
     if failures < FAILURES_BEFORE_LOCK:
         return timedelta()

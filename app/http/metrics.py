@@ -7,7 +7,7 @@ responds to the scrape; each of the others copies its numbers to a shared file o
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from app.startup import replaced
 
 # It imports an HTTP server and a client, which take 7 ms and 1 MB. The first scrape imports it.
 with replaced("prometheus_client.exposition"):
-    from prometheus_client import CollectorRegistry, Counter, Gauge
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
     from prometheus_client.multiprocess import MultiProcessCollector
+    from prometheus_client.registry import Collector
 
 EVERY_SECONDS = 1.0
 # How long a scrape waits for a merge of files.
@@ -98,7 +99,7 @@ class Metrics:
         labels = dict(reading.labels)
         family = self._families.get(reading.name)
         if family is None:
-            name, about, names = f"gatehouse_{reading.name}", reading.description, list(labels)
+            name, about, names = _full_name(reading), reading.description, list(labels)
             if reading.is_total:
                 family = Counter(name, about, names, registry=self.registry)
             else:
@@ -108,6 +109,39 @@ class Metrics:
                 )
             self._families[reading.name] = family
         return family.labels(**labels) if labels else family
+
+
+def expose(measurements: Iterable[Measurement]) -> bytes:
+    """Return measurements in the text format, as they are: they are not those of one process."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.exposition import generate_latest
+
+    families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    for found in measurements:
+        family = families.get(found.name)
+        if family is None:
+            kind = CounterMetricFamily if found.is_total else GaugeMetricFamily
+            names = [name for name, _ in found.labels]
+            family = kind(_full_name(found), found.description, labels=names)
+            families[found.name] = family
+        family.add_metric([value for _, value in found.labels], found.value)
+    registry = CollectorRegistry()
+    registry.register(_Collected(families.values()))
+    return generate_latest(registry)
+
+
+class _Collected(Collector):
+    """Metrics that are known already."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _full_name(found: Measurement) -> str:
+    return found.name if found.name.startswith("process_") else f"gatehouse_{found.name}"
 
 
 def _are_shared() -> bool:

@@ -277,7 +277,7 @@ def finish_restore(
     def finish(tx: Transaction) -> RestoreSummary:
         newest = tx.audit.list_page(EntryFilter(), None, 1)
         as_of = newest[0].at if newest else None
-        credentials = tx.restored_database.count_credentials(now)
+        credentials = tx.totals.count_credentials(now)
         if not keep_credentials:
             tx.restored_database.end_credentials(kid)
             _sign_at_once(tx, kid, now)

@@ -1,16 +1,11 @@
 """Health, metrics, public keys, the two documents, and the pages of errors."""
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from html import escape
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import Scope
@@ -18,15 +13,16 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Door
 from app.domain.errors import CATALOGUE, NotFound, Overloaded
-from app.domain.outbox import Depth
 from app.domain.policy import Access
 from app.domain.quoting import QUOTED_MAX
 from app.domain.text import closest_match
 from app.http import json
 from app.http.client_address import is_loopback
-from app.http.metrics import Metrics
+from app.http.metrics import Metrics, expose
 from app.http.nearest_path import NOTHING_HERE
+from app.http.process_metrics import measure_processes
 from app.http.request import JSON, LEAVING, JsonResponse, caller_of, context_of
+from app.http.store_metrics import StoreMetrics
 from app.operations.formats import Keywords, constant
 from app.operations.framework.context import OperationContext
 from app.operations.framework.services import Services
@@ -107,6 +103,7 @@ class System:
     """The sources of the operator's pages, besides the services: metrics and both documents."""
 
     metrics: Metrics
+    store_metrics: StoreMetrics
     metrics_access: MetricsAccess
     openapi: Callable[[], bytes]
     openrpc: Callable[[Scope], bytes]
@@ -212,11 +209,9 @@ async def metrics(request: Request, services: ServicesDep, system: SystemDep) ->
         await OperationContext(services, "metrics", Access.ADMIN, caller, changes=False).actor()
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-    body = await system.metrics.exposition()
-    # The process's own counts are shown even while the store is unavailable.
-    with suppress(Overloaded):
-        depth = await services.store.scan(lambda tx: tx.outbox.depth())
-        body += _outbox(depth, services.clock.now())
+    # The processes' own counts are shown even while the store is unavailable.
+    stored = await system.store_metrics.measure()
+    body = await system.metrics.exposition() + expose([*measure_processes(), *stored])
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
@@ -248,31 +243,3 @@ async def error_page(
         status=error.status,
     )
     return HTMLResponse(page, headers=_CACHED)
-
-
-def _outbox(depth: Iterable[Depth], now: datetime) -> bytes:
-    """Return the size of the outbox, read at each scrape since all workers share the store."""
-    messages = GaugeMetricFamily(
-        "gatehouse_outbox_messages",
-        "Messages in the outbox that wait or are dead.",
-        labels=["kind", "state"],
-    )
-    oldest = GaugeMetricFamily(
-        "gatehouse_outbox_oldest_seconds",
-        "Age of the oldest message of the outbox that waits or is dead.",
-        labels=["kind", "state"],
-    )
-    for found in depth:
-        labels = [found.kind, found.state]
-        messages.add_metric(labels, found.messages)
-        oldest.add_metric(labels, max((now - found.since).total_seconds(), 0.0))
-
-    class Here(Collector):
-        def collect(self) -> Iterable[Metric]:
-            return messages, oldest
-
-    from prometheus_client.exposition import generate_latest
-
-    registry = CollectorRegistry()
-    registry.register(Here())
-    return generate_latest(registry)

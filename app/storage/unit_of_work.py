@@ -21,6 +21,7 @@ from app.storage.repositories.login_attempts import LoginAttemptRepository
 from app.storage.repositories.names import NameRepository
 from app.storage.repositories.outbox import OutboxRepository
 from app.storage.repositories.restore import RestoreRepository
+from app.storage.repositories.totals import TotalsRepository
 from app.storage.repositories.users import UserRepository
 
 
@@ -69,6 +70,10 @@ class SqlTransaction:
     @property
     def audit(self) -> AuditRepository:
         return AuditRepository(self.connection)
+
+    @property
+    def totals(self) -> TotalsRepository:
+        return TotalsRepository(self.connection)
 
     @property
     def restored_database(self) -> RestoreRepository:

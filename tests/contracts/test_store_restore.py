@@ -7,7 +7,7 @@ import pytest
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import Origin
 from app.domain.policy import OPERATOR_PRINCIPAL
-from app.domain.ports import LiveCredentials, Store, Transaction
+from app.domain.ports import Store, Transaction
 from app.domain.signing_keys import PublicKey
 from app.operations.framework.audit_log import make_entry
 from tests.contracts.rows import NOW, access_key, add, add_users, new_user, session
@@ -30,16 +30,6 @@ async def fill(store: Store) -> None:
             tx.signing_keys.publish(PublicKey(kid, JWK, NOW, None, NOW, NOW))
 
     await store.write(add)
-
-
-async def test_live_credentials_are_counted(store: Store) -> None:
-    await fill(store)
-    counted = await store.read(lambda tx: tx.restored_database.count_credentials(NOW))
-    assert counted == LiveCredentials(sessions=1, keys=1)
-    later = await store.read(
-        lambda tx: tx.restored_database.count_credentials(NOW.replace(year=2100))
-    )
-    assert later == LiveCredentials(sessions=0, keys=1)
 
 
 async def test_all_credentials_end_but_for_one_signing_key(store: Store) -> None:

@@ -2,10 +2,11 @@
 
 import os
 import re
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 
 import httpx
 import pytest
@@ -112,16 +113,37 @@ def test_a_lost_redis_shows_and_so_does_its_return(server: Server, redis: OwnRed
 
 def test_the_page_speaks_of_what_there_is_and_of_all_of_it(server: Server) -> None:
     shown = {
-        family.name
-        for family in text_string_to_metric_families(server.client.get("/metrics").text)
-        if family.name.startswith("gatehouse_")
+        family.name for family in text_string_to_metric_families(server.client.get("/metrics").text)
     }
     ending = r"_(total|count|sum|bucket)$"
-    told = {
-        re.sub(ending, "", name)
-        for name in re.findall(r"gatehouse_\w+", (DOCS / "metrics.md").read_text("utf-8"))
-    }
+    page = (DOCS / "metrics.md").read_text("utf-8")
+    told = {re.sub(ending, "", name) for name in re.findall(r"\b(?:gatehouse|process)_\w+", page)}
     assert told == shown
+
+
+def test_processes_are_measured_together(server: Server) -> None:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    pids = [str(server.process.pid), *children.read_text().split()]
+    assert len(pids) == 3
+    found = [samples(server) for _ in range(8)]
+    (started_at,) = {one["process_start_time_seconds[]"] for one in found}
+    assert 0 < time() - started_at < 600
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    resident = found[-1]["process_resident_memory_bytes[]"]
+    assert resident == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE"), rel=0.1)
+    times = [one["process_cpu_seconds_total[]"] for one in found]
+    assert 0 < times[0] <= times[-1] < 60
+    limit = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0]
+    assert found[-1]["process_max_fds[]"] == 3 * limit
+    assert 3 * 5 < found[-1]["process_open_fds[]"] < limit
+
+
+def test_accounts_and_credentials_are_counted(server: Server) -> None:
+    found = samples(server)
+    assert found["gatehouse_accounts['active']"] >= 1
+    assert found["gatehouse_accounts['disabled']"] == 0
+    assert found["gatehouse_admins[]"] == found["gatehouse_access_keys[]"] == 1
+    assert found["gatehouse_locked_accounts[]"] == found["gatehouse_sessions[]"] == 0
 
 
 def test_a_worker_that_ended_is_counted_and_what_it_had_under_way_is_not(server: Server) -> None:

@@ -26,9 +26,9 @@ from app.domain.json_rows import RowShape
 from app.domain.names import email_key
 from app.domain.outbox import LEASE, RETRY_DELAY_MAX, Delivery, Depth, OutboxFilter
 from app.domain.outbox import State as Fate
-from app.domain.ports import LiveCredentials, Transaction
+from app.domain.ports import AccountTotals, LiveCredentials, Transaction
 from app.domain.presence import Presence
-from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LoginAttempts
+from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LoginAttempts, last_lock_end
 from app.domain.signing_keys import PublicKey
 from app.domain.users import (
     AccountRef,
@@ -162,6 +162,7 @@ class MemoryTransaction:
         self.guilds = MemoryGuilds(state)
         self.servers = MemoryServers(state)
         self.audit = MemoryAudit(state)
+        self.totals = MemoryTotals(state)
         self.restored_database = MemoryRestoredDatabase(state)
         self.outbox = MemoryOutbox(state)
         self.stopped_servers = MemoryStoppedServers(state)
@@ -626,11 +627,22 @@ def _is_wanted(entry: Entry, wanted: EntryFilter) -> bool:
     )
 
 
-class MemoryRestoredDatabase:
-    """All credentials and all numbers."""
+class MemoryTotals:
+    """Numbers of accounts and credentials."""
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    def count_accounts(self, now: datetime) -> AccountTotals:
+        users, attempts = self._state.users.values(), self._state.attempts.values()
+        disabled = sum(user.disabled for user in users)
+        locked = {found.subject for found in attempts if last_lock_end([found], now)}
+        return AccountTotals(
+            active=len(users) - disabled,
+            disabled=disabled,
+            admins=sum(user.is_active_admin for user in users),
+            locked=sum(subject >= 0 for subject in locked),
+        )
 
     def count_credentials(self, now: datetime) -> LiveCredentials:
         state = self._state
@@ -638,6 +650,13 @@ class MemoryRestoredDatabase:
             sum(session.is_active(now) for session in state.sessions.values()),
             sum(key.is_active(now) for key in state.keys.values()),
         )
+
+
+class MemoryRestoredDatabase:
+    """All credentials and all numbers."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     def end_credentials(self, kid: str | None) -> None:
         self._state.sessions.clear()

@@ -1,10 +1,7 @@
 """Repository of a restore: changes to all credentials and numbers."""
 
-from datetime import datetime
+from sqlalchemy import Connection, delete
 
-from sqlalchemy import Connection, Table, delete, func, or_, select
-
-from app.domain.ports import LiveCredentials
 from app.storage.dialect import dialect_of
 from app.storage.tables import (
     AccessKeyRow,
@@ -28,14 +25,6 @@ class RestoreRepository:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-
-    def count_credentials(self, now: datetime) -> LiveCredentials:
-        return LiveCredentials(self._live(_SESSIONS, now), self._live(_KEYS, now))
-
-    def _live(self, table: Table, now: datetime) -> int:
-        ends = table.c.expires_at
-        query = select(func.count()).select_from(table).where(or_(ends.is_(None), ends > now))
-        return self._connection.execute(query).scalar_one()
 
     def end_credentials(self, kid: str | None) -> None:
         for table in (_SESSIONS, _KEYS):
