@@ -21,12 +21,22 @@ def run_here(
 
     `encoding` is that of standard output and error, as PYTHONIOENCODING sets it.
     """
-    out, err = _stream(encoding), _stream(encoding)
+    with _process(folder, ["gatehouse", *arguments], environment(folder, settings), stdin):
+        return _run(_stream(encoding), _stream(encoding))
+
+
+def run_in_terminal(folder: Path, *arguments: str) -> str:
+    """Run a command whose output is a terminal; return the output."""
+    out = _stream("utf-8")
     with (
-        _process(folder, ["gatehouse", *arguments], environment(folder, settings), stdin),
-        redirect_stdout(out),
-        redirect_stderr(err),
+        _process(folder, ["gatehouse", *arguments], environment(folder, {}), ""),
+        patch.object(out, "isatty", lambda: True),
     ):
+        return _run(out, _stream("utf-8")).out
+
+
+def _run(out: io.TextIOWrapper, err: io.TextIOWrapper) -> Finished:
+    with redirect_stdout(out), redirect_stderr(err):
         open_standard_streams()
         status = _status()
     return Finished(status, _text(out), _text(err))

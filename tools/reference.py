@@ -67,7 +67,7 @@ def settings() -> str:
 
 
 def commands() -> str:
-    """Return every command, with arguments and description."""
+    """Return every command, with arguments and description. All have --json, which is left out."""
     rows = ((f"`{usage}`", text) for usage, text in _commands(typer.main.get_command(app)))
     return table(("command", "description"), rows)
 
@@ -76,7 +76,8 @@ def _commands(command: Any, name: str = "gatehouse") -> Iterator[tuple[str, str]
     for own_name, inner in getattr(command, "commands", {}).items():
         yield from _commands(inner, f"{name} {own_name}")
     if not hasattr(command, "commands"):
-        yield " ".join([name, *map(_argument, command.params)]), command.help
+        params = [param for param in command.params if param.opts[0] != "--json"]
+        yield " ".join([name, *map(_argument, params)]), " ".join(command.help.split())
 
 
 def _argument(param: Any) -> str:

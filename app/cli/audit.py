@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 from app.cli.command_setup import run_in_container
-from app.cli.output import print_json
+from app.cli.options import AsJson
+from app.cli.output import Cell, print_json, print_table
 from app.operations import operator
 from app.operations.admin_audit import ListAudit
 from app.operations.framework.operation import UNSET
 from app.operations.framework.pagination import LIMIT_DEFAULT
+from app.operations.views import AuditChange, AuditEntry
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
 
@@ -25,8 +27,10 @@ def list_audit(
         int | None, typer.Option(help="List the entries after this id, oldest first.")
     ] = None,
     limit: Annotated[int, typer.Option(help="The maximum number of entries.")] = LIMIT_DEFAULT,
+    as_json: AsJson = False,
 ) -> None:
-    """List the entries of the audit log, newest first, each as one line of JSON."""
+    """List the audit log, newest first: id, time, actor, action, outcome, target, address,
+    changes."""
     filters = {
         "actor": actor,
         "target": target,
@@ -40,5 +44,29 @@ def list_audit(
         **{name: value for name, value in filters.items() if value is not None},
     )
     page = run_in_container(lambda it: operator.list_audit_log(it.services, command))
-    for entry in page["entries"]:
-        print_json(entry)
+    if as_json:
+        print_json(page)
+    else:
+        columns = ("id", "at", "actor", "action", "outcome", "target", "address", "changes")
+        print_table(columns, map(_row, page["entries"]))
+
+
+def _row(entry: AuditEntry) -> list[Cell]:
+    target, changes = entry["target"], entry["changes"]
+    return [
+        entry["id"],
+        entry["at"],
+        entry["actor"],
+        entry["action"],
+        entry["outcome"],
+        None if target is None else f"{target['kind']} {target['id']}",
+        entry["address"],
+        ", ".join(_shown(name, change) for name, change in changes.items()),
+    ]
+
+
+def _shown(name: str, change: AuditChange | None) -> str:
+    if change is None:
+        return name
+    before, after = ("-" if value is None else value for value in change.values())
+    return f"{name} {before} > {after}"

@@ -1,8 +1,12 @@
 """All commands, as one typer application."""
 
+import sys
+from typing import NoReturn
+
 import typer
 
 from app.cli import audit, documents, keys, maintenance, outbox, serve, signing_keys, users
+from app.cli.output import fail, printable
 
 app = typer.Typer(
     help="One user directory with two doors.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -23,3 +27,26 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(signing_keys.app, name="signing-keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(outbox.app, name="outbox")
+
+
+def run() -> None:
+    """Run the command of the command line. A wrong command line is a sentence and status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.Abort:
+        fail("The input ended before the command had all it asks for.", 1)
+    except typer.TyperException as error:
+        _fail_usage(error)
+    # A command returns nothing; `typer.Exit` returns its status.
+    sys.exit(status or 0)
+
+
+def _fail_usage(error: typer.TyperException) -> NoReturn:
+    # The values of an option are parsed by pydantic, which says so.
+    reason = printable(" ".join(error.format_message().replace("Value error, ", "").split()))
+    if not reason:
+        # A group without a command has printed its help.
+        sys.exit(error.exit_code)
+    context = getattr(error, "ctx", None)
+    command = "gatehouse" if context is None else context.command_path
+    fail(f"{reason.removesuffix('.')}. See '{command} --help'.", error.exit_code, "usage")

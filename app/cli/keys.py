@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 
 from app.cli.command_setup import run_in_container
-from app.cli.users import AccountArgument
+from app.cli.options import AccountArgument, AsJson
+from app.cli.output import Cell, print_json, print_table
 from app.domain.key_limits import Scope
 from app.operations import operator
 from app.operations.credentials import CreateKey
+from app.operations.views import KeyView
 
 app = typer.Typer(help="Access keys.", no_args_is_help=True)
 
@@ -25,26 +27,39 @@ def create_key(
         list[str] | None,
         typer.Option(help="A network that may use the key, in CIDR notation; repeatable."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Create an access key for an account and print it, only this once."""
     command = CreateKey(name, expires_at, scope, network)
     created = run_in_container(lambda it: operator.create_key_for(it.services, username, command))
-    print(created["key"])
+    if as_json:
+        print_json(created)
+    else:
+        print(created["key"])
 
 
 @app.command("list")
-def list_keys(username: AccountArgument) -> None:
+def list_keys(username: AccountArgument, as_json: AsJson = False) -> None:
     """List the keys of an account: id, name, created, expires, last used, scope, networks."""
-    for key in run_in_container(lambda it: operator.list_keys_of(it.services, username)):
-        times = [key["created_at"], key["expires_at"], key["last_used_at"]]
-        shown = [time.isoformat() if time else "-" for time in times]
-        networks = " ".join(key["networks"] or ["-"])
-        print("\t".join([key["id"], key["name"], *shown, key["scope"], networks]))
+    keys = run_in_container(lambda it: operator.list_keys_of(it.services, username))
+    if as_json:
+        print_json(keys)
+    else:
+        columns = ("id", "name", "created", "expires", "last used", "scope", "networks")
+        print_table(columns, map(_row, keys))
+
+
+def _row(key: KeyView) -> list[Cell]:
+    times = [key["created_at"], key["expires_at"], key["last_used_at"]]
+    return [key["id"], key["name"], *times, key["scope"], " ".join(key["networks"] or [])]
 
 
 @app.command("revoke")
 def revoke_key(
     key_id: Annotated[str, typer.Argument(help="The id of the key: its first group.")],
+    as_json: AsJson = False,
 ) -> None:
     """Revoke an access key, effective immediately."""
     run_in_container(lambda it: operator.revoke_key(it.services, key_id))
+    if as_json:
+        print_json({"revoked": [key_id]})

@@ -25,15 +25,15 @@ def _run() -> None:
         if sys.argv[1:] == ["serve"]:
             serve()
         else:
-            from app.cli.commands import app
+            from app.cli.commands import run
 
-            app()
+            run()
     except SettingsError as error:
-        fail(str(error), 2)
+        fail(str(error), 2, "invalid-settings")
     except (StoreError, SigningKeyError, StartError) as error:
         fail(str(error), 1)
     except DomainError as error:
-        fail(error.detail, 1)
+        fail(error.detail, 1, error.slug)
     except UnicodeEncodeError:
         # Only file names may contain bytes that are not UTF-8.
         fail("An argument is not in UTF-8.", 1)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from app.cli.command_setup import run_in_container
-from app.cli.output import print_json
+from app.cli.options import AsJson
+from app.cli.output import Cell, print_json, print_table
 from app.container import Container
 from app.domain.outbox import State
 from app.operations import operator
@@ -14,6 +15,7 @@ from app.operations.admin_outbox import ListOutbox
 from app.operations.framework.operation import UNSET
 from app.operations.framework.pagination import LIMIT_DEFAULT
 from app.operations.framework.services import Services
+from app.operations.views import OutboxMessage
 
 app = typer.Typer(help="Messages to other services.", no_args_is_help=True)
 
@@ -28,24 +30,45 @@ def list_messages(
     ] = None,
     state: Annotated[State | None, typer.Option(help="The state of the messages.")] = None,
     limit: Annotated[int, typer.Option(help="The maximum number of messages.")] = LIMIT_DEFAULT,
+    as_json: AsJson = False,
 ) -> None:
-    """List the messages of the outbox, newest first, each as one line of JSON."""
+    """List the outbox, newest first: id, kind, account, state, created, attempts, due, error."""
     command = ListOutbox(state=UNSET if state is None else state, limit=limit)
     page = run_in_container(lambda it: operator.list_outbox(it.services, command, user))
-    for message in page["messages"]:
-        print_json(message)
+    if as_json:
+        print_json(page)
+    else:
+        columns = ("id", "kind", "user", "state", "created", "attempts", "due", "error")
+        print_table(columns, map(_row, page["messages"]))
+
+
+def _row(message: OutboxMessage) -> list[Cell]:
+    return [
+        message["id"],
+        message["kind"],
+        message["user_id"],
+        message["state"],
+        message["created_at"],
+        message["attempts"],
+        message["due_at"],
+        message["error"],
+    ]
 
 
 @app.command("retry")
-def retry_messages(numbers: Numbers) -> None:
+def retry_messages(numbers: Numbers, as_json: AsJson = False) -> None:
     """Deliver waiting or dead messages as soon as possible."""
     _for_each(numbers, operator.retry_message)
+    if as_json:
+        print_json({"retried": numbers})
 
 
 @app.command("drop")
-def drop_messages(numbers: Numbers) -> None:
+def drop_messages(numbers: Numbers, as_json: AsJson = False) -> None:
     """Delete waiting or dead messages: what they ask for does not happen."""
     _for_each(numbers, operator.drop_message)
+    if as_json:
+        print_json({"dropped": numbers})
 
 
 def _for_each(numbers: list[int], work: Callable[[Services, int], Awaitable[None]]) -> None:

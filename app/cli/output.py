@@ -1,27 +1,127 @@
-"""Output of the commands: results on standard output, errors as one sentence on standard error."""
+"""Output of the commands: results on standard output, errors as one sentence on standard error.
+
+A list is a table with aligned columns in a terminal; elsewhere, for other programs, each row is a
+line of tab-separated cells. With --json, a command prints one JSON document; errors are JSON, too.
+"""
 
 import json
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NoReturn
+from unicodedata import combining, east_asian_width
+
+from app.domain.timestamps import format_time
+
+# The columns of a table are as wide as the first rows need; later rows are printed as they come.
+_MEASURED_ROWS = 1000
+_GAP = "  "
+# Characters that join emoji and are invisible.
+_JOINER = "\u200d"
+Cell = str | int | datetime | None
 
 
-def print_json(value: object, indent: int | None = None) -> None:
-    """Print `value` as JSON; characters that the output's encoding may lack are escaped."""
+def wants_json() -> bool:
+    """Return True if the command line contains --json, whether or not it can be parsed."""
+    return "--json" in sys.argv[1:]
+
+
+def print_json(value: object) -> None:
+    """Print `value` as JSON, indented in a terminal."""
+    print(dump_json(value, indent=2 if sys.stdout.isatty() else None))
+
+
+def dump_json(value: object, indent: int | None = None) -> str:
+    """Return `value` as JSON; characters that the output's encoding may lack are escaped."""
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    default = datetime.isoformat if indent is None else None
-    print(json.dumps(value, ensure_ascii=not is_unicode, indent=indent, default=default))
+    return json.dumps(value, ensure_ascii=not is_unicode, indent=indent, default=_jsonable)
 
 
-def print_error(sentence: str) -> None:
-    """Print a sentence on standard error."""
-    print(f"gatehouse: {sentence}", file=sys.stderr)
+def _jsonable(value: object) -> str:
+    return format_time(value) if isinstance(value, datetime) else str(value)
 
 
-def fail(sentence: str, status: int) -> NoReturn:
+class Table:
+    """A list on standard output: aligned columns with a head in a terminal, tab-separated cells
+    elsewhere."""
+
+    def __init__(self, *columns: str) -> None:
+        self._waiting: list[Sequence[str]] = [[name.upper() for name in columns]]
+        self._widths: Sequence[int] | None = None
+        self._is_terminal = sys.stdout.isatty()
+
+    def add(self, *cells: Cell) -> None:
+        """Add a row."""
+        row = [_text(cell) for cell in cells]
+        if not self._is_terminal:
+            print("\t".join(row))
+        elif self._widths is not None:
+            print(_aligned(row, self._widths))
+        else:
+            self._waiting.append(row)
+            if len(self._waiting) > _MEASURED_ROWS:
+                self.end()
+
+    def end(self) -> None:
+        """Print the rows that wait for their widths."""
+        if self._is_terminal and self._widths is None:
+            self._widths = [max(map(_width, column)) for column in zip(*self._waiting, strict=True)]
+            for row in self._waiting:
+                print(_aligned(row, self._widths))
+            self._waiting.clear()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a list whose rows are all there."""
+    table = Table(*columns)
+    for row in rows:
+        table.add(*row)
+    table.end()
+
+
+def _text(cell: Cell) -> str:
+    if cell is None or cell == "":
+        return "-"
+    return printable(format_time(cell) if isinstance(cell, datetime) else str(cell))
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters escaped, which might drive a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == _JOINER else ascii(c)[1:-1] for c in text)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+    return _GAP.join(cells).rstrip()
+
+
+def _width(text: str) -> int:
+    """Return the number of columns that `text` takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def print_error(sentence: str, code: str) -> None:
+    """Print an error on standard error: a sentence, or with --json an object with its code."""
+    if wants_json():
+        print(json.dumps({"error": {"code": code, "detail": sentence}}), file=sys.stderr)
+    else:
+        print(f"gatehouse: {sentence}", file=sys.stderr)
+
+
+def print_warning(sentence: str) -> None:
+    """Print what needs attention after a command that succeeded, on standard error."""
+    text = json.dumps({"warning": sentence}) if wants_json() else f"gatehouse: {sentence}"
+    print(text, file=sys.stderr)
+
+
+def fail(sentence: str, status: int, code: str = "failed") -> NoReturn:
     """Print a sentence on standard error and exit with `status`."""
-    print_error(sentence)
+    print_error(sentence, code)
     sys.exit(status)
 
 

@@ -3,7 +3,8 @@
 The operator can read the data directory and needs no credential.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,10 +18,16 @@ from app.domain.policy import OPERATOR_PRINCIPAL, Access, Principal
 from app.domain.ports import Clock, LiveCredentials, Transaction
 from app.domain.signing_keys import PublicKey
 from app.domain.users import OPERATOR, User
-from app.operations.accounts import add_user, find_user, new_user
+from app.operations.accounts import add_user, find_user, find_user_by_uuid, new_user
 from app.operations.admin_audit import ListAudit
 from app.operations.admin_outbox import ListOutbox
-from app.operations.admin_users import AdminCreateUser, AdminUpdateUser, UserByUuid, prepare_user
+from app.operations.admin_users import (
+    AdminCreateUser,
+    AdminUpdateUser,
+    ListUsers,
+    UserByUuid,
+    prepare_user,
+)
 from app.operations.catalog import OPERATIONS
 from app.operations.credentials import CreateKey, add_key, key_not_found, revoke_keys
 from app.operations.framework.audit_log import WriteResult, make_entry
@@ -28,11 +35,15 @@ from app.operations.framework.context import Caller, OperationContext
 from app.operations.framework.services import Services
 from app.operations.panel_sync import SERVERS
 from app.operations.views import (
+    AccountView,
     AuditPage,
     CreatedKey,
     CreatedUser,
     Keys,
     OutboxPage,
+    PanelUser,
+    PanelUsers,
+    account_view,
     created_user,
 )
 
@@ -121,8 +132,25 @@ async def _uuid_of(services: Services, username: str) -> str:
     return (await services.store.read(lambda tx: _find_account(tx, username))).uuid
 
 
-async def set_disabled(services: Services, username: str, disabled: bool) -> bool:
-    """Disable or enable an account; return False if its panel is not informed.
+async def _view_of(services: Services, uuid: str) -> AccountView:
+    return account_view(await services.store.read(lambda tx: find_user_by_uuid(tx, uuid)))
+
+
+async def stream_accounts(
+    services: Services, command: ListUsers
+) -> AsyncIterator[tuple[str, PanelUser]]:
+    """Yield the accounts of a list with their uuids. Raises InvalidInput."""
+    chunks = OPERATIONS["admin.users.list"].stream(services, OPERATOR_CALLER, command)
+    async for chunk in chunks:
+        users: PanelUsers = json.loads(chunk)
+        for uuid, user in users.items():
+            yield uuid, user
+
+
+async def set_disabled(
+    services: Services, username: str, disabled: bool
+) -> tuple[AccountView, bool]:
+    """Disable or enable an account; return it, and False if its panel is not informed.
 
     Without a configured panel, messages in the outbox or stopped servers of the account show that
     one exists. Raises UserNotFound, LastAdmin.
@@ -132,20 +160,22 @@ async def set_disabled(services: Services, username: str, disabled: bool) -> boo
         await _as_admin(services, "admin.users.disable", UserByUuid(uuid))
     else:
         await _as_admin(services, "admin.users.update", AdminUpdateUser(uuid, disabled=False))
-    return SERVERS in services.handlers or not await services.store.read(
-        lambda tx: _has_panel(tx, username)
+    is_informed = SERVERS in services.handlers or not await services.store.read(
+        lambda tx: _has_panel(tx, uuid)
     )
+    return await _view_of(services, uuid), is_informed
 
 
-def _has_panel(tx: Transaction, username: str) -> bool:
+def _has_panel(tx: Transaction, uuid: str) -> bool:
     has_messages = tx.outbox.list_page(OutboxFilter(), None, 1)
-    return bool(has_messages or tx.stopped_servers.list_for_user(_find_account(tx, username).id))
+    return bool(has_messages or tx.stopped_servers.list_for_user(find_user_by_uuid(tx, uuid).id))
 
 
-async def unlock_account(services: Services, username: str) -> None:
+async def unlock_account(services: Services, username: str) -> AccountView:
     """Unlock an account. Raises UserNotFound."""
     uuid = await _uuid_of(services, username)
     await _as_admin(services, "admin.users.unlock", UserByUuid(uuid))
+    return await _view_of(services, uuid)
 
 
 async def create_key_for(services: Services, username: str, command: CreateKey) -> CreatedKey:

@@ -124,6 +124,14 @@ class CreatedUser(_PanelRow, _Names):
     response."""
 
 
+class AccountView(_PanelRow):
+    """An account with all its names, as commands print it."""
+
+    uuid: Uuid
+    user_id: Snowflake
+    display_name: DisplayName
+
+
 class UserPage(TypedDict):
     """A page of a list, by uuid; `next` is the cursor of the next page, null on the last."""
 
@@ -426,6 +434,12 @@ def created_user(user: User, generated_password: str | None) -> CreatedUser:
     if generated_password is not None:
         names["password"] = generated_password
     return cast("CreatedUser", {**PANEL_USER.render(user), **names})
+
+
+def account_view(user: User) -> AccountView:
+    """Return the view of an account with all its names."""
+    names = {"uuid": user.uuid, "user_id": str(user.id), "display_name": user.display_name}
+    return cast("AccountView", {**PANEL_USER.render(user), **names})
 
 
 def session_view(session: Session, current: str | None) -> SessionView:

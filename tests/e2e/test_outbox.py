@@ -45,9 +45,10 @@ def sign_up(server: Server, panel: FakePanel, name: str = "alice") -> str:
 
 
 def messages(folder: Path, settings: dict[str, str], *options: str) -> list[dict[str, Any]]:
-    listed = run_here(folder, "outbox", "list", *options, **settings)
+    listed = run_here(folder, "outbox", "list", "--json", *options, **settings)
     assert listed.status == 0, listed.err
-    return [json.loads(line) for line in listed.out.splitlines()]
+    found: list[dict[str, Any]] = json.loads(listed.out)["messages"]
+    return found
 
 
 def becomes(panel: FakePanel, uuid: str, *, active: bool) -> None:

@@ -56,8 +56,9 @@ def test_json_stays_json(folder: Path) -> None:
     run_here(folder, "keys", "create", NAME, "--name", "é🔑")
     for encoding in ("ascii", "latin-1"):
         json.loads(run_here(folder, "openrpc", encoding=encoding).out)
-        for line in run_here(folder, "audit", "list", encoding=encoding).out.splitlines():
-            json.loads(line)
+        for words in (["audit", "list"], ["keys", "list", NAME], ["users", "list"]):
+            printed = json.loads(run_here(folder, *words, "--json", encoding=encoding).out)
+            assert NAME in str(printed) or "é🔑" in str(printed)
 
 
 def test_a_password_is_read_in_utf_8_whatever_the_terminal_has(folder: Path) -> None:

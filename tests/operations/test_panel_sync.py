@@ -144,17 +144,23 @@ async def test_an_unreachable_panel_is_reported_to_the_operator(
     services: Services, admin: Caller, owner: str, clock: FakeClock
 ) -> None:
     elsewhere = make_services(store=services.store, clock=clock)
+
+    async def is_informed(at: Services, name: str, disabled: bool) -> bool:
+        view, is_informed = await operator.set_disabled(at, name, disabled)
+        assert (view["username"], view.get("disabled", 0)) == (name, int(disabled))
+        return is_informed
+
     await sign_up(services, "bobby")
-    assert await operator.set_disabled(elsewhere, "bobby", True)
+    assert await is_informed(elsewhere, "bobby", True)
     await set_disabled(services, admin, owner, True)
-    assert not await operator.set_disabled(elsewhere, "bobby", False)
-    assert await operator.set_disabled(services, "bobby", True)
+    assert not await is_informed(elsewhere, "bobby", False)
+    assert await is_informed(services, "bobby", True)
     await deliver_due(services)
     # What is done is deleted some day.
     for done in await services.store.scan(lambda tx: tx.outbox.list_page(OutboxFilter(), None, 9)):
         await services.store.write(partial(drop, done.number))
-    assert await operator.set_disabled(elsewhere, "bobby", False)
-    assert not await operator.set_disabled(elsewhere, "alice", False)
+    assert await is_informed(elsewhere, "bobby", False)
+    assert not await is_informed(elsewhere, "alice", False)
 
 
 async def test_an_operation_without_a_change_sends_no_message(

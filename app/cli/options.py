@@ -1,0 +1,10 @@
+"""Arguments and options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+AccountArgument = Annotated[
+    str, typer.Argument(help="The account: username, uuid, snowflake or e-mail address.")
+]

@@ -1,0 +1,144 @@
+"""The JSON of every command, and the tables of lists in a terminal."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import jsonschema
+import pytest
+import typer
+from referencing import Registry
+from referencing.jsonschema import DRAFT7
+
+from app.cli.commands import app
+from app.cli.output import printable
+from app.rpc.openrpc import openrpc_document
+from tests.commands import run_here, run_in_terminal
+
+PASSWORD = "correct horse battery"
+# Its output is its log: GATEHOUSE_LOG_FORMAT=json.
+WITHOUT = {"serve"}
+# In this order, on one database: the command line, and the method whose result it prints or the
+# members of its object.
+COMMANDS: list[tuple[str, str | set[str]]] = [
+    ("migrate", {"database"}),
+    ("signing-keys rotate", {"kid", "created_at", "signs_from", "retired_at"}),
+    ("signing-keys list", {"kid", "created_at", "signs_from", "retired_at"}),
+    ("users create demo --admin", "admin.users.create"),
+    ("users create other", "admin.users.create"),
+    ("users list", "admin.users.list"),
+    ("users disable other", "account"),
+    ("users enable other", "account"),
+    ("users unlock demo", "account"),
+    ("keys create demo", "keys.create"),
+    ("keys list demo", "admin.keys.list"),
+    ("keys revoke {key}", {"revoked"}),
+    ("audit list", "admin.audit.list"),
+    ("outbox list", "admin.outbox.list"),
+    ("outbox retry 1", {"retried"}),
+    ("outbox drop 1", {"dropped"}),
+    ("openapi", {"openapi", "info", "paths"}),
+    ("openrpc", {"openrpc", "info", "methods"}),
+    ("doctor", {"ok", "findings"}),
+    ("backup copy.sqlite3", {"file", "accounts", "schema"}),
+    (
+        "restore copy.sqlite3 --replace",
+        {"accounts", "kept_as", "as_of", "credentials", "sessions", "keys"},
+    ),
+    ("restored", {"as_of", "credentials", "sessions", "keys"}),
+]
+ACCOUNT = {"id", "username", "email", "admin", "uuid", "user_id", "display_name"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, migrated: Path) -> Path:
+    (tmp_path / "var").mkdir(mode=0o700)
+    copyfile(migrated, tmp_path / "var" / "gatehouse.sqlite3")
+    (tmp_path / "var" / "gatehouse.sqlite3").chmod(0o600)
+    return tmp_path
+
+
+def each_command(group: Any, *words: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from each_command(command, *words, name)
+        else:
+            yield " ".join([*words, name])
+
+
+def require_method_result(value: Any, method: str) -> None:
+    """Validate a result as the OpenRPC document describes it."""
+    document = json.loads(json.dumps(openrpc_document("http://gateway")))
+    registry: Registry[Any] = Registry().with_resource(
+        "urn:openrpc", DRAFT7.create_resource(document)
+    )
+    number = [found["name"] for found in document["methods"]].index(method)
+    schema = {"$ref": f"urn:openrpc#/methods/{number}/result/schema"}
+    jsonschema.Draft7Validator(schema, registry=registry).validate(value)
+
+
+def test_every_command_prints_one_json_document(folder: Path) -> None:
+    settings = {"GATEHOUSE_PANEL_URL": "http://127.0.0.1:9", "GATEHOUSE_PANEL_TOKEN": "secret"}
+    key = ""
+    for line, expected in COMMANDS:
+        # Two of them write a message for the panel, and each needs one that waits.
+        chosen = settings if line.startswith("users") else {}
+        done = run_here(folder, *line.format(key=key).split(), "--json", **chosen)
+        assert (done.status, done.err) == (0, ""), (line, done.err)
+        value = json.loads(done.out)
+        if isinstance(expected, str) and expected != "account":
+            require_method_result(value, expected)
+        else:
+            members = ACCOUNT if expected == "account" else expected
+            assert isinstance(members, set)
+            (row,) = value if isinstance(value, list) else [value]
+            assert members <= row.keys(), line
+        if line == "keys create demo":
+            key = value["id"]
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    known = set(each_command(typer.main.get_command(app)))
+    tried = {name for name in known for line, _ in COMMANDS if f"{line} ".startswith(f"{name} ")}
+    assert tried == known - WITHOUT
+
+
+def test_an_error_is_json_with_the_code_of_the_catalogue(folder: Path) -> None:
+    for line, status, code in (
+        ("keys list nobody", 1, "user-not-found"),
+        ("users create x", 1, "invalid-username"),
+        ("audit list --limit 5000", 1, "invalid-input"),
+        ("users list --status new", 2, "usage"),
+        ("users nothing", 2, "usage"),
+        ("backup missing/file", 1, "failed"),
+    ):
+        done = run_here(folder, *line.split(), "--json")
+        assert (done.status, done.out) == (status, ""), line
+        error = json.loads(done.err)["error"]
+        assert (error["code"], bool(error["detail"])) == (code, True)
+    done = run_here(folder, "users", "list", "--json", GATEHOUSE_WORKERS="none")
+    assert (done.status, json.loads(done.err)["error"]["code"]) == (2, "invalid-settings")
+
+
+def test_a_list_is_an_aligned_table_in_a_terminal_and_tab_separated_elsewhere(
+    folder: Path,
+) -> None:
+    for name in ("灯火灯火", "somebody"):
+        assert run_here(folder, "users", "create", name).status == 0
+    head, wide, narrow = run_in_terminal(folder, "users", "list").splitlines()
+    assert head.split() == ["ID", "UUID", "USERNAME", "EMAIL", "MARKS"]
+    # A Chinese character takes two columns.
+    assert head.index("EMAIL") == narrow.index("-", head.index("EMAIL") - 1)
+    assert wide.index("-", 46) == narrow.index("-", 46) - 4
+    rows = [line.split("\t") for line in run_here(folder, "users", "list").out.splitlines()]
+    assert [row[2:] for row in rows] == [["灯火灯火", "-", "-"], ["somebody", "-", "-"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a\u202eb", "a\\u202eb"), ("\x1b[31m\t", "\\x1b[31m\\t"), ("👩\u200d🚀 é", "👩\u200d🚀 é")],
+)
+def test_no_text_drives_the_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
