@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import yaml
 
 from app.cli.commands import app
 from app.domain import rate_limits
@@ -195,6 +196,22 @@ def _duration(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
+def alerts() -> str:
+    """Return the alerts of the example file."""
+    rules = yaml.safe_load((DOCS / "examples" / "prometheus-alerts.yml").read_text("utf-8"))
+    rows = (
+        (
+            f"[{alert['alert']}](#{alert['alert'].lower()})",
+            alert["labels"]["severity"],
+            alert.get("for", ""),
+            f"`{' '.join(alert['expr'].split())}`".replace("|", "\\|"),
+        )
+        for group in rules["groups"]
+        for alert in group["rules"]
+    )
+    return table(("alert", "severity", "for", "expression"), rows)
+
+
 def mistakes() -> str:
     """Return the answers to mistakes, by subject."""
     return "\n".join(
@@ -215,6 +232,7 @@ PARTS: dict[str, Callable[[], str]] = {
         limits,
         changes,
         locks,
+        alerts,
         mistakes,
     )
 }
