@@ -137,6 +137,7 @@ class Application(FastAPI):
             reads_forwarded=settings.proxy_header == "forwarded",
             origins=frozenset(filter(None, (settings.public_url, *settings.cors_origins))),
             https=https,
+            logs_requests=settings.access_log == "on",
         )
         return RequestMiddleware(
             inner,

@@ -71,6 +71,10 @@ def _parse_networks(values: Any) -> Any:
     return [parse_network(part, strict=False) for part in _split_commas(values)]
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 CommaSeparated = BeforeValidator(_split_commas)
 Token = Annotated[str | None, AfterValidator(_check_token)]
 
@@ -204,6 +208,18 @@ class Settings(BaseModel):
         Literal["auto", "console", "json"],
         Field(description="`console` or `json`; `auto`: console in a terminal, otherwise JSON."),
     ] = "auto"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"],
+        BeforeValidator(_lower),
+        Field(
+            description="The least severe lines that are written: `debug` (adds successful health "
+            "checks), `info`, `warning` (without one line per request), `error` or `critical`."
+        ),
+    ] = "info"
+    access_log: Annotated[
+        Literal["on", "off"],
+        Field(description="`off`: no line for each request; metrics still count them."),
+    ] = "on"
     chat_url: Annotated[
         str | None,
         AfterValidator(

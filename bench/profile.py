@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
         TemporaryDirectory(prefix="gatehouse-profile-") as folder,
         open(os.devnull, "w") as nowhere,
     ):
-        configure_logs("json", nowhere)
+        configure_logs("json", stream=nowhere)
         data = seed(Dataset(Sqlite(), Path(folder), chosen.accounts), password_hash())
         asyncio.run(_profile(data, WORKS[chosen.work](data), chosen.lines))
 

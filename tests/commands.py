@@ -59,7 +59,7 @@ def _process(
         patch.dict(os.environ, environ, clear=True),
         patch.object(sys, "argv", arguments),
         patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
-        patch.object(command_setup, "configure_logs", lambda form: None),
+        patch.object(command_setup, "configure_logs", lambda *_: None),
     ):
         yield
 

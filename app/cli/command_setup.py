@@ -14,7 +14,7 @@ T = TypeVar("T")
 def set_up_command() -> Settings:
     """Read the settings and configure the logs. Raises SettingsError."""
     settings = load_settings()
-    configure_logs(settings.log_format)
+    configure_logs(settings.log_format, settings.log_level)
     return settings
 
 

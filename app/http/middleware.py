@@ -45,8 +45,10 @@ _CHOSEN = {
     b"cache-control": NO_STORE.encode(),
 }
 _REQUEST_ID = Pattern(rf"[A-Za-z0-9._-]{{1,{REQUEST_ID_MAX}}}", REQUEST_ID_MAX, ASCII)
-# Probed each second; metrics suffice for the successful ones.
+# Probed each second, so the successful ones are logged at `debug` only.
 _PROBES = frozenset({"/health/live", "/health/ready"})
+# The outcome of a request whose client disconnected before it was read.
+DISCONNECTED = "disconnected"
 _LOG = structlog.get_logger("gatehouse.http")
 
 
@@ -58,6 +60,7 @@ class MiddlewareRules:
     reads_forwarded: bool = False
     origins: frozenset[str] = frozenset()
     https: bool = False
+    logs_requests: bool = True
 
 
 class RequestMiddleware:
@@ -75,6 +78,7 @@ class RequestMiddleware:
         self._client = ClientAddress(rules.trusted_proxies, forwarded=rules.reads_forwarded)
         self._origins = rules.origins
         self._new_id = new_id
+        self._logs_requests = rules.logs_requests
         self._ours = [*_CHOSEN.items(), *_ALWAYS]
         if rules.https:
             self._ours.append((b"strict-transport-security", b"max-age=31536000"))
@@ -147,19 +151,25 @@ class RequestMiddleware:
         if series is None:
             series = self._series[labels] = self._seconds.labels(*labels)
         series.observe(seconds)
-        if context.status == 200 and context.route in _PROBES:
+        if not self._logs_requests:
             return
         path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")
+        members = context.noted
+        if context.account is not None:
+            members = {"account": context.account, **members}
         # `info` would bind the logger on each call; binding without values does it once.
-        _LOG.bind().info(
+        log = _LOG.bind()
+        is_probe = context.status == 200 and context.route in _PROBES
+        (log.debug if is_probe else log.info)(
             "request",
             method=scope["method"],
             path=path if len(path) < SECRET_MIN else loggable_path(path),
             status=context.status,
+            outcome=context.outcome,
             ms=int(seconds * 100_000) / 100,
             request_id=context.request_id,
             address=context.address,
-            **context.noted,
+            **members,
         )
 
 
@@ -191,6 +201,7 @@ class ErrorMiddleware:
             await self._app(scope, receive, send)
             return
         except ClientDisconnect:
+            context.outcome = DISCONNECTED
             return
         except DomainError as error:
             refusal = error
@@ -200,6 +211,7 @@ class ErrorMiddleware:
         except Exception:
             _LOG.exception("fault", request_id=context.request_id)
             refusal = Internal(context.request_id)
+        context.outcome = refusal.slug
         self._counts[context.route or "none", refusal.slug] += 1
         # A response that has begun stays unfinished, so that its connection is closed.
         if not context.status:

@@ -39,6 +39,8 @@ _HOST = Pattern(r"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,
 _NO_HEADERS: Mapping[str, str] = {}
 _NO_CODING = {b"identity", b""}
 PROBLEM_JSON = "application/problem+json"
+# The outcome of a request without an error; that of another is the error's slug.
+OK = "ok"
 # The default, since most responses carry or depend on a secret; cacheable ones override it.
 NO_STORE = "no-store"
 CACHE_STATUS = "Cache-Status"
@@ -80,10 +82,10 @@ class Context:
     """The context of a request, and of its response.
 
     The middleware sets the request id, the client's address and the credential of the headers; the
-    API sets the route and further members of the log line. `status` is 0 until the response has
-    begun. `stale` lists the operations that returned stale data, `deprecations` those of deprecated
-    operations; `origins` are those whose pages
-    may send requests (see `app.http.cross_origin`).
+    API sets the route, the `outcome`, the `account` and further members of the log line. `status`
+    is 0 until the response has begun. `stale` lists the operations that returned stale data,
+    `deprecations` those of deprecated operations; `origins` are those whose pages may send requests
+    (see `app.http.cross_origin`).
     """
 
     request_id: str
@@ -92,6 +94,8 @@ class Context:
     credential: str | None = None
     route: str | None = None
     status: int = 0
+    outcome: str = OK
+    account: str | None = None
     noted: dict[str, Any] = field(default_factory=dict)
     stale: tuple[Stale, ...] = ()
     deprecations: tuple[Deprecation, ...] = ()
@@ -106,6 +110,10 @@ class Context:
     def on_deprecated(self, deprecation: Deprecation) -> None:
         """Record that a deprecated operation was called, for the response's headers."""
         self.deprecations = (*self.deprecations, deprecation)
+
+    def on_account(self, uuid: str) -> None:
+        """Note the account of the caller, for the log line."""
+        self.account = uuid
 
     def on_cacheable(self, until: datetime) -> None:
         """Note that the response may be cached until then."""
@@ -137,6 +145,7 @@ def caller_of(
         on_stale=context.on_stale,
         on_deprecated=context.on_deprecated,
         on_cacheable=context.on_cacheable,
+        on_account=context.on_account,
         is_disconnected=connection.is_disconnected,
         preconditions=preconditions,
         idempotency_key=idempotency_key,

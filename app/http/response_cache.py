@@ -36,13 +36,17 @@ class CacheKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """A response without its request id, its headers before and after the length of the body."""
+    """A response without its request id, its headers before and after the length of the body.
+
+    `account` is the caller's, for the log line.
+    """
 
     status: int
     before: bytes
     after: bytes
     body: bytes
     expires_at: datetime
+    account: str | None = None
 
     @property
     def size(self) -> int:
@@ -114,7 +118,9 @@ class CacheMiss:
             elif context.expires_at is not None and not message.get("more_body"):
                 body = self.body_of(message.get("body", b""))
                 before, after = _split(start["headers"])
-                response = CachedResponse(context.status, before, after, body, context.expires_at)
+                response = CachedResponse(
+                    context.status, before, after, body, context.expires_at, context.account
+                )
                 self.cache.keep(self, response)
             await send(message)
 

@@ -26,6 +26,7 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
 )
 
 Form = Literal["auto", "console", "json"]
+Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
 def is_readable(form: Form) -> bool:
@@ -119,11 +120,10 @@ class _LibraryHandler(logging.Handler):
             self.handleError(record)
 
 
-_Logger = structlog.make_filtering_bound_logger(logging.INFO)
-
-
-class _JsonLogger(_Logger):  # type: ignore[misc,valid-type]
+class _DirectInfo:
     """Renders like the chain of processors in a third of the time; each request logs a line."""
+
+    _logger: _EventLogger
 
     def info(self, event: str, **members: Any) -> None:
         logger = self._logger
@@ -161,12 +161,22 @@ def _format_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def configure_logs(form: Form, stream: TextIO = sys.stderr) -> None:
+def _make_logger_class(level: int, *, readable: bool) -> type[Any]:
+    """Return the class of our loggers, whose methods below the level do nothing."""
+    filtering: type[Any] = structlog.make_filtering_bound_logger(level)
+    if readable or level > logging.INFO:
+        return filtering
+    return type("JsonLogger", (_DirectInfo, filtering), {})
+
+
+def configure_logs(form: Form, level: Level = "info", stream: TextIO = sys.stderr) -> None:
     """Send our events and those of the libraries through one renderer to `stream`.
 
-    A log that is not read never blocks a request: see `LogWriter`.
+    Lines below `level` are not written. Libraries log at `info` at least: their debug lines may
+    contain credentials. A log that is not read never blocks a request: see `LogWriter`.
     """
     global _sink
+    threshold = logging.getLevelNamesMapping()[level.upper()]
     readable = is_readable(form)
     sink = _sink = _create_sink(stream, readable=readable)
     renderers: list[Processor] = (
@@ -181,7 +191,7 @@ def configure_logs(form: Form, stream: TextIO = sys.stderr) -> None:
     structlog.configure(
         processors=[_add_origin, *renderers],
         logger_factory=lambda name: _EventLogger(name, sink),
-        wrapper_class=_Logger if readable else _JsonLogger,
+        wrapper_class=_make_logger_class(threshold, readable=readable),
         cache_logger_on_first_use=True,
     )
     handler = _LibraryHandler(sink)
@@ -197,11 +207,12 @@ def configure_logs(form: Form, stream: TextIO = sys.stderr) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(max(threshold, logging.INFO))
     # Alembic logs each step; the command prints the outcome.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    quiet = max(threshold, logging.WARNING)
+    logging.getLogger("alembic").setLevel(quiet)
     # httpx logs each URL; those of the range service contain five digits of a password hash.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(quiet)
 
 
 def _create_sink(stream: TextIO, *, readable: bool) -> Sink:

@@ -86,7 +86,9 @@ async def create_user(context: OperationContext, command: CreateUser) -> Created
     new = new_user(services, username, shown, email=None, password_hash=hashed)
 
     def create(tx: Transaction) -> WriteResult[ChatUser]:
-        return add_user(tx, services, new, username, by_admin=False).with_view(chat_user)
+        done = add_user(tx, services, new, username, by_admin=False)
+        context.note_account(new)
+        return done.with_view(chat_user)
 
     return await context.write_for_anyone(lambda tx: request.run(tx, lambda: create(tx)))
 

@@ -65,6 +65,8 @@ async def _open_session(
     def begin(tx: Transaction) -> WriteResult[tuple[User | None, CountResult]]:
         user = tx.users.get_by_username(name)
         subject = unknown_name_subject(name or command.username) if user is None else user.id
+        if user is not None:
+            context.note_account(user)
         return WriteResult((user, count_attempt(tx, context, subject)))
 
     user, attempt = await slot.count(lambda: context.write_for_anyone(begin, is_durable=False))

@@ -33,6 +33,7 @@ from app.http.idempotency import REPLAYED, idempotency_key, is_replay
 from app.http.params import input_schema, json_of
 from app.http.request import (
     JSON,
+    OK,
     Context,
     caller_of,
     context_of,
@@ -47,6 +48,7 @@ from app.operations.framework.context import Caller
 from app.operations.framework.idempotency import hash_batch
 from app.operations.framework.operation import Operation
 from app.operations.framework.services import Services
+from app.rpc.call_log import NO_METHOD, CallLog
 from app.rpc.envelope import (
     DISCOVER,
     PROTOCOL_ERRORS,
@@ -87,8 +89,6 @@ _NO_ROOM = "The replies to this batch are too large; send the remaining calls in
 
 # Calls by method and outcome: OK, or the slug of the error.
 Counts = dict[tuple[str, str], int]
-OK = "ok"
-NO_METHOD = "none"
 
 _NO_PARAMETERS = input_schema(NoInput)
 _LOG = structlog.get_logger("gatehouse.rpc")
@@ -134,7 +134,7 @@ class RpcEndpoint:
     def note_cached(self, context: Context, method: str) -> None:
         """Count and log a call that was answered from the response cache."""
         context.route = PATH
-        context.noted["methods"] = [method]
+        context.noted["rpc_method"] = method
         self._counts[method, OK] += 1
 
     def _exchange(self, scope: Scope, context: Context, dialect: ErrorDialect) -> "RpcExchange":
@@ -160,15 +160,21 @@ class RpcExchange:
         self._dialect = dialect
         self._context = context
         self._counts = counts
-        self._methods: list[str] = []
+        self._calls = CallLog()
+        self._is_batch = False
         # Bytes left for replies; infinite outside of a batch.
         self._room = math.inf
         # Whether a reply repeats that to an earlier request with the same Idempotency-Key.
         self.is_replayed = False
-        context.noted["methods"] = self._methods
 
     async def answer(self, body: bytes) -> bytes | None:
         """Return the reply to a call or a batch; None if all calls are notifications."""
+        try:
+            return await self._answer(body)
+        finally:
+            self._calls.note(self._context, is_batch=self._is_batch)
+
+    async def _answer(self, body: bytes) -> bytes | None:
         read = _read
         try:
             value = self._context.parsed
@@ -187,6 +193,7 @@ class RpcExchange:
             return await self.reply(call)
         if (refused := _check_batch(value)) is not None:
             return self._reject(refused)
+        self._is_batch = True
         calls: Sequence[Request | RpcError] = list(map(read, value))
         if any(map(_takes_key, calls)):
             calls = self._with_keys(calls, is_batch=True)
@@ -239,12 +246,13 @@ class RpcExchange:
         method = calls[0].method
         counted = method if method in METHODS or method == DISCOVER else NO_METHOD
         replies = []
+        self._context.account = None
         for call, outcome in zip(calls, await self._bounded_outcomes(method, calls), strict=True):
             if isinstance(outcome, RpcError):
                 slug, reply = outcome.slug, self._failure(call.id, outcome)
             else:
                 slug, reply = OK, success(call.id, outcome)
-            self._counts[counted, slug] += 1
+            self._count(counted, slug, self._context.account)
             if not call.is_notification:
                 replies.append(reply)
                 self._room -= len(reply)
@@ -272,9 +280,13 @@ class RpcExchange:
     def _overloaded(self) -> RpcError:
         return self._dialect.of_domain(Overloaded(_NO_ROOM), self._context.request_id)
 
+    def _count(self, method: str, outcome: str, account: str | None = None) -> None:
+        self._counts[method, outcome] += 1
+        self._calls.add(method, outcome, account)
+
     def _reject(self, error: RpcError) -> bytes:
         """Return the reply to an invalid call."""
-        self._counts[NO_METHOD, error.slug] += 1
+        self._count(NO_METHOD, error.slug)
         return self._failure(error.request_id, error)
 
     def _failure(self, call_id: Id, error: RpcError) -> bytes:
@@ -292,7 +304,6 @@ class RpcExchange:
         if method is None:
             error = method_not_found(name, nearest_method(name))
             return [error for _ in calls]
-        self._methods += [name] * len(calls)
         inputs = [_input(method, call) for call in calls]
         commands = [it for it in inputs if not isinstance(it, RpcError)]
         if len(commands) < len(inputs):

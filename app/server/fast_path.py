@@ -122,7 +122,7 @@ class FastPath:
     def _finish(
         self, scope: Scope, context: Context, found: CachedResponse, body: bytes, started: float
     ) -> Answer:
-        context.status = found.status
+        context.status, context.account = found.status, found.account
         self._middleware.finish(scope, context, perf_counter() - started)
         length = b"" if found.status == 204 else b"content-length: %d\r\n" % len(body)
         rest = found.before, length, found.after, context.request_id.encode(), body

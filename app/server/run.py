@@ -15,7 +15,13 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.container import StartError, ensure_first_admin, open_container, prepare_store
+from app.container import (
+    StartError,
+    database_of,
+    ensure_first_admin,
+    open_container,
+    prepare_store,
+)
 from app.logs.setup import is_readable, write_text
 from app.operations.framework.services import Services
 from app.server.fast_path import FastPathConnection
@@ -125,6 +131,18 @@ def _log_warnings(settings: Settings) -> None:
         _LOG.warning("data directory accessible to other users", path=path, mode=f"{mode:04o}")
 
 
+def _socket_name(sock: socket.socket) -> str:
+    """Return address and port of the listening socket."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _database_name(settings: Settings) -> str:
+    """Return the URL of the database without its password."""
+    path = settings.sqlite_path
+    return str(database_of(settings)) if path is None else f"sqlite:///{path.resolve()}"
+
+
 def _is_interactive(settings: Settings) -> bool:
     """Return whether the log is readable text on a terminal."""
     return is_readable(settings.log_format) and sys.stderr.isatty()
@@ -132,16 +150,30 @@ def _is_interactive(settings: Settings) -> bool:
 
 def _greet(settings: Settings, sock: socket.socket, key_hint: str | None) -> None:
     url = settings.base_url(sock.getsockname()[1])
+    listens = _socket_name(sock)
     data = Path(settings.data_dir).resolve()
+    database = _database_name(settings)
     if not is_readable(settings.log_format):
         fields = {} if key_hint is None else {"admin_key": key_hint}
-        _LOG.info("serving", url=url, data_dir=str(data), version=version("gatehouse"), **fields)
+        # With a key, at the level that most installations show.
+        log = _LOG.info if key_hint is None else _LOG.warning
+        log(
+            "serving",
+            url=url,
+            listens=listens,
+            database=database,
+            data_dir=str(data),
+            version=version("gatehouse"),
+            **fields,
+        )
         return
     lines = [
         f"Gatehouse {version('gatehouse')} serves at {url}",
         f"  documentation        {url}/docs and {url}/rpc/docs",
         f"  JSON-RPC API         POST {url}/rpc",
         f"  REST API             {url}/users",
+        f"  listens at           {listens}",
+        f"  database             {database}",
         f"  data directory       {data}",
     ]
     if key_hint is not None:

@@ -7,6 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from http.client import HTTPConnection
+from importlib.metadata import version
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -31,13 +32,17 @@ def test_every_request_is_answered_while_the_log_is_not_read(tmp_path: Path) -> 
         try:
             assert process.stderr is not None
             line = next(line for line in process.stderr if '"serving"' in line)
-            with httpx.Client(base_url=json.loads(line)["url"], timeout=20) as client:
+            greeting = json.loads(line)
+            with httpx.Client(base_url=greeting["url"], timeout=20) as client:
                 process.stderr.close()
                 answers = [client.post("/rpc", json=CALL) for _ in range(5)]
                 answers.append(client.get("/nowhere"))
         finally:
             process.kill()
     assert [answer.status_code for answer in answers] == [200] * 5 + [404]
+    assert greeting["listens"] == greeting["url"].removeprefix("http://")
+    assert greeting["database"] == f"sqlite:///{tmp_path}/var/gatehouse.sqlite3"
+    assert greeting["version"] == version("gatehouse")
 
 
 def test_a_stopped_reader_stops_no_worker_and_later_gets_the_number_of_lost_lines(

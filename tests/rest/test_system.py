@@ -57,7 +57,8 @@ async def test_of_probes_the_log_has_those_that_failed(
         async with open_gateway(database, store=BusyStore()) as gateway:
             await gateway.rest("GET", "/health/ready")
             await gateway.rest("GET", "/health/live", params={"verbose": "1"})
-    told = [(line["path"], line["status"]) for line in log if line["event"] == "request"]
+    lines = [line for line in log if line["event"] == "request" and line["log_level"] != "debug"]
+    told = [(line["path"], line["status"]) for line in lines]
     assert told == [("/openapi.json", 200), ("/health/ready", 503), ("/health/live", 400)]
 
 

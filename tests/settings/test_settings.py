@@ -95,6 +95,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
             "rediss://:secret@redis.example/1",
         ),
         ("LOG_FORMAT", "json", "log_format", "json"),
+        ("LOG_LEVEL", "WARNING", "log_level", "warning"),
+        ("ACCESS_LOG", "off", "access_log", "off"),
     ],
 )
 def test_a_setting_is_read_from_the_environment(

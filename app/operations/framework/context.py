@@ -87,7 +87,7 @@ class Caller:
     `idempotency_key` identifies a request that may be repeated. `on_stale` is called with each
     stale response of another service, so that the API can mark its own; `on_cacheable` with the
     time until which the result of a cacheable operation is valid without a commit; `on_deprecated`
-    if the operation is deprecated.
+    if the operation is deprecated; `on_account` with the account that acts, or that a login is for.
     `is_disconnected` returns whether the client has closed the connection. `preconditions` apply to
     the version of the target.
     """
@@ -99,6 +99,7 @@ class Caller:
     on_stale: Callable[[Stale], None] = _ignore
     on_deprecated: Callable[[Deprecation], None] = _ignore
     on_cacheable: Callable[[datetime], None] = _ignore
+    on_account: Callable[[str], None] = _ignore
     is_disconnected: Callable[[], bool] = _never
     preconditions: Preconditions = NO_PRECONDITIONS
     find_misplaced: Callable[[], MisplacedCredential] = MisplacedCredential
@@ -313,6 +314,10 @@ class OperationContext:
         key = f"{refused.outcome} {refused.actor} {target}"
         self.services.store.defer(key, lambda tx: add_refusal(tx, refused))
 
+    def note_account(self, user: User) -> None:
+        """Tell the API which account the call is of, for its log line."""
+        self._caller.on_account(user.uuid)
+
     def changes_at(self, time: datetime) -> None:
         """Tell that the result of a read becomes another one at `time`, without a commit."""
         self._changes_at = min(self._changes_at, time)
@@ -374,6 +379,7 @@ class OperationContext:
         # Concurrent guesses beyond the limit get the same error, right or wrong.
         self._refuse_guesses(parsed)
         self._actor = actor
+        self.note_account(actor.user)
         self.access.require(actor, changes=self._changes)
         if self._refusal is not None:
             raise Forbidden(self._refusal)

@@ -1,0 +1,50 @@
+"""The calls of a JSON-RPC request, for its log line."""
+
+from collections import Counter
+from typing import Any
+
+from app.http.request import OK, Context
+
+# The method of a call that names none of ours; the log shows no text of a client here.
+NO_METHOD = "none"
+# The outcome of a batch whose calls have several.
+MIXED = "mixed"
+# Kinds of calls that the line of a batch lists.
+LISTED_MAX = 16
+
+
+class CallLog:
+    """Counts the calls of a request by method, outcome and account."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str | None]] = Counter()
+
+    def add(self, method: str, outcome: str, account: str | None) -> None:
+        """Count a call."""
+        self._counts[method, outcome, account] += 1
+
+    def note(self, context: Context, *, is_batch: bool) -> None:
+        """Set outcome and account of the request, and the members of its log line.
+
+        A batch has the outcome MIXED and no account if its calls differ in it.
+        """
+        if not self._counts:
+            return
+        methods, outcomes, accounts = (set(values) for values in zip(*self._counts, strict=True))
+        context.outcome = next(iter(outcomes)) if len(outcomes) == 1 else MIXED
+        context.account = next(iter(accounts)) if len(accounts) == 1 else None
+        if is_batch:
+            context.noted.update(self._list_calls(show_accounts=len(accounts) > 1))
+        elif methods != {NO_METHOD}:
+            context.noted["rpc_method"] = next(iter(methods))
+
+    def _list_calls(self, *, show_accounts: bool) -> dict[str, Any]:
+        """Return the kinds of calls, failed ones first, and the number of calls left out."""
+        kinds = sorted(self._counts, key=lambda kind: kind[1] == OK)
+        listed = [
+            {"method": method, "outcome": outcome, "count": self._counts[method, outcome, account]}
+            | ({"account": account} if show_accounts and account is not None else {})
+            for method, outcome, account in kinds[:LISTED_MAX]
+        ]
+        left_out = sum(self._counts[kind] for kind in kinds[LISTED_MAX:])
+        return {"rpc_calls": listed} | ({"rpc_calls_left_out": left_out} if left_out else {})
