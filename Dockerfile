@@ -48,7 +48,7 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --start-interval=1s \
 ENTRYPOINT ["gatehouse"]
 CMD ["serve"]
 
+# `make release` adds version and revision.
 LABEL org.opencontainers.image.title="Gatehouse" \
     org.opencontainers.image.description="One user directory with two doors: JSON-RPC and REST" \
-    org.opencontainers.image.version="0.1.0" \
     org.opencontainers.image.licenses="Apache-2.0"

@@ -1,20 +1,21 @@
 """Find private words and questions as docstrings: `python -m tools.language [PATH …]`.
 
-With paths it checks what is below them, otherwise the repository: docstrings, comments, the string
-literals that read as sentences (not those of tests, which are data), names of tests, and
-documentation outside of code.
+With paths it checks what is below them, otherwise all files of the source distribution:
+docstrings, comments, the string literals that read as sentences (not those of tests, which are
+data), names of tests, and documentation outside of code.
 """
 
 import ast
 import io
 import re
-import subprocess
 import sys
 import tokenize
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from hatchling.builders.sdist import SdistBuilder
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "tools" / "language.toml"
@@ -122,10 +123,10 @@ def _blank(code: re.Match[str]) -> str:
 
 
 def _files() -> Iterator[PurePosixPath]:
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    for path in map(PurePosixPath, done.stdout.splitlines()):
-        if (ROOT / path).is_file() and path.suffix not in _DATA and str(path) not in _UNREAD:
+    # Those of the source distribution, where there is no repository to ask.
+    found = SdistBuilder(str(ROOT)).recurse_included_files()
+    for path in sorted(PurePosixPath(file.relative_path) for file in found):
+        if path.suffix not in _DATA and str(path) not in _UNREAD:
             yield path
 
 

@@ -1,16 +1,41 @@
 """All commands, as one typer application."""
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from app.cli import audit, documents, keys, maintenance, outbox, serve, signing_keys, users
 from app.cli.output import fail, printable
+from app.cli.version import print_version
 
 app = typer.Typer(
     help="One user directory with two doors.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print_version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the version and the commit.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 for _command in (
     serve.serve,
     maintenance.migrate,

@@ -130,9 +130,14 @@ def flush_output() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Python flushes once more at exit, and would report the same error again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        fail(f"The command ran, but its output could not be written: {error.strerror}.", 1)
+        fail_unwritten(error)
+
+
+def fail_unwritten(error: OSError) -> NoReturn:
+    """Report that the output of a command could not be written, and exit with status 1."""
+    # Python flushes once more at exit, and would report the same error again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    fail(f"The command ran, but its output could not be written: {error.strerror}.", 1)
 
 
 def pluralize(count: int, noun: str) -> str:

@@ -1,4 +1,5 @@
-"""Metrics of the operating system's processes, under the names that Prometheus's clients use.
+"""Metrics of the build, and of the operating system's processes under the names that Prometheus's
+clients use.
 
 They are read at a scrape. With several workers, they are those of all workers and their parent,
 found by the metric files that each of them has.
@@ -14,6 +15,7 @@ from time import time  # noqa: TID251 - the start of the process is a fact of th
 
 from app.domain.measurements import Measurement
 from app.http.metric_files import FOLDER
+from app.version import VERSION, find_commit
 
 # Workers are forked from the process that loads this module.
 _STARTED_AT = time()
@@ -30,6 +32,12 @@ class _Usage:
     resident: int
     cpu: float
     descriptors: int
+
+
+def measure_build() -> Measurement:
+    """Return a measurement whose labels name the build."""
+    labels = (("version", VERSION), ("commit", find_commit() or "unknown"))
+    return Measurement("build_info", "The build that serves.", 1, labels)
 
 
 def measure_processes() -> Iterator[Measurement]:

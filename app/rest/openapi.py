@@ -7,7 +7,6 @@ of a kind, and `POST /rpc`, which is not a path operation.
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
@@ -31,6 +30,7 @@ from app.rest.openapi_parts import (
 )
 from app.rest.operation_route import IF_MATCH, OperationRoute, StrictRoute
 from app.rest.router import PAGES, ROUTES
+from app.version import VERSION
 
 _Error = type[e.DomainError]
 
@@ -83,7 +83,7 @@ def openapi_document(public_url: str | None = None, introduction: str = "") -> d
     url = public_url or "/"
     document = get_openapi(
         title="Gatehouse",
-        version=version("gatehouse"),
+        version=VERSION,
         description=f"{_RATIONALE}\n{introduction}".strip(),
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         servers=[{"url": url}],

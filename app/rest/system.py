@@ -20,7 +20,7 @@ from app.http import json
 from app.http.client_address import is_loopback
 from app.http.metrics import Metrics, expose
 from app.http.nearest_path import NOTHING_HERE
-from app.http.process_metrics import measure_processes
+from app.http.process_metrics import measure_build, measure_processes
 from app.http.request import JSON, LEAVING, JsonResponse, caller_of, context_of
 from app.http.store_metrics import StoreMetrics
 from app.operations.formats import Keywords, constant
@@ -211,7 +211,8 @@ async def metrics(request: Request, services: ServicesDep, system: SystemDep) ->
 
     # The processes' own counts are shown even while the store is unavailable.
     stored = await system.store_metrics.measure()
-    body = await system.metrics.exposition() + expose([*measure_processes(), *stored])
+    counted = await system.metrics.exposition()
+    body = counted + expose([measure_build(), *measure_processes(), *stored])
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 

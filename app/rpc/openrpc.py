@@ -1,7 +1,6 @@
 """OpenRPC document (https://spec.open-rpc.org), generated from the catalog of operations."""
 
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from app.domain import errors as e
@@ -13,6 +12,7 @@ from app.operations.examples import RESULT_EXAMPLES
 from app.operations.framework.operation import GROUPS, Group, Operation
 from app.rpc.envelope import DISCOVER, INVALID_PARAMS
 from app.rpc.error_codes import CHAT_MESSAGE
+from app.version import VERSION
 
 OPENRPC = "1.3.2"
 
@@ -59,7 +59,7 @@ def _document() -> dict[str, Any]:
         "openrpc": OPENRPC,
         "info": {
             "title": "Gatehouse",
-            "version": version("gatehouse"),
+            "version": VERSION,
             "license": {"name": "Apache License 2.0"},
         },
         "methods": [*methods, _discover()],

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from app.server.fast_path import FastPathConnection
 from app.server.http_server import HttpServer
 from app.server.supervisor import WorkerSupervisor
 from app.settings import Settings
+from app.version import VERSION, describe_version, find_commit
 
 # Time for accepted requests after the notice period; with that and the release of resources, a stop
 # takes less than `supervisor.STOP_SECONDS`.
@@ -163,12 +163,13 @@ def _greet(settings: Settings, sock: socket.socket, key_hint: str | None) -> Non
             listens=listens,
             database=database,
             data_dir=str(data),
-            version=version("gatehouse"),
+            version=VERSION,
+            commit=find_commit(),
             **fields,
         )
         return
     lines = [
-        f"Gatehouse {version('gatehouse')} serves at {url}",
+        f"Gatehouse {describe_version()} serves at {url}",
         f"  documentation        {url}/docs and {url}/rpc/docs",
         f"  JSON-RPC API         POST {url}/rpc",
         f"  REST API             {url}/users",

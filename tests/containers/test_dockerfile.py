@@ -86,6 +86,5 @@ def test_its_labels_say_what_the_package_says(config: Config, project: dict[str,
     assert config.labels == {
         f"{label}title": "Gatehouse",
         f"{label}description": project["description"],
-        f"{label}version": project["version"],
         f"{label}licenses": project["license"],
     }

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.version import VERSION
 from tests.containers.dockerfile import Context, read_stages
 from tests.containers.image import Image, build
 from tests.needs import need
@@ -22,6 +23,7 @@ from tests.server_process import Server
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 # What lies about in a clone where Gatehouse is developed and run.
 LEFTOVERS = (".env", ".git/config", "app/__pycache__/left.pyc", "tests/left.py", "var/left.pem")
 
@@ -52,6 +54,9 @@ def strict_clone(folder: Path) -> Context:
     for name in LEFTOVERS:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("not for the image")
+    (folder / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    (folder / ".git/refs/heads").mkdir(parents=True, exist_ok=True)
+    (folder / ".git/refs/heads/main").write_text(f"{COMMIT}\n")
     for path in folder.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     return Context(folder)
@@ -108,9 +113,14 @@ def test_nothing_enters_but_what_the_gateway_runs_on(built: Image) -> None:
     (app,) = built.path("/opt/venv/lib").glob("python3*/site-packages/app")
     names = {str(path.relative_to(app.parent)) for path in app.parent.rglob("*")}
     assert {"app/main.py", "app/migrations/env.py"} < names
-    left = {Path(name).name for name in LEFTOVERS} - {"config"}
+    left = {Path(name).name for name in LEFTOVERS} - {"config"} | {".git"}
     assert left.isdisjoint(path.name for path in built.root.rglob("*"))
     assert not built.path("/src").exists()
+
+
+def test_it_knows_its_version_and_commit(built: Image) -> None:
+    done = built.run("gatehouse", "--version")
+    assert done.stdout.decode() == f"gatehouse {VERSION} (commit {COMMIT[:12]})\n"
 
 
 def test_its_user_can_read_everything_and_write_to_the_volume_alone(built: Image) -> None:

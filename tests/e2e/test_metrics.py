@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.version import VERSION, find_commit
 from tests.redis import OwnRedis, own_redis
 from tests.server_process import Server, serving
 
@@ -83,6 +84,8 @@ def test_counts_of_several_workers_are_one_sum(server: Server) -> None:
     until(server, "gatehouse_password_range_checks_total['failed']", 1)
     until(server, "gatehouse_faults_total['rpc']", 0)
     until(server, "gatehouse_workers[]", 2)
+    build = sorted([VERSION, find_commit() or "unknown"])
+    until(server, f"gatehouse_build_info{build}", 1)
 
 
 def test_a_ready_answer_counts_as_any_other(server: Server) -> None:
