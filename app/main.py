@@ -62,7 +62,7 @@ class Application(FastAPI):
         self.router.default = self._reject_unknown_path
         self._settings = settings
         self._metrics = Metrics()
-        self._path_router = PathRouter(self.router, settings.cors_origins)
+        self._path_router = PathRouter(self.router, settings.cors_origins, settings.base_path)
         self._middleware = self._build_middleware()
         self._fast_path: FastPath | None = None
         # Few, since any client can name another host.
@@ -87,7 +87,11 @@ class Application(FastAPI):
     def _introduce(self) -> str:
         from app.http.introduction import introduce
 
-        return introduce(self._settings.rules, has_origins=bool(self._settings.cors_origins))
+        return introduce(
+            self._settings.rules,
+            has_origins=bool(self._settings.cors_origins),
+            base_path=self._settings.base_path,
+        )
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the middleware that was built at the start."""
@@ -135,7 +139,8 @@ class Application(FastAPI):
         rules = MiddlewareRules(
             settings.trusted_proxies,
             reads_forwarded=settings.proxy_header == "forwarded",
-            origins=frozenset(filter(None, (settings.public_url, *settings.cors_origins))),
+            origins=frozenset(filter(None, (settings.public_origin, *settings.cors_origins))),
+            base_path=settings.base_path,
             https=https,
             logs_requests=settings.access_log == "on",
         )
@@ -163,8 +168,14 @@ class Application(FastAPI):
         """Serve both APIs with these services."""
         rpc = RpcEndpoint(services, self._openrpc)
         responses = ResponseCache(services.store, services.clock)
-        has_cors = bool(self._settings.cors_origins)
-        self._fast_path = FastPath(self._middleware, responses, ROUTES, rpc, has_cors=has_cors)
+        self._fast_path = FastPath(
+            self._middleware,
+            responses,
+            ROUTES,
+            rpc,
+            has_cors=bool(self._settings.cors_origins),
+            base_path=self._settings.base_path,
+        )
         parts = [getattr(services, f.name) for f in fields(services)]
         self._metrics.watch(*parts, responses, rpc, LogMetrics())
         self.state.services = services

@@ -28,8 +28,9 @@ from app.domain.errors import InvalidUsername
 from app.domain.names import ReservedNames
 from app.domain.rules import Rules
 from app.domain.text import Pattern
-from app.domain.web_origins import parse_web_origin, require_web_origin
+from app.domain.web_origins import require_web_origin
 from app.environment import PREFIX, SettingsError, read_settings
+from app.http.public_url import base_path_of, parse_public_url
 
 DATABASE_NAME = "gatehouse.sqlite3"
 
@@ -38,13 +39,6 @@ def _split_commas(value: Any) -> Any:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
-
-
-def _parse_web_origin(value: str) -> str:
-    origin = parse_web_origin(value)
-    if not origin.startswith(("http://", "https://")):
-        raise ValueError(f"'{value}' is not an origin such as https://id.example.com")
-    return origin
 
 
 def _check_service_url(value: str, example: str) -> str:
@@ -116,9 +110,10 @@ class Settings(BaseModel):
     ] = 8000
     public_url: Annotated[
         str | None,
-        AfterValidator(lambda url: url and _parse_web_origin(url)),
+        AfterValidator(lambda url: url and parse_public_url(url)),
         Field(
-            description="The origin that clients use, such as `https://id.example.com`; with "
+            description="The URL that clients use, such as `https://id.example.com` or "
+            "`https://example.com/id` ([behind a proxy](proxies.md#below-a-path)); with "
             "https, responses carry HSTS."
         ),
     ] = None
@@ -327,6 +322,16 @@ class Settings(BaseModel):
         """Return the URL of the server that listens on `port`, the public one if it is known."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"http://{host}:{port}"
+
+    @property
+    def base_path(self) -> str:
+        """The path of the public URL, below which all links are; empty without one."""
+        return base_path_of(self.public_url)
+
+    @property
+    def public_origin(self) -> str | None:
+        """The origin of our own pages, if it is known."""
+        return self.public_url and self.public_url.removesuffix(self.base_path)
 
     @property
     def metrics_access(self) -> Literal["loopback", "admin", "off"]:

@@ -109,7 +109,7 @@ class FastPathServer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         messages = deque[Message]()
-        if isinstance(self.app, Application) and scope["path"] in {"/rpc", *_CACHED}:
+        if isinstance(self.app, Application) and scope["path"] in _CACHED:
             while True:
                 messages.append(await receive())
                 if not messages[-1].get("more_body"):
@@ -127,10 +127,18 @@ class FastPathServer:
         await self.app(scope, replay, send)
 
 
+# Also below the base path of tests/rest/test_base_path.py.
 _CACHED = {
-    prefix + path
-    for path in ("/users", "/users/@self", "/users/@self/guilds", "/auth/verify")
-    for prefix in ("", "/api")
+    base + path
+    for base in ("", "/id")
+    for path in (
+        "/rpc",
+        *(
+            prefix + path
+            for path in ("/users", "/users/@self", "/users/@self/guilds", "/auth/verify")
+            for prefix in ("", "/api")
+        ),
+    )
 }
 
 

@@ -26,4 +26,8 @@ def openrpc(_as_json: AsJson = True) -> None:
 def _introduce(settings: Settings) -> str:
     from app.http.introduction import introduce
 
-    return introduce(settings.rules, has_origins=bool(settings.cors_origins))
+    return introduce(
+        settings.rules,
+        has_origins=bool(settings.cors_origins),
+        base_path=settings.base_path,
+    )

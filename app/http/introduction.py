@@ -25,12 +25,13 @@ in the setting `GATEHOUSE_CORS_ORIGINS`.
 """
 
 
-def introduce(rules: Rules, *, has_origins: bool) -> str:
+def introduce(rules: Rules, *, has_origins: bool, base_path: str = "") -> str:
     """Return what a client has to know about lifetimes, limits and CORS, in Markdown.
 
     `has_origins`: pages of some origins may call this server. The document is public, so it does
-    not list them.
+    not list them. `base_path` is the path of the public URL.
     """
+    handbook = f"{base_path}/handbook"
     limits = _LIMITED if rules.rate_limits else _UNLIMITED
     cors = _LISTED if has_origins else _NONE_LISTED
     return f"""\
@@ -42,8 +43,8 @@ an expiry that it was given.
 {limits}The body of a request has at most {BODY_MAX // 1024} KiB.
 
 **CORS.** {cors}
-The [handbook](/handbook/) tells more: [Stay signed in](/handbook/stay-signed-in.html), [Errors and
-retries](/handbook/retries.html), [From a browser](/handbook/browser.html).
+The [handbook]({handbook}/) tells more: [Stay signed in]({handbook}/stay-signed-in.html), [Errors
+and retries]({handbook}/retries.html), [From a browser]({handbook}/browser.html).
 """
 
 

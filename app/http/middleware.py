@@ -59,6 +59,7 @@ class MiddlewareRules:
     trusted_proxies: Sequence[Network] = ()
     reads_forwarded: bool = False
     origins: frozenset[str] = frozenset()
+    base_path: str = ""
     https: bool = False
     logs_requests: bool = True
 
@@ -76,7 +77,7 @@ class RequestMiddleware:
     ) -> None:
         self._app = app
         self._client = ClientAddress(rules.trusted_proxies, forwarded=rules.reads_forwarded)
-        self._origins = rules.origins
+        self._site = rules.origins, rules.base_path
         self._new_id = new_id
         self._logs_requests = rules.logs_requests
         self._ours = [*_CHOSEN.items(), *_ALWAYS]
@@ -137,10 +138,10 @@ class RequestMiddleware:
         """Return the context of a new request."""
         address, is_trusted = self._client.find(scope)
         if not is_trusted:
-            return Context(self._new_id(), address, self._origins)
+            return Context(self._new_id(), address, *self._site)
         sent = header(scope, b"x-request-id") or ""
         is_fit = _REQUEST_ID.fullmatch(sent) and not has_secret(sent)
-        return Context(sent if is_fit else self._new_id(), address, self._origins)
+        return Context(sent if is_fit else self._new_id(), address, *self._site)
 
     def finish(self, scope: Scope, context: Context, seconds: float) -> None:
         """Observe and log a request that was answered."""
@@ -215,4 +216,4 @@ class ErrorMiddleware:
         self._counts[context.route or "none", refusal.slug] += 1
         # A response that has begun stays unfinished, so that its connection is closed.
         if not context.status:
-            await problem_response(refusal, context.request_id)(scope, receive, send)
+            await problem_response(refusal, context)(scope, receive, send)

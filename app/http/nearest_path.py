@@ -44,13 +44,18 @@ _OTHER_NAMES = {
     ),
 }
 NOTHING_HERE = "There is nothing at this address."
-_LISTS = "/docs lists the routes, and calls of JSON-RPC are sent to /rpc."
+_LISTS = "{0}/docs lists the routes, and calls of JSON-RPC are sent to {0}/rpc."
 
 
-def nothing_at(path: str, paths: Iterable[str]) -> NotFound:
-    """Return the error for an unknown path, with the nearest of those that exist."""
+def nothing_at(path: str, paths: Iterable[str], base_path: str = "") -> NotFound:
+    """Return the error for an unknown path, with the nearest of those that exist.
+
+    The paths are without `base_path`, which the sentence adds.
+    """
     nearest = _nearest(path, paths)
-    return NotFound(f"{NOTHING_HERE} {_LISTS if nearest is None else f'The nearest is {nearest}.'}")
+    if nearest is None:
+        return NotFound(f"{NOTHING_HERE} {_LISTS.format(base_path)}")
+    return NotFound(f"{NOTHING_HERE} The nearest is {base_path}{nearest}.")
 
 
 def named_elsewhere(path: str) -> str | None:

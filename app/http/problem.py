@@ -5,10 +5,13 @@ from typing import Any
 from app.domain.errors import DomainError, FieldError, InvalidInput, Overloaded, RateLimited
 
 
-def problem_object(error: DomainError, request_id: str) -> dict[str, Any]:
-    """Return the problem object of an error; its `type` is the path of our page about the error."""
+def problem_object(error: DomainError, request_id: str, base_path: str = "") -> dict[str, Any]:
+    """Return the problem object of an error; its `type` is the path of our page about the error.
+
+    `base_path` is the path of the public URL.
+    """
     problem = {
-        "type": f"/errors/{error.slug}",
+        "type": f"{base_path}/errors/{error.slug}",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,

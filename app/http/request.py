@@ -85,12 +85,13 @@ class Context:
     API sets the route, the `outcome`, the `account` and further members of the log line. `status`
     is 0 until the response has begun. `stale` lists the operations that returned stale data,
     `deprecations` those of deprecated operations; `origins` are those whose pages may send requests
-    (see `app.http.cross_origin`).
+    (see `app.http.cross_origin`). `base_path` is the path of the public URL.
     """
 
     request_id: str
     address: str | None
     origins: frozenset[str] = frozenset()
+    base_path: str = ""
     credential: str | None = None
     route: str | None = None
     status: int = 0
@@ -102,6 +103,10 @@ class Context:
     expires_at: datetime | None = None
     recorder: ResponseRecorder | None = None
     parsed: Any = None
+
+    def link_to(self, path: str) -> str:
+        """Return the path at which clients find one of ours."""
+        return f"{self.base_path}{path}"
 
     def on_stale(self, stale: Stale) -> None:
         """Record that a result is stale, for the response's header."""
@@ -300,7 +305,7 @@ def _challenge(error: DomainError) -> str:
     return challenge
 
 
-def problem_response(error: DomainError, request_id: str) -> Response:
+def problem_response(error: DomainError, context: Context) -> Response:
     """Return the problem response for an error."""
     headers: dict[str, str] = {}
     if error.status == 401:
@@ -312,4 +317,5 @@ def problem_response(error: DomainError, request_id: str) -> Response:
         headers["Accept-Encoding"] = "identity"
     if isinstance(error, Overloaded | RateLimited):
         headers["Retry-After"] = str(error.retry_after)
-    return JsonResponse(problem_object(error, request_id), error.status, headers, PROBLEM_JSON)
+    problem = problem_object(error, context.request_id, context.base_path)
+    return JsonResponse(problem, error.status, headers, PROBLEM_JSON)

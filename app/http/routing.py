@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.domain.errors import NotFound
 from app.http.cross_origin import PreflightRefusals, is_preflight
 from app.http.nearest_path import NOTHING_HERE, nothing_at
+from app.http.public_url import without_base_path
 
 ALL_METHODS = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
 # As a number: `bytes in bytes` raises and catches an exception internally.
@@ -22,14 +23,23 @@ class PathRouter:
     whereas Starlette's router tries every route.
     """
 
-    def __init__(self, router: Router, allowed_origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, router: Router, allowed_origins: Sequence[str] = (), base_path: str = ""
+    ) -> None:
         self._router = router
+        self._base_path = base_path
+        self._paths: list[str] = []
         self._preflights = PreflightRefusals(allowed_origins, ALL_METHODS)
         self._straight: dict[str, ASGIApp] = {}
         self._patterns: dict[int, list[Route]] = {}
 
     def open(self, routes: Sequence[Route]) -> None:
-        """Set the routes."""
+        """Set the routes. Each is also found below the base path, as proxies may send it."""
+        self._paths = [route.path for route in routes]
+        if base := self._base_path:
+            below = [Route(f"{base}{route.path}", route.app) for route in routes]
+            front = [Route(base, route.app) for route in routes if route.path == "/"]
+            routes = [*routes, *front, *below]
         self._router.routes[:] = routes
         self._straight = {route.path: route.app for route in routes if "{" not in route.path}
         self._patterns = {}
@@ -70,8 +80,8 @@ class PathRouter:
 
     def nothing_at(self, path: str) -> NotFound:
         """Return the error for a path that no route has."""
-        routes = self._router.routes
-        return nothing_at(path, [route.path for route in routes if isinstance(route, Route)])
+        base = self._base_path
+        return nothing_at(without_base_path(path, base), self._paths, base)
 
     def _find(self, scope: Scope) -> ASGIApp | None:
         """Return the endpoint of a path, and set its parameters."""

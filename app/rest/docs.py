@@ -4,18 +4,20 @@
 All files are served from here and none is inline, so the pages' policy allows nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
+from string import Template
 from typing import Annotated
 
 from fastapi import Header
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.errors import NotFound
-from app.http.request import JsonResponse
+from app.http.request import JsonResponse, context_of
 from app.operations.formats import Text
 from app.rest.operation_route import StrictRoute, make_router
 
@@ -60,20 +62,16 @@ class FrontPage(TypedDict):
     links: Links
 
 
-_FRONT_PAGE: FrontPage = {
-    "name": "Gatehouse",
-    "description": "One user directory with a REST API and a JSON-RPC API.",
-    "links": {
-        "openapi": "/openapi.json",
-        "rest_docs": "/docs",
-        "rpc": "/rpc",
-        "openrpc": "/rpc/openrpc.json",
-        "rpc_docs": "/rpc/docs",
-        "handbook": "/handbook/",
-        "live": "/health/live",
-        "ready": "/health/ready",
-        "jwks": "/.well-known/jwks.json",
-    },
+_LINKS = {
+    "openapi": "/openapi.json",
+    "rest_docs": "/docs",
+    "rpc": "/rpc",
+    "openrpc": "/rpc/openrpc.json",
+    "rpc_docs": "/rpc/docs",
+    "handbook": "/handbook/",
+    "live": "/health/live",
+    "ready": "/health/ready",
+    "jwks": "/.well-known/jwks.json",
 }
 
 router = make_router(StrictRoute, default_response_class=HTMLResponse, tags=["operator"])
@@ -88,9 +86,13 @@ router = make_router(StrictRoute, default_response_class=HTMLResponse, tags=["op
     response_class=JsonResponse,
 )
 async def front_page(
+    request: Request,
     accept: Annotated[tuple[str, ...], Header(include_in_schema=False)] = (),
 ) -> Response:
-    answer = _file(OURS, "front.html") if _prefers_html(accept) else JsonResponse(_FRONT_PAGE)
+    if _prefers_html(accept):
+        answer = _page("front.html", request)
+    else:
+        answer = JsonResponse(_describe(context_of(request.scope).link_to))
     answer.headers["Cache-Control"] = CACHED
     answer.headers["Vary"] = "Accept"
     return answer
@@ -112,8 +114,8 @@ async def robots() -> Response:
     summary="The REST API, to read and to try",
     description="Swagger UI, from this server alone.",
 )
-async def rest_page() -> Response:
-    return _file(OURS, "docs.html")
+async def rest_page(request: Request) -> Response:
+    return _page("docs.html", request)
 
 
 @router.get(
@@ -122,8 +124,8 @@ async def rest_page() -> Response:
     summary="The JSON-RPC API, to read and to try",
     description="Every method with its parameters, result and errors, and a form to call it with.",
 )
-async def rpc_page() -> Response:
-    return _file(OURS, "rpc.html")
+async def rpc_page(request: Request) -> Response:
+    return _page("rpc.html", request)
 
 
 @router.get("/docs/{asset}", include_in_schema=False)
@@ -131,6 +133,14 @@ async def get_asset(asset: str) -> Response:
     if asset not in _ASSETS:
         raise NotFound("There is nothing at this address.")
     return _file(_ASSETS[asset], asset)
+
+
+def _describe(link_to: Callable[[str], str]) -> FrontPage:
+    return {
+        "name": "Gatehouse",
+        "description": "One user directory with a REST API and a JSON-RPC API.",
+        "links": {name: link_to(path) for name, path in _LINKS.items()},
+    }
 
 
 def _prefers_html(accept: Iterable[str]) -> bool:
@@ -149,6 +159,19 @@ def _weight(listed: str, media_type: str) -> float:
             with suppress(ValueError):
                 return float(weights[0]) if weights else 1.0
     return 0.0
+
+
+def _page(name: str, request: Request) -> Response:
+    """Return a page of ours, with the base path in its links."""
+    page = read_template(name).substitute(base=context_of(request.scope).base_path)
+    headers = {"Cache-Control": CACHED, "Content-Security-Policy": POLICY}
+    return HTMLResponse(page, headers=headers)
+
+
+@cache
+def read_template(name: str) -> Template:
+    """Return the template of a page."""
+    return Template(_content(OURS, name).decode())
 
 
 def _file(package: str, name: str) -> Response:

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Header
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.domain.errors import NotFound
 from app.http import json
-from app.http.request import JSON
-from app.rest.docs import CACHED, OURS, POLICY
+from app.http.request import JSON, context_of
+from app.rest.docs import CACHED, POLICY, read_template
 from app.rest.operation_route import StrictRoute, make_router
 from app.runtime.single_flight import cached_by_threads
 
@@ -46,30 +45,34 @@ router = make_router(StrictRoute, include_in_schema=False)
 
 
 @router.get("/handbook")
-async def handbook() -> Response:
-    return RedirectResponse("/handbook/", status_code=308)
+async def handbook(request: Request) -> Response:
+    return RedirectResponse(context_of(request.scope).link_to("/handbook/"), status_code=308)
 
 
 @router.get("/handbook/")
-def index(if_none_match: Headers = "") -> Response:
-    return _respond(_INDEX, if_none_match)
+def index(request: Request, if_none_match: Headers = "") -> Response:
+    return _respond(request, _INDEX, if_none_match)
 
 
 @router.get("/handbook/{name}")
-def page(name: str, if_none_match: Headers = "") -> Response:
-    return _respond(name, if_none_match)
+def page(request: Request, name: str, if_none_match: Headers = "") -> Response:
+    return _respond(request, name, if_none_match)
 
 
 @router.get("/handbook/{folder}/{name}")
-def page_in_folder(folder: str, name: str, if_none_match: Headers = "") -> Response:
-    return _respond(f"{folder}/{name}", if_none_match)
+def page_in_folder(
+    request: Request, folder: str, name: str, if_none_match: Headers = ""
+) -> Response:
+    return _respond(request, f"{folder}/{name}", if_none_match)
 
 
-def _respond(name: str, known: str) -> Response:
+def _respond(request: Request, name: str, known: str) -> Response:
     """Return a file, or 304 if the client has it."""
+    context = context_of(request.scope)
     if name not in _sources():
-        raise NotFound("The handbook has no such page. Its pages are listed at /handbook/.")
-    body, tag = _content(name)
+        listed = context.link_to("/handbook/")
+        raise NotFound(f"The handbook has no such page. Its pages are listed at {listed}.")
+    body, tag = _content(name, context.base_path)
     headers = {"Cache-Control": CACHED, "Content-Security-Policy": POLICY, "ETag": tag}
     if tag in {part.strip().removeprefix("W/") for part in known.split(",")}:
         return Response(status_code=304, headers=headers)
@@ -91,25 +94,25 @@ def _as_page(name: str) -> str:
 
 
 @cached_by_threads
-def _content(name: str) -> tuple[bytes, str]:
-    """Return a file and its entity tag."""
+def _content(name: str, base_path: str) -> tuple[bytes, str]:
+    """Return a file, with the base path in its links, and its entity tag."""
     if name == _SEARCH:
-        body = json.dump([*_headings()])
+        body = json.dump([*_headings(base_path)])
     elif name.endswith(".html"):
-        body = _render(name).encode()
+        body = _render(name, base_path).encode()
     else:
         body = _sources()[name].read_bytes()
     return body, f'"{sha256(body).hexdigest()[:32]}"'
 
 
-def _render(name: str) -> str:
+def _render(name: str, base_path: str) -> str:
     """Return a page."""
     content, _ = _convert(name)
     title = _title(name)
-    template = Template(files(OURS).joinpath("handbook.html").read_text("utf-8"))
-    return template.substitute(
+    return read_template("handbook.html").substitute(
+        base=base_path,
         title="Gatehouse: handbook" if name == _INDEX else f"{escape(title)}: Gatehouse",
-        navigation=_navigation(_entries(), name),
+        navigation=_navigation(_entries(), name, f"{base_path}/handbook"),
         content=content,
     )
 
@@ -195,29 +198,31 @@ def _title(name: str) -> str:
     return _sources()[name].read_text("utf-8").partition("\n")[0].removeprefix("# ")
 
 
-def _navigation(entries: list[Any], current: str) -> str:
+def _navigation(entries: list[Any], current: str, at: str) -> str:
+    """Return links to the pages below the path `at`, as nested lists."""
     items = []
     for entry in entries:
         if isinstance(entry, dict):
             ((title, inner),) = entry.items()
             if isinstance(inner, list):
-                items.append(f"<li><span>{escape(title)}</span>{_navigation(inner, current)}</li>")
+                nested = _navigation(inner, current, at)
+                items.append(f"<li><span>{escape(title)}</span>{nested}</li>")
                 continue
         ((_, name),) = _flat([entry])
         mark = ' aria-current="page"' if name == current else ""
-        items.append(f'<li><a href="/handbook/{name}"{mark}>{escape(_title(name))}</a></li>')
+        items.append(f'<li><a href="{at}/{name}"{mark}>{escape(_title(name))}</a></li>')
     return f"<ul>{''.join(items)}</ul>"
 
 
-def _headings() -> Iterator[dict[str, str]]:
+def _headings(base_path: str) -> Iterator[dict[str, str]]:
     """Yield every heading of the pages in the navigation, for the search."""
     for name, title in _titles().items():
         page = title or _title(name)
-        yield {"page": page, "heading": "", "address": f"/handbook/{name}"}
+        yield {"page": page, "heading": "", "address": f"{base_path}/handbook/{name}"}
         _, tokens = _convert(name)
         waiting = [inner for token in tokens for inner in token["children"]]
         while waiting:
             token = waiting.pop(0)
             waiting[:0] = token["children"]
-            address = f"/handbook/{name}#{token['id']}"
+            address = f"{base_path}/handbook/{name}#{token['id']}"
             yield {"page": page, "heading": token["name"], "address": address}

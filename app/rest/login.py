@@ -45,7 +45,7 @@ async def read_login(request: StrictRequest) -> tuple[dict[str, Any], bool]:
     require_media_type(request.scope, JSON, FORM)
     if media_type(request.scope) == FORM:
         return _read_form(body), True
-    return parse_object(body), False
+    return parse_object(body, request.scope), False
 
 
 def _read_form(body: bytes) -> dict[str, Any]:

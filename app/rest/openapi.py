@@ -15,6 +15,7 @@ from app.domain import errors as e
 from app.domain.policy import Access
 from app.http.idempotency import KEY_SCHEMA, REPLAYED
 from app.http.params import call_example
+from app.http.public_url import base_path_of
 from app.http.request import CACHE_STATUS, JSON, PROBLEM_JSON
 from app.http.schemas import plain, plain_name, reference
 from app.operations.catalog import OPERATIONS
@@ -24,9 +25,9 @@ from app.operations.framework.operation import GROUPS, Group, Operation
 from app.rest.openapi_parts import (
     HEADERS,
     PARTS,
-    PROBLEM_EXAMPLES,
     REQUEST_BODIES,
-    SECURITY_SCHEMES,
+    problem_examples,
+    security_schemes,
 )
 from app.rest.operation_route import IF_MATCH, OperationRoute, StrictRoute
 from app.rest.router import PAGES, ROUTES
@@ -42,7 +43,7 @@ The REST API of one user directory. Everything below `/users`, `/profiles`, `/se
 
 A token (from `POST /users/auth`) or an access key goes into `Authorization: Bearer …` or
 `X-Access-Token: …`; both headers take both. Errors are `application/problem+json` (RFC 9457);
-match on `code`. The JSON-RPC API is `POST /rpc`; see [/rpc/docs](/rpc/docs).
+match on `code`. The JSON-RPC API is `POST /rpc`; see [/rpc/docs]({}/rpc/docs).
 """
 _RPC_TEXT = """\
 JSON-RPC 2.0 with one more request member, `auth`: null, absent, or a token or access key. A batch
@@ -80,11 +81,11 @@ def openapi_document(public_url: str | None = None, introduction: str = "") -> d
 
     `introduction` describes the server that the document is from.
     """
-    url = public_url or "/"
+    url, base_path = public_url or "/", base_path_of(public_url)
     document = get_openapi(
         title="Gatehouse",
         version=VERSION,
-        description=f"{_RATIONALE}\n{introduction}".strip(),
+        description=f"{_RATIONALE.format(base_path)}\n{introduction}".strip(),
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         servers=[{"url": url}],
         tags=[{"name": name, "description": text} for name, text in _TAGS],
@@ -105,9 +106,9 @@ def openapi_document(public_url: str | None = None, introduction: str = "") -> d
             **{plain_name(name): it for name, it in schemas.items() if name not in of_fastapi},
             **PARTS,
         },
-        "examples": PROBLEM_EXAMPLES,
+        "examples": problem_examples(base_path),
         "headers": HEADERS,
-        "securitySchemes": SECURITY_SCHEMES,
+        "securitySchemes": security_schemes(base_path),
     }
     contact = {"name": "The operator of this gateway"}
     if public_url is not None:

@@ -64,7 +64,7 @@ _PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "The reason for refusing a request (RFC 9457).",
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "maxLength": 64},
+        "type": {"type": "string", "format": "uri-reference", "maxLength": 256},
         "title": _TEXT,
         "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
         "detail": _TEXT,
@@ -139,12 +139,21 @@ REQUEST_BODIES: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+
 # All but `method-not-allowed`, which nothing that the document describes is answered with.
-PROBLEM_EXAMPLES: dict[str, Any] = {
-    error.slug: {"summary": error.title, "value": problem_object(error.example(), _REQUEST_ID)}
-    for error in e.CATALOGUE
-    if error is not e.MethodNotAllowed
-}
+def problem_examples(base_path: str) -> dict[str, Any]:
+    """Return an example of each problem, as a server with this base path returns it."""
+    return {
+        error.slug: {
+            "summary": error.title,
+            "value": problem_object(error.example(), _REQUEST_ID, base_path),
+        }
+        for error in e.CATALOGUE
+        if error is not e.MethodNotAllowed
+    }
+
+
 # Headers of many responses.
 HEADERS: dict[str, Any] = {
     "X-Request-ID": {
@@ -165,7 +174,7 @@ HEADERS: dict[str, Any] = {
         }
     ),
 }
-SECURITY_SCHEMES: dict[str, Any] = {
+_SECURITY_SCHEMES: dict[str, Any] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
@@ -183,9 +192,14 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "scheme": "basic",
         "description": "Username and password, at `POST /users/auth` alone.",
     },
-    "login": {
+}
+
+
+def security_schemes(base_path: str) -> dict[str, Any]:
+    """Return the ways to authenticate to a server with this base path."""
+    login = {
         "type": "oauth2",
         "description": "Username and password, exchanged for a token.",
-        "flows": {"password": {"tokenUrl": "/users/auth", "scopes": {}}},
-    },
-}
+        "flows": {"password": {"tokenUrl": f"{base_path}/users/auth", "scopes": {}}},
+    }
+    return {**_SECURITY_SCHEMES, "login": login}

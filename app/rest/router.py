@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.domain.errors import MethodNotAllowed
 from app.http.nearest_path import named_elsewhere
+from app.http.public_url import without_base_path
 from app.http.request import context_of
 from app.operations.framework.operation import Group
 from app.rest import (
@@ -30,7 +31,7 @@ from app.rest import (
     users,
 )
 from app.rest.operation_route import OperationRoute, StrictRoute
-from app.rest.strict_request import ALIAS, prefix_of
+from app.rest.strict_request import ALIAS
 
 _SUBJECTS = (
     self_service,
@@ -75,11 +76,11 @@ class PathEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get(scope["method"])
         if route is None:
-            path = scope["path"].removeprefix(prefix_of(scope))
-            nearest = named_elsewhere(path)
-            raise MethodNotAllowed(
-                self.methods, sent=scope["method"], nearest=None if nearest == path else nearest
-            )
+            context = context_of(scope)
+            path = without_base_path(scope["path"], context.base_path).removeprefix(ALIAS)
+            named = named_elsewhere(path)
+            nearest = None if named in {None, path} else context.link_to(str(named))
+            raise MethodNotAllowed(self.methods, sent=scope["method"], nearest=nearest)
         context_of(scope).route = route.path
         await route.application(scope, receive, send)
 

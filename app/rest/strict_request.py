@@ -12,7 +12,8 @@ from app.domain.text import Pattern
 from app.http import json
 from app.http.json_faults import not_an_object
 from app.http.params import input_schema
-from app.http.request import JSON, read_body, require_media_type
+from app.http.public_url import without_base_path
+from app.http.request import JSON, context_of, read_body, require_media_type
 from app.operations.framework.operation import Operation
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class StrictRequest(Request):
     async def json(self) -> dict[str, Any]:
         """Return the JSON object in the body. Raises as `body` does, and InvalidInput."""
         if self._members is None:
-            self._members = parse_object(await self.json_body())
+            self._members = parse_object(await self.json_body(), self.scope)
         return self._members
 
     async def refuse_body(self) -> None:
@@ -68,8 +69,10 @@ class StrictRequest(Request):
 
 
 def prefix_of(scope: Scope) -> str:
-    """Return the alias if the request used it, else an empty string."""
-    return ALIAS if scope["path"].startswith(f"{ALIAS}/") else ""
+    """Return what links put before a path: the base path, and the alias if the request used it."""
+    context = context_of(scope)
+    path = without_base_path(scope["path"], context.base_path)
+    return context.link_to(ALIAS if path.startswith(f"{ALIAS}/") else "")
 
 
 def joined(lines: Sequence[str]) -> str | None:
@@ -91,13 +94,14 @@ def parse_json(body: bytes) -> Any:
         raise InvalidInput(json.sentence(body, error)) from None
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Parse a JSON body that must be an object. Raises InvalidInput."""
+def parse_object(body: bytes, scope: Scope) -> dict[str, Any]:
+    """Parse the JSON body of a request, which must be an object. Raises InvalidInput."""
     value = parse_json(body)
     if type(value) is not dict:
         raise InvalidInput(not_an_object("The body", value))
     if value.get("jsonrpc") is not None:
-        raise InvalidInput("The body is a call of JSON-RPC; send it to /rpc.")
+        rpc = context_of(scope).link_to("/rpc")
+        raise InvalidInput(f"The body is a call of JSON-RPC; send it to {rpc}.")
     return value
 
 

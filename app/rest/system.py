@@ -224,6 +224,7 @@ async def metrics(request: Request, services: ServicesDep, system: SystemDep) ->
     response_class=HTMLResponse,
 )
 async def error_page(
+    request: Request,
     slug: Annotated[str, Path(description="The `code` of a problem.")],
 ) -> Response:
     error = ERRORS.get(slug)
@@ -232,7 +233,7 @@ async def error_page(
         hint = (
             "The slug is the code of a problem."
             if nearest is None
-            else f"The nearest is /errors/{nearest}."
+            else f"The nearest is {context_of(request.scope).link_to(f'/errors/{nearest}')}."
         )
         raise NotFound(f"There is no such error. {hint}")
     when, what_to_do = map(escape, error.explanation())

@@ -116,7 +116,7 @@ class RpcEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             method = scope["method"]
-            nearest = DOCS if method == "GET" else None
+            nearest = context_of(scope).link_to(DOCS) if method == "GET" else None
             raise MethodNotAllowed(self.methods, sent=method, nearest=nearest)
         context = context_of(scope)
         context.route = PATH
@@ -278,7 +278,7 @@ class RpcExchange:
         return fitting
 
     def _overloaded(self) -> RpcError:
-        return self._dialect.of_domain(Overloaded(_NO_ROOM), self._context.request_id)
+        return self._dialect.of_domain(Overloaded(_NO_ROOM), self._context)
 
     def _count(self, method: str, outcome: str, account: str | None = None) -> None:
         self._counts[method, outcome] += 1
@@ -291,7 +291,7 @@ class RpcExchange:
 
     def _failure(self, call_id: Id, error: RpcError) -> bytes:
         if error.code in PROTOCOL_ERRORS:
-            error = self._dialect.of_protocol(error, self._context.request_id)
+            error = self._dialect.of_protocol(error, self._context)
         return failure(call_id, error)
 
     async def _outcomes(self, name: str, calls: Sequence[Request]) -> Sequence[bytes | RpcError]:
@@ -342,7 +342,7 @@ class RpcExchange:
             _LOG.exception("fault", request_id=request_id, method=operation.name)
             outcomes = [Internal(request_id)] * len(commands)
         return [
-            self._dialect.of_domain(outcome, request_id)
+            self._dialect.of_domain(outcome, self._context)
             if isinstance(outcome, DomainError)
             else outcome
             for outcome in outcomes

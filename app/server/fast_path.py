@@ -48,15 +48,17 @@ class FastPath:
         rpc: RpcEndpoint,
         *,
         has_cors: bool,
+        base_path: str = "",
     ) -> None:
         self._middleware = middleware
         self._cache = cache
         self._rpc = rpc
         self._has_cors = has_cors
+        self._rpc_paths = frozenset({PATH, base_path + PATH})
         self._routes: Mapping[str, OperationRoute] = {
             prefix + route.path: route
             for route in routes
-            for prefix in ("", ALIAS)
+            for prefix in ("", ALIAS, base_path, base_path + ALIAS)
             if route.method == "GET" and route.operation.cacheable and not route.path_names
         }
 
@@ -67,7 +69,7 @@ class FastPath:
         if self._has_cors and header(scope, b"origin") is not None:
             return None
         method, path = scope["method"], scope["path"]
-        is_rpc = method == "POST" and path == PATH and _names_cacheable(body)
+        is_rpc = method == "POST" and path in self._rpc_paths and _names_cacheable(body)
         if not is_rpc and (method != "GET" or path not in self._routes):
             return None
         if _PERCENT in scope["raw_path"] or not self._cache.is_usable():

@@ -7,9 +7,10 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 
 import httpx
 from cryptography import x509
@@ -61,7 +62,7 @@ def running(folder: Path, example: str, changes: Mapping[str, str]) -> Iterator[
     site = (EXAMPLES / example).read_text()
     for here, there in {
         r"listen \[::\].*\n": "",
-        r"/etc/letsencrypt/live/\w+\.example\.com": str(folder),
+        r"/etc/letsencrypt/live/[\w.]*example\.com": str(folder),
         **changes,
     }.items():
         site, times = re.subn(here, there, site)
@@ -107,6 +108,16 @@ def free_port() -> int:
     with socket.create_server((PROXY, 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
+
+
+def wait_for_port(port: int) -> None:
+    """Return as soon as a program listens."""
+    deadline = monotonic() + 30
+    while True:
+        with suppress(ConnectionRefusedError), socket.create_connection((PROXY, port), 5):
+            return
+        assert monotonic() < deadline, port
+        sleep(0.02)
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 // What Swagger UI is to show, and how. A file of its own: the page's policy allows no inline script.
 "use strict";
 
+// The path of the server's public URL, with a slash at its end.
+const BASE = new URL("..", document.currentScript.src).pathname;
+
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", follow);
@@ -52,7 +55,7 @@ const Search = ({ React: { createElement: h } }) => ({
 });
 
 window.ui = SwaggerUIBundle({
-  url: "/openapi.json",
+  url: `${BASE}openapi.json`,
   dom_id: "#swagger-ui",
   deepLinking: true,
   docExpansion: "list",

@@ -8,7 +8,7 @@ wide.addEventListener("change", unfold);
 unfold();
 
 let headings;
-const readHeadings = () => (headings ??= fetch("/handbook/search.json").then((response) => response.json()));
+const readHeadings = () => (headings ??= fetch(new URL("../handbook/search.json", import.meta.url)).then((response) => response.json()));
 
 function entry({ page, heading, address }) {
   const link = document.createElement("a");

@@ -1,6 +1,9 @@
 // Shows the OpenRPC document and sends what is typed. Text only ever becomes text nodes.
 
-import { LANGUAGES, TOKEN } from "/docs/samples.js";
+import { LANGUAGES, TOKEN } from "./samples.js";
+
+// The path of the server's public URL, with a slash at its end.
+const BASE = new URL("..", import.meta.url).pathname;
 
 const $ = (id) => document.getElementById(id);
 const WIDE = matchMedia("(min-width: 62rem)");
@@ -48,7 +51,7 @@ function coloured(json) {
 
 // ------------------------------------------------------------------------- a request, to look at
 
-const address = () => ($("problem").checked ? "/rpc?errors=problem" : "/rpc");
+const address = () => ($("problem").checked ? `${BASE}rpc?errors=problem` : `${BASE}rpc`);
 const inCalls = (body, change) => (Array.isArray(body) ? body.map(change) : change(body));
 
 // The methods that need a credential.
@@ -151,7 +154,7 @@ function replyView() {
   return { view, say, show, send, forget };
 }
 
-const errorLink = (slug) => h("a", { href: `/errors/${slug}` }, slug);
+const errorLink = (slug) => h("a", { href: `${BASE}errors/${slug}` }, slug);
 
 // What a proxy says is often no JSON.
 function parsed(text) {
@@ -340,7 +343,7 @@ function show(openrpc) {
   }
   $("about").replaceChildren(...prose(openrpc.info.description),
     h("p", { class: "type" },
-      "See also ", h("a", { href: "/rpc/openrpc.json" }, "the OpenRPC document"), ", ", h("a", { href: "/docs" }, "the REST API"), " and ", h("a", { href: "/handbook/" }, "the handbook"), ". ",
+      "See also ", h("a", { href: `${BASE}rpc/openrpc.json` }, "the OpenRPC document"), ", ", h("a", { href: `${BASE}docs` }, "the REST API"), " and ", h("a", { href: `${BASE}handbook/` }, "the handbook"), ". ",
       h("span", { class: "keys" }, h("kbd", {}, "/"), " finds a method, ", h("kbd", {}, "Ctrl"), " ", h("kbd", {}, "Enter"), " calls it.")));
   $("methods").replaceChildren();
   for (const { name, description, methods } of groups.values()) {
@@ -394,7 +397,7 @@ const unfold = () => {
 };
 
 try {
-  const response = await fetch("/rpc/openrpc.json");
+  const response = await fetch(`${BASE}rpc/openrpc.json`);
   show(await response.json());
   filter(); // what was typed before
   unfold();
