@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import pysqlite3
 from cryptography.hazmat.backends.openssl.backend import backend
 from packaging.requirements import Requirement
 
@@ -31,7 +30,12 @@ from app.security.ids import snowflake_time
 from app.security.key_files import KEY_FILE, KeyFiles, SigningKeyError
 from app.settings import Settings
 from app.storage.errors import StoreError
-from app.storage.sqlite.engine import UnsoundSqliteError, require_sound_sqlite
+from app.storage.sqlite.library import (
+    UnsupportedSqliteError,
+    driver,
+    has_sound_wal,
+    require_supported_sqlite,
+)
 from app.storage.sqlite.store import SqliteFile
 
 if TYPE_CHECKING:
@@ -105,10 +109,16 @@ async def _with_deadline(subject: str, check: Awaitable[list[Finding]]) -> list[
 
 def _check_sqlite() -> Finding:
     try:
-        require_sound_sqlite()
-    except UnsoundSqliteError as error:
+        require_supported_sqlite()
+    except UnsupportedSqliteError as error:
         return bad("SQLite", str(error))
-    return ok("SQLite", f"{pysqlite3.sqlite_version}, without known defects in WAL mode")
+    if has_sound_wal():
+        return ok("SQLite", f"{driver.sqlite_version}, without known defects in WAL mode")
+    return note(
+        "SQLite",
+        f"{driver.sqlite_version} has a defect in WAL mode: Gatehouse uses a rollback journal, "
+        "so reads wait for commits",
+    )
 
 
 def _check_libraries() -> Finding:

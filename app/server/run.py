@@ -27,6 +27,7 @@ from app.server.fast_path import FastPathConnection
 from app.server.http_server import HttpServer
 from app.server.supervisor import WorkerSupervisor
 from app.settings import Settings
+from app.storage.sqlite.library import driver, has_sound_wal
 from app.version import VERSION, describe_version, find_commit
 
 # Time for accepted requests after the notice period; with that and the release of resources, a stop
@@ -125,6 +126,11 @@ def _bind(settings: Settings) -> socket.socket:
 def _log_warnings(settings: Settings) -> None:
     if settings.rate_limits == "off":
         _LOG.warning("rate limits and account locks are disabled")
+    if settings.sqlite_path is not None and not has_sound_wal():
+        _LOG.warning(
+            "rollback journal instead of WAL, in which this SQLite can corrupt the database",
+            sqlite=driver.sqlite_version,
+        )
     mode = settings.data_dir.stat().st_mode & 0o777
     if mode & 0o077:
         path = str(settings.data_dir.resolve())

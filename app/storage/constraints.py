@@ -1,9 +1,9 @@
 """Classification of the engines' errors: broken constraints and temporary failures."""
 
-import pysqlite3
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.domain.text import Pattern
+from app.storage.sqlite.library import driver
 
 _ERROR_MAX = 1024
 # SQLite names the columns of a broken constraint, not the constraint.
@@ -25,13 +25,13 @@ def broken_constraint(error: IntegrityError) -> str | None:
 
 # SQLite reports programming errors in the same class (sqlite.org/rescode.html).
 _PASSING = {
-    pysqlite3.SQLITE_BUSY,
-    pysqlite3.SQLITE_LOCKED,
-    pysqlite3.SQLITE_NOMEM,
-    pysqlite3.SQLITE_READONLY,
-    pysqlite3.SQLITE_IOERR,
-    pysqlite3.SQLITE_FULL,
-    pysqlite3.SQLITE_CANTOPEN,
+    driver.SQLITE_BUSY,
+    driver.SQLITE_LOCKED,
+    driver.SQLITE_NOMEM,
+    driver.SQLITE_READONLY,
+    driver.SQLITE_IOERR,
+    driver.SQLITE_FULL,
+    driver.SQLITE_CANTOPEN,
 }
 # Classes of PostgreSQL's (postgresql.org/docs/current/errcodes-appendix.html): connection lost,
 # login refused, no such database, rolled back, out of resources, object not in the state it has to

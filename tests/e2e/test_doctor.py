@@ -77,6 +77,15 @@ def test_an_admins_key_that_was_left_lying_is_noted(installation: Settings) -> N
     assert "remove it here" in finding.detail
 
 
+def test_an_sqlite_library_without_a_sound_wal_mode_is_noted(
+    installation: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "has_sound_wal", lambda: False)
+    (finding,) = found(installation, Mark.NOTE)
+    assert finding.subject == "SQLite"
+    assert "uses a rollback journal" in finding.detail
+
+
 def test_a_signing_key_that_is_retired_is_bad(installation: Settings) -> None:
     async def retire() -> None:
         async with open_container(installation, signs=True) as opened:

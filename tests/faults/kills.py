@@ -5,14 +5,14 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import cycle, pairwise
 from pathlib import Path
 from random import Random
 from statistics import median
 from time import monotonic, sleep
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import httpx
 from sqlalchemy import make_url
@@ -27,6 +27,13 @@ from tests.postgres import SERVER
 from tests.server_process import START_SECONDS, Server, serving
 
 T = TypeVar("T")
+
+
+class Serve(Protocol):
+    """Start a server on the store below a folder, until it is killed."""
+
+    def __call__(self, folder: Path, /, **settings: str) -> AbstractContextManager[Server]: ...
+
 
 WRITERS = 16
 # Accounts of before that each writer goes on with.
@@ -69,7 +76,8 @@ def _sum(counts: Counter[str]) -> str:
 class Victim:
     """The server on a store: the one that runs, or the next."""
 
-    def __init__(self, folder: Path, database: Database, figures: Figures) -> None:
+    def __init__(self, folder: Path, database: Database, figures: Figures, serve: Serve) -> None:
+        self._serve = serve
         self._folder = folder
         self._database = database
         self._figures = figures
@@ -99,7 +107,7 @@ class Victim:
             # What a killed process leaves there goes with the test.
             "TMPDIR": str(self._folder),
         }
-        self._server = self._running.enter_context(serving(self._folder, **settings))
+        self._server = self._running.enter_context(self._serve(self._folder, **settings))
         eventually(self._is_ready)
         self._figures.restarts.append(monotonic() - begun)
         self._workers = workers
@@ -143,13 +151,13 @@ class Victim:
 class Programme:
     """So many kills of one store's servers, everything promised being looked at after each."""
 
-    def __init__(self, folder: Path, database: Database, seed: int) -> None:
+    def __init__(self, folder: Path, database: Database, seed: int, serve: Serve = serving) -> None:
         self.book = Book()
         self.figures = Figures()
         self._database = database
         self._random = Random(seed)
         self._names = Names()
-        self._victim = Victim(folder, database, self.figures)
+        self._victim = Victim(folder, database, self.figures, serve)
 
     def run(self, kills: int) -> None:
         """Kill so many times. Raises AssertionError where a promise is not kept."""

@@ -19,11 +19,7 @@ from anyio import to_thread
 from app.storage.errors import StoreError
 from app.storage.migrations import SchemaError, revisions
 from app.storage.postgresql.store import PostgresServer
-from app.storage.sqlite.engine import (
-    UnsoundSqliteError,
-    require_sound_sqlite,
-    sqlite_engine,
-)
+from app.storage.sqlite.engine import sqlite_engine
 from app.storage.sqlite.store import SqliteFile
 from tests.databases import (
     ENGINES,
@@ -221,32 +217,6 @@ def test_a_writer_takes_its_place_when_it_begins(database: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
     other.close()
     first.dispose()
-
-
-@pytest.mark.parametrize(
-    ("version", "is_sound"),
-    [
-        ((3, 40, 1), False),
-        ((3, 44, 5), False),
-        ((3, 44, 6), True),
-        ((3, 50, 7), True),
-        ((3, 51, 2), False),
-        ((3, 51, 3), True),
-        ((3, 53, 4), True),
-    ],
-)
-def test_wal_is_refused_where_the_library_is_not_sound_for_it(
-    version: tuple[int, ...], is_sound: bool
-) -> None:
-    if is_sound:
-        require_sound_sqlite(version)
-        return
-    with pytest.raises(UnsoundSqliteError, match="pysqlite3"):
-        require_sound_sqlite(version)
-
-
-def test_the_library_in_use_is_sound() -> None:
-    require_sound_sqlite()
 
 
 def test_the_files_of_the_migrations_are_named_in_their_order() -> None:

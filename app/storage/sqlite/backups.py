@@ -9,11 +9,10 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
 
-import pysqlite3
-
 from app.storage.errors import StoreError
 from app.storage.migrations import require_known_revision
-from app.storage.sqlite.engine import BUSY_TIMEOUT, require_regular, require_sound_sqlite
+from app.storage.sqlite.engine import BUSY_TIMEOUT, require_regular
+from app.storage.sqlite.library import driver, require_supported_sqlite
 
 # Suffixes of the files that SQLite may have beside a database (sqlite.org/tempfiles.html).
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -33,7 +32,7 @@ def back_up(database: Path, file: Path) -> Contents:
     Other processes may write meanwhile. `file` gets its name once it is on disk and verified.
     Raises StoreError; FileExistsError if the name is taken.
     """
-    require_sound_sqlite()
+    require_supported_sqlite()
     _refuse_to_overwrite(file)
     descriptor, name = mkstemp(dir=file.parent, prefix=f".{file.name}.")
     os.close(descriptor)
@@ -54,7 +53,7 @@ def incoming(file: Path, database: Path) -> Iterator[Path]:
 
     Raises StoreError, SchemaError. The unfinished copy of an earlier restore is deleted.
     """
-    require_sound_sqlite()
+    require_supported_sqlite()
     _refuse_what_is_beside(file.resolve())
     with _draft(database.with_name(f"{database.name}.restoring")) as draft:
         _make_empty(draft)
@@ -192,9 +191,9 @@ def _shut(database: Path) -> Iterator[Any]:
             connection.execute("COMMIT")
             if mode != "memory":
                 raise StoreError(f"{database} is in use.")
-        except pysqlite3.OperationalError as error:
+        except driver.OperationalError as error:
             raise StoreError(f"{database} is in use: {error}.") from error
-        except pysqlite3.DatabaseError:
+        except driver.DatabaseError:
             yield None
             return
         yield connection
@@ -212,7 +211,7 @@ def _open_still(path: Path) -> Any:
 
 
 def _connect(path: Path, how: str, timeout: float) -> Any:
-    connection = pysqlite3.dbapi2.connect(
+    connection = driver.connect(
         f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None, timeout=timeout
     )
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -226,7 +225,7 @@ def _speaking(path: Path) -> Iterator[None]:
     require_regular(path)
     try:
         yield
-    except pysqlite3.DatabaseError as error:
+    except driver.DatabaseError as error:
         raise StoreError(f"{path}: {error}.") from error
 
 

@@ -1,38 +1,25 @@
-"""The SQLite engine: one file in WAL mode, with a library that is safe for it."""
+"""The SQLite engine: one file, in the journal mode that the library is safe in."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pysqlite3
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from app.storage.errors import StoreError
+from app.storage.sqlite.library import (
+    driver,
+    journal_mode,
+    require_supported_sqlite,
+    trusted_schema,
+)
 
-# https://sqlite.org/wal.html, section "The WAL-Reset Bug": two connections that write may corrupt
-# the file with a library before 3.51.3, except for the releases with a backported fix.
-SOUND_SINCE = (3, 51, 3)
-SOUND_BEFORE = frozenset({(3, 44, 6), (3, 50, 7)})
 BUSY_TIMEOUT = 5.0
 READERS = 4
 # A connection for each reader and one for the writer.
 POOL_SIZE = READERS + 1
-
-
-class UnsoundSqliteError(StoreError):
-    """The SQLite library in use can corrupt a WAL file."""
-
-
-def require_sound_sqlite(version: tuple[int, ...] = pysqlite3.sqlite_version_info) -> None:
-    """Raise UnsoundSqliteError, saying what to do, if WAL mode is not safe."""
-    if version < SOUND_SINCE and version not in SOUND_BEFORE:
-        found = ".".join(map(str, version))
-        raise UnsoundSqliteError(
-            f"SQLite {found} can corrupt a database that two processes write in WAL mode. "
-            "Install the pinned requirements: their pysqlite3 carries 3.51.3 or newer."
-        )
 
 
 def require_regular(path: Path) -> None:
@@ -54,6 +41,30 @@ def set_pragma(connection: Connection, name: str, value: object) -> None:
         connection.info[name] = value
 
 
+def synchronous_of(*, is_durable: bool) -> str:
+    """Return the value of `synchronous` for a write.
+
+    In WAL mode, NORMAL leaves fsync to the next durable write, or to the checkpoint. With a
+    rollback journal it could corrupt the file (sqlite.org/pragma.html#pragma_synchronous).
+    """
+    return "FULL" if is_durable or journal_mode() != "wal" else "NORMAL"
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Return whether another connection holds the lock; this one is as good as before then."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == driver.SQLITE_BUSY
+
+
+def _set_journal_mode(connection: driver.Connection) -> None:
+    """Set the journal mode. Raises the driver's OperationalError."""
+    wanted = journal_mode()
+    (found,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+    if found != wanted:
+        raise driver.OperationalError(
+            f"the journal mode is {found} instead of {wanted}: stop the programs that use the file"
+        )
+
+
 def sqlite_engine(
     path: Path, *, foreign_keys: bool = True, timeout: float = BUSY_TIMEOUT
 ) -> Engine:
@@ -63,14 +74,14 @@ def sqlite_engine(
     at once, so that nothing read in it can have changed when it writes; with None each
     statement is its own transaction.
     """
-    require_sound_sqlite()
+    require_supported_sqlite()
     # An existing file is not opened: closing it would drop SQLite's locks on it
     # (sqlite.org/howtocorrupt.html, section 2.2).
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
-        module=pysqlite3.dbapi2,
+        module=driver,
         hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": timeout},
         pool_size=POOL_SIZE,
@@ -80,12 +91,11 @@ def sqlite_engine(
     def prepare(connection: Any, _record: object) -> None:
         # `begin` below begins transactions, not the driver.
         connection.isolation_level = None
+        _set_journal_mode(connection)
         for pragma in (
-            "journal_mode = WAL",
             "synchronous = FULL",
             f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
-            # Functions called by a foreign schema have no side effects (sqlite.org/security.html).
-            "trusted_schema = OFF",
+            f"trusted_schema = {trusted_schema()}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -96,7 +106,7 @@ def sqlite_engine(
             try:
                 # SQLAlchemy's own execution takes 20 µs more.
                 driver_of(connection).execute(f"BEGIN {mode}")
-            except pysqlite3.OperationalError as error:
+            except driver.OperationalError as error:
                 raise OperationalError(f"BEGIN {mode}", None, error) from error
 
     return engine

@@ -6,9 +6,14 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from app.storage.sqlite.engine import driver_of, is_busy
+
 
 class KeptConnection:
-    """Opened at its first use; replaced after an error, since it may be in a transaction."""
+    """Opened at its first use; replaced after an error, since it may be in a transaction.
+
+    One that only met a lock is kept: without a write-ahead log, opening another would wait for it.
+    """
 
     def __init__(
         self, engine: Engine, prepare: Callable[[Connection], None] = lambda _: None
@@ -24,8 +29,9 @@ class KeptConnection:
         connection = self.open()
         try:
             yield connection
-        except OperationalError:
-            self.drop()
+        except OperationalError as error:
+            if not is_busy(error.orig) or driver_of(connection).in_transaction:
+                self.drop()
             raise
 
     def open(self) -> Connection:

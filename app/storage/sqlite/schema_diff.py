@@ -10,9 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pysqlite3
-
 from app.storage.migrations import upgrade_to
+from app.storage.sqlite.library import driver
 from app.storage.sqlite.migrate import migrate
 
 # The CREATE statement of each object, by kind and name.
@@ -50,5 +49,5 @@ def _made_by_migrations(revision: str) -> Objects:
     with TemporaryDirectory(prefix="gatehouse-schema-") as folder:
         path = Path(folder) / "schema.sqlite3"
         migrate(path, upgrade_to(revision))
-        with closing(pysqlite3.dbapi2.connect(str(path))) as connection:
+        with closing(driver.connect(str(path))) as connection:
             return sqlite_objects(connection)

@@ -10,7 +10,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
-import pysqlite3
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -34,11 +33,14 @@ from app.storage.sqlite.engine import (
     BUSY_TIMEOUT,
     READERS,
     driver_of,
+    is_busy,
     require_regular,
     set_pragma,
     sqlite_engine,
+    synchronous_of,
 )
 from app.storage.sqlite.kept_connection import KeptConnection
+from app.storage.sqlite.library import driver
 from app.storage.sqlite.lookups import SqliteLookups
 from app.storage.sqlite.migrate import migrate
 from app.storage.sqlite.wal_index import WalIndex
@@ -105,7 +107,7 @@ class SqliteFile:
 class SqliteStore:
     """The store on one SQLite file.
 
-    A durable write is on disk when it returns (WAL, synchronous FULL). A store that stays locked
+    A durable write is on disk when it returns (synchronous FULL). A store that stays locked
     longer than the busy timeout, or has no room left, is Overloaded; nothing of the work is kept
     then.
     """
@@ -131,8 +133,8 @@ class SqliteStore:
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot, on the event loop: a thread costs more than a few rows.
 
-        A reader in WAL mode waits for no writer; in the rare cases where it has to wait for
-        something else, it does so in a thread.
+        A reader in WAL mode waits for no writer. Where it has to wait, as for a commit without
+        a write-ahead log, it does so in a thread.
         """
         try:
             return self._here.read(work)
@@ -152,8 +154,7 @@ class SqliteStore:
 
     async def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         """Run `work` as the only writer, and commit."""
-        # NORMAL leaves fsync to the next durable write, or to the checkpoint.
-        synchronous = "FULL" if is_durable else "NORMAL"
+        synchronous = synchronous_of(is_durable=is_durable)
         return await self._run(self._writer, self._written.use, work, synchronous=synchronous)
 
     async def accepts_writes(self) -> bool:
@@ -271,8 +272,9 @@ class LoopReader:
             return index, index.header()
         try:
             (version,) = self._cursor.execute(_DATA_VERSION).fetchone()
-        except pysqlite3.OperationalError as error:
-            self._kept.drop()
+        except driver.OperationalError as error:
+            if not is_busy(error):
+                self._kept.drop()
             raise OperationalError(_DATA_VERSION, None, error) from error
         # Each connection counts for itself (sqlite.org/pragma.html#pragma_data_version).
         return connection, version

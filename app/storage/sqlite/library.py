@@ -1,0 +1,60 @@
+"""The SQLite library: that of pysqlite3, or Python's own where pysqlite3 has no wheel."""
+
+from typing import TYPE_CHECKING
+
+from app.storage.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlite3 import dbapi2 as driver
+else:
+    try:
+        from pysqlite3 import dbapi2 as driver
+    except ImportError:
+        from sqlite3 import dbapi2 as driver
+
+__all__ = ["driver", "has_sound_wal", "journal_mode", "require_supported_sqlite", "trusted_schema"]
+
+# https://sqlite.org/wal.html, section "The WAL-Reset Bug": two connections that write may corrupt
+# the file with a library before 3.51.3, except for the releases with a backported fix.
+SOUND_SINCE = (3, 51, 3)
+SOUND_BEFORE = frozenset({(3, 44, 6), (3, 50, 7)})
+# The first with the tokenizer `trigram`.
+SUPPORTED_SINCE = (3, 34, 0)
+# Before this, a trigger can maintain the full-text index only in a trusted schema.
+INDEX_IS_INNOCUOUS_SINCE = (3, 44, 0)
+
+
+class UnsupportedSqliteError(StoreError):
+    """The SQLite library is too old."""
+
+
+def has_sound_wal(version: tuple[int, ...] = driver.sqlite_version_info) -> bool:
+    """Return whether processes may write in WAL mode without corrupting the file."""
+    return version >= SOUND_SINCE or version in SOUND_BEFORE
+
+
+def journal_mode() -> str:
+    """Return the mode that the library is safe in.
+
+    A rollback journal is truncated instead of deleted: the truncation is synced, so a power failure
+    does not undo the commit (sqlite.org/pragma.html#pragma_synchronous, EXTRA).
+    """
+    return "wal" if has_sound_wal() else "truncate"
+
+
+def trusted_schema() -> str:
+    """Return the value of the pragma: OFF if the triggers of Gatehouse work with it.
+
+    OFF keeps a foreign schema from calling functions with side effects (sqlite.org/security.html).
+    """
+    return "OFF" if driver.sqlite_version_info >= INDEX_IS_INNOCUOUS_SINCE else "ON"
+
+
+def require_supported_sqlite(version: tuple[int, ...] = driver.sqlite_version_info) -> None:
+    """Raise UnsupportedSqliteError if the library lacks what the schema uses."""
+    if version < SUPPORTED_SINCE:
+        found, needed = (".".join(map(str, it)) for it in (version, SUPPORTED_SINCE))
+        raise UnsupportedSqliteError(
+            f"SQLite {found} of this Python is too old: install Gatehouse with a Python that has "
+            f"{needed} or newer, or store the accounts in PostgreSQL (GATEHOUSE_DATABASE_URL)."
+        )
