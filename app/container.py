@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.database_url import PostgresUrl, is_postgres, parse_sqlite_url
 from app.domain.errors import UsernameTaken
 from app.domain.ports import (
     BreachedPasswords,
@@ -44,7 +45,7 @@ from app.security.passwords import Argon2Hasher, hash_threads
 from app.security.rate_limiter import MemoryRateLimiter
 from app.security.signing_keys import SigningKeyFile
 from app.security.tokens import JoseTokens
-from app.settings import Settings
+from app.settings import DATABASE_NAME, Settings
 from app.storage.housekeeping import delete_ended_rows
 from app.storage.sqlite import backups
 from app.storage.sqlite.backups import Contents
@@ -82,13 +83,19 @@ class StartError(RuntimeError):
 
 def database_of(settings: Settings) -> "SqliteFile | PostgresServer":
     """Return the database of the accounts."""
-    path = settings.sqlite_path
-    if path is not None:
-        return SqliteFile(path)
+    if settings.database_url is None:
+        return SqliteFile(settings.data_dir / DATABASE_NAME)
+    return database_at(settings.database_url)
+
+
+def database_at(url: str) -> "SqliteFile | PostgresServer":
+    """Return the database at a URL. Raises ValueError."""
+    if not is_postgres(url):
+        return SqliteFile(parse_sqlite_url(url))
     from app.storage.postgresql.store import PostgresServer
 
-    assert settings.database_url is not None
-    return PostgresServer(settings.database_url)
+    PostgresUrl.parse(url)
+    return PostgresServer(url)
 
 
 def prepare_data_dir(settings: Settings) -> None:
@@ -143,7 +150,7 @@ def restore(
             f"There is already a database at {path}. With --replace, the backup replaces it, and "
             "it is kept under another name."
         )
-    with _exclusive(settings), backups.incoming(file, path) as draft:
+    with use_exclusively(settings), backups.incoming(file, path) as draft:
         copy = SqliteFile(draft)
         copy.migrate()
         restored = asyncio.run(_settle(copy, settings, keep_credentials=keep_credentials))
@@ -162,7 +169,7 @@ async def settle_restored(settings: Settings, *, keep_credentials: bool) -> Rest
     with ExitStack() as closing:
         if isinstance(database, SqliteFile):
             prepare_data_dir(settings)
-            closing.enter_context(_exclusive(settings))
+            closing.enter_context(use_exclusively(settings))
         return await _settle(database, settings, keep_credentials=keep_credentials)
 
 
@@ -172,13 +179,10 @@ async def _settle(
     opened: AbstractAsyncContextManager[SqliteStore | PostgresStore] = database.open()
     async with opened as store, _open_clock(store, Supervisor()) as clock:
         if not isinstance(store, SqliteStore):
-            from app.storage.postgresql.worker_ids import are_leased
+            from app.storage.postgresql.worker_ids import IN_USE, are_leased
 
             if await are_leased(store):
-                raise StartError(
-                    f"A gateway is running on {database}, or was killed within the last minute. "
-                    "Stop it, and wait for a minute."
-                )
+                raise StartError(IN_USE.format(database))
         kid = SigningKeyFile(settings.data_dir, clock).promote_restored()
         return await store.write(
             operator.finish_restore(clock, kid, keep_credentials=keep_credentials)
@@ -196,7 +200,8 @@ def _sqlite_file(settings: Settings, command: str, tool: str) -> Path:
 
 
 @contextmanager
-def _exclusive(settings: Settings) -> Iterator[None]:
+def use_exclusively(settings: Settings) -> Iterator[None]:
+    """Keep other processes off the data directory. Raises StartError if one uses it."""
     try:
         with lock_data_dir(settings.data_dir, alone=True):
             yield

@@ -85,7 +85,9 @@ def _argument(param: Any) -> str:
     if param.param_type_name == "argument":
         return str(param.name.upper())
     option = str(param.opts[0])
-    return f"[{option}]" if param.is_flag else f"[{option} {param.name.upper()}]"
+    if not param.is_flag:
+        option = f"{option} {param.metavar or param.name.upper()}"
+    return option if param.required else f"[{option}]"
 
 
 def methods() -> str:

@@ -5,7 +5,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.cli import audit, documents, keys, maintenance, outbox, serve, signing_keys, users
+from app.cli import (
+    audit,
+    copying,
+    documents,
+    keys,
+    maintenance,
+    outbox,
+    serve,
+    signing_keys,
+    users,
+)
 from app.cli.output import fail, printable
 from app.cli.version import print_version
 
@@ -42,6 +52,7 @@ for _command in (
     maintenance.backup,
     maintenance.restore,
     maintenance.restored,
+    copying.copy,
     documents.openapi,
     documents.openrpc,
     maintenance.doctor,

@@ -4,7 +4,7 @@ Nothing else asks which engine it runs on. A third engine implements `EngineDial
 in `_MODULES`; without one, it is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib import import_module
@@ -59,6 +59,20 @@ class EngineDialect(Protocol):
 
     def skip_numbers(self, connection: Connection, table: str, count: int) -> None:
         """Leave out the next `count` numbers that the table assigns."""
+
+    def last_number(self, connection: Connection, table: str) -> int:
+        """Return the last number that the table has assigned; 0 if it has assigned none."""
+
+    def set_last_number(self, connection: Connection, table: str, number: int) -> None:
+        """Let the table assign numbers after `number`, which is that of no later row."""
+
+    def load_rows(
+        self, connection: Connection, table: Table, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert many rows, each with the values of all columns in their order."""
+
+    def analyze(self, connection: Connection, tables: Sequence[Table]) -> None:
+        """Tell the planner about rows that were loaded."""
 
 
 _MODULES = {"sqlite": "app.storage.sqlite.dialect", "postgresql": "app.storage.postgresql.dialect"}

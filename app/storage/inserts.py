@@ -3,7 +3,7 @@
 Statements are made once: making one costs more than running it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,6 +22,24 @@ def row_of(
     """
     names = (column.name for column in table.c if column.name not in without)
     return {name: others[name] if name in others else getattr(entity, name) for name in names}
+
+
+def bind_rows(
+    connection: Connection, table: Table, rows: Sequence[Sequence[Any]]
+) -> list[tuple[Any, ...]]:
+    """Return rows, each with the values of all columns in their order, as the driver takes them."""
+    dialect = connection.dialect
+    processors = [
+        column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns
+    ]
+    places = [(place, process) for place, process in enumerate(processors) if process is not None]
+    bound = []
+    for row in rows:
+        values = list(row)
+        for place, process in places:
+            values[place] = process(values[place])
+        bound.append(tuple(values))
+    return bound
 
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:

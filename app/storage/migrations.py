@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, String, column, inspect, select, table, update
 
 from app.storage.errors import StoreError
 
@@ -20,6 +20,11 @@ _MIGRATIONS = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "alembic"
 
 # How long a second migration waits for the first.
 MIGRATION_TIMEOUT = 600.0
+
+# Alembic's table, with one row.
+REVISION_TABLE = table("alembic_version", column("version_num", String))
+# Precedes the revision of a database into which rows are being copied.
+_UNFINISHED = "unfinished-copy-"
 
 # A function that runs Alembic's commands with a configuration bound to one open transaction.
 Steps = Callable[["Config"], None]
@@ -63,12 +68,38 @@ def require_known(connection: Connection) -> None:
 
 
 def require_known_revision(revision: str) -> None:
-    """Raise SchemaError for the revision of a newer release."""
+    """Raise SchemaError for the revision of a newer release, and for an unfinished copy."""
+    if revision.startswith(_UNFINISHED):
+        raise SchemaError(
+            "The database is an unfinished copy of another one. Run 'gatehouse copy' again, or "
+            "set GATEHOUSE_DATABASE_URL to the database that was to be copied."
+        )
     if revision not in revisions():
         raise SchemaError(
             f"The database is at schema {revision}, which this release does not know: "
             "it was written by a newer one. Install that release, or restore a backup."
         )
+
+
+def begin_copy(connection: Connection) -> None:
+    """Create the schema of a database without rows, and mark it as an unfinished copy.
+
+    A database with an older schema is migrated. Raises SchemaError for a newer one.
+    """
+    present = _present(connection)
+    if present is not None and present.startswith(_UNFINISHED):
+        _set_revision(connection, present.removeprefix(_UNFINISHED))
+    perform(connection, to_head)
+    _set_revision(connection, f"{_UNFINISHED}{revisions()[-1]}")
+
+
+def end_copy(connection: Connection) -> None:
+    """Remove the mark of `begin_copy`."""
+    _set_revision(connection, revisions()[-1])
+
+
+def _set_revision(connection: Connection, revision: str) -> None:
+    connection.execute(update(REVISION_TABLE).values(version_num=revision))
 
 
 def require_current(connection: Connection) -> None:
@@ -96,9 +127,9 @@ def revisions() -> list[str]:
 
 def _present(connection: Connection) -> str | None:
     """Return the database's revision, or None for an empty database."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(REVISION_TABLE.name):
         return None
-    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    revision: str | None = connection.scalar(select(REVISION_TABLE.c.version_num))
     return revision
 
 

@@ -47,6 +47,7 @@ COMMANDS: list[tuple[str, str | set[str]]] = [
         "restore copy.sqlite3 --replace",
         {"accounts", "kept_as", "as_of", "credentials", "sessions", "keys"},
     ),
+    ("copy --to sqlite:///other.sqlite3", {"source", "target", "rows", "tables"}),
     ("restored", {"as_of", "credentials", "sessions", "keys"}),
 ]
 ACCOUNT = {"id", "username", "email", "admin", "uuid", "user_id", "display_name"}

@@ -1,6 +1,6 @@
 """PostgreSQL's part of what differs between the engines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +18,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.util import await_only
 
 from app.domain.ports import Clock
 from app.storage.dialect import EngineDialect
+from app.storage.inserts import bind_rows
 from app.storage.types import without_nul
 
 # Not now(), which is the start of the transaction.
@@ -31,6 +33,7 @@ _ROW_LOCKS = text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 # A transaction that adds an audit entry holds a lock until its commit, whose key ends with a lower
 # bound of the entry's number (alembic/versions/0013_audit_order.py).
 _LOCKS = 0x6761
+_SEQUENCE = "CAST(pg_get_serial_sequence(:table, 'number') AS regclass)"
 _LAST_NUMBER = text("SELECT coalesce(pg_sequence_last_value('audit_number_seq'), 0)")
 _LOWEST_LOCKED = text(
     f"""
@@ -94,11 +97,34 @@ class PostgresDialect:
         return last if lowest is None else min(last, lowest)
 
     def skip_numbers(self, connection: Connection, table: str, count: int) -> None:
-        sequence = "CAST(pg_get_serial_sequence(:table, 'number') AS regclass)"
         connection.execute(
-            text(f"SELECT setval({sequence}, nextval({sequence}) + :count)"),
+            text(f"SELECT setval({_SEQUENCE}, nextval({_SEQUENCE}) + :count)"),
             {"table": table, "count": count},
         )
+
+    def last_number(self, connection: Connection, table: str) -> int:
+        return (
+            connection.scalar(text(f"SELECT pg_sequence_last_value({_SEQUENCE})"), {"table": table})
+            or 0
+        )
+
+    def set_last_number(self, connection: Connection, table: str, number: int) -> None:
+        connection.execute(
+            text(f"SELECT setval({_SEQUENCE}, greatest(:number, 1), :number > 0)"),
+            {"table": table, "number": number},
+        )
+
+    def load_rows(
+        self, connection: Connection, table: Table, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        # By COPY, which SQLAlchemy lacks: inserts take several times as long.
+        driver: Any = connection.connection.driver_connection
+        columns = [column.name for column in table.columns]
+        records = bind_rows(connection, table, rows)
+        await_only(driver.copy_records_to_table(table.name, columns=columns, records=records))
+
+    def analyze(self, connection: Connection, tables: Sequence[Table]) -> None:
+        connection.execute(text(f"ANALYZE {', '.join(table.name for table in tables)}"))
 
 
 def _escaped(part: str) -> str:

@@ -103,7 +103,7 @@ class PostgresServer:
             perform(connection, steps)
 
         async def migrate() -> None:
-            async with self._connected(check=True) as connection, connection.begin():
+            async with self.connected(check=True) as connection, connection.begin():
                 await connection.run_sync(run)
 
         asyncio.run(migrate())
@@ -111,7 +111,7 @@ class PostgresServer:
     @asynccontextmanager
     async def open(self, background: Supervisor | None = None) -> AsyncIterator["PostgresStore"]:
         """The store. Raises SchemaError where it is not prepared, StoreError where it is unfit."""
-        async with self._connected(check=True) as connection:
+        async with self.connected(check=True) as connection:
             await connection.run_sync(require_current)
         supervisor = background or Supervisor()
         store = PostgresStore(postgres_engine(self.url), supervisor)
@@ -124,7 +124,7 @@ class PostgresServer:
 
     async def require_writable(self) -> None:
         """Insert a row as a request would, and roll it back. Raises StoreError."""
-        async with self._connected() as connection:
+        async with self.connected() as connection:
             await connection.execution_options(isolation_level="SERIALIZABLE")
             await connection.run_sync(require_writable)
 
@@ -132,13 +132,13 @@ class PostgresServer:
         """Compare with the schema that this release makes. Raises StoreError."""
         from app.storage.postgresql.schema_diff import postgres_differences
 
-        async with self._connected() as connection:
+        async with self.connected() as connection:
             return await connection.run_sync(postgres_differences)
 
     @asynccontextmanager
     async def one_at_a_time(self) -> AsyncIterator[None]:
         """Of all processes that do this on the database, one at a time. Raises StoreError."""
-        async with self._connected() as connection:
+        async with self.connected() as connection:
             await connection.execute(
                 text("SELECT pg_advisory_lock(:key)"), {"key": FIRST_START_LOCK}
             )
@@ -146,7 +146,7 @@ class PostgresServer:
             yield
 
     @asynccontextmanager
-    async def _connected(self, *, check: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def connected(self, *, check: bool = False) -> AsyncIterator[AsyncConnection]:
         """One connection; what is wrong with it, or with the database, becomes a sentence."""
         engine = postgres_engine(self.url, for_requests=False)
         try:

@@ -25,6 +25,10 @@ MARGIN = timedelta(seconds=10)
 RENEWED_EVERY = 15.0
 # How often the task checks if a renewal is due.
 LOOKED_EVERY = 1.0
+IN_USE = (
+    "A gateway is running on {}, or was killed within the last minute. Stop it, and wait for a "
+    "minute."
+)
 # Seconds to release the number, whose lease expires otherwise.
 FAREWELL = 1.0
 
@@ -142,8 +146,13 @@ async def are_leased(store: PostgresStore) -> bool:
 
     def ask(tx: Transaction) -> bool:
         assert isinstance(tx, SqlTransaction)
-        now = leases.server_time(tx.connection)
-        ends = select(_WORKERS.c.ends_at).where(_WORKERS.c.ends_at > now)
-        return tx.connection.execute(ends.limit(1)).first() is not None
+        return has_lease(tx.connection)
 
     return await store.scan(ask)
+
+
+def has_lease(connection: Connection) -> bool:
+    """Return whether a process holds a number."""
+    now = leases.server_time(connection)
+    ends = select(_WORKERS.c.ends_at).where(_WORKERS.c.ends_at > now)
+    return connection.execute(ends.limit(1)).first() is not None

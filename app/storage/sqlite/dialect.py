@@ -1,6 +1,6 @@
 """SQLite's part of what differs between the engines."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy.dialects import sqlite
 from app.domain.ports import Clock
 from app.runtime.boot_clock import boottime
 from app.storage.dialect import EngineDialect
+from app.storage.inserts import bind_rows
 
 # The full-text index contains pieces of three characters and more.
 _INDEXED_LENGTH = 3
@@ -77,6 +78,25 @@ class SqliteDialect:
         # A table that never had a row has no row there.
         if not skipped.rowcount:
             connection.execute(text("INSERT INTO sqlite_sequence VALUES (:table, :count)"), which)
+
+    def last_number(self, connection: Connection, table: str) -> int:
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+        return connection.scalar(query, {"table": table}) or 0
+
+    def set_last_number(self, connection: Connection, table: str, number: int) -> None:
+        which = {"table": table, "number": number}
+        connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), which)
+        connection.execute(text("INSERT INTO sqlite_sequence VALUES (:table, :number)"), which)
+
+    def load_rows(
+        self, connection: Connection, table: Table, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        # SQLAlchemy's own processing of the values would take most of the time.
+        insert = str(table.insert().compile(dialect=connection.dialect))
+        connection.exec_driver_sql(insert, bind_rows(connection, table, rows))
+
+    def analyze(self, connection: Connection, tables: Sequence[Table]) -> None:
+        """Nothing: Gatehouse's queries are planned without statistics."""
 
 
 DIALECT: EngineDialect = SqliteDialect()

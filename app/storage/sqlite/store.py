@@ -73,12 +73,7 @@ class SqliteFile:
     @asynccontextmanager
     async def open(self, background: Supervisor | None = None) -> AsyncIterator["SqliteStore"]:
         """The store. Raises SchemaError where it is not prepared, StoreError where it is unfit."""
-        require_regular(self.path)
-        if not self.path.exists():
-            raise SchemaError(
-                f"There is no database at {self.path.resolve()}: run 'gatehouse migrate', "
-                "or set GATEHOUSE_DATA_DIR to where it is."
-            )
+        self.require_there()
         engine = sqlite_engine(self.path)
         store = SqliteStore(engine, background or Supervisor())
         try:
@@ -86,6 +81,15 @@ class SqliteFile:
             yield store
         finally:
             await store.close()
+
+    def require_there(self) -> None:
+        """Raise SchemaError if there is no such file, StoreError if it is something else."""
+        require_regular(self.path)
+        if not self.path.exists():
+            raise SchemaError(
+                f"There is no database at {self.path.resolve()}: run 'gatehouse migrate', "
+                "or set GATEHOUSE_DATA_DIR to where it is."
+            )
 
     def _require_current(self, engine: Engine) -> None:
         try:

@@ -1,0 +1,49 @@
+"""The sides of a copy that are SQLite files."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from app.storage.copying import Side
+from app.storage.errors import StoreError
+from app.storage.sqlite.engine import require_regular, set_pragma, sqlite_engine
+from app.storage.sqlite.store import SqliteFile
+
+# SQLite's default is 2 MB, less than the indexes of many accounts.
+_CACHE_KIBIBYTES = 64 * 1024
+
+
+@asynccontextmanager
+async def open_source(file: SqliteFile) -> AsyncIterator[Side]:
+    """Open a file in a transaction that keeps other processes from writing. Raises StoreError."""
+    file.require_there()
+    with ExitStack() as closing:
+        connection = _connect(file, closing)
+        try:
+            closing.enter_context(connection.begin())
+        except DBAPIError as error:
+            raise StoreError(f"{file}: {error.orig}.") from error
+        yield Side(str(file), connection)
+
+
+@asynccontextmanager
+async def open_target(file: SqliteFile) -> AsyncIterator[Side]:
+    """Open a file, which is created if it is missing. Raises StoreError, OSError."""
+    require_regular(file.path)
+    file.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as closing:
+        connection = _connect(file, closing)
+        set_pragma(connection, "cache_size", -_CACHE_KIBIBYTES)
+        yield Side(str(file), connection)
+
+
+def _connect(file: SqliteFile, closing: ExitStack) -> Connection:
+    engine = sqlite_engine(file.path)
+    closing.callback(engine.dispose)
+    try:
+        connection = closing.enter_context(engine.connect())
+    except DBAPIError as error:
+        raise StoreError(f"{file}: {error.orig}.") from error
+    return connection.execution_options(begin="IMMEDIATE")
