@@ -6,17 +6,23 @@ default, for example registration open.
 
 import io
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import Variable, parse_variables
 
-from app.domain.text import Pattern
+from app.domain.text import Pattern, closest_match
 
 PREFIX = "GATEHOUSE_"
 FILE = Path(".env")
+_FILE_SUFFIX = "_FILE"
+_DOTENV_MAX = 1024 * 1024
+# Longer than any URL of a database that is read.
+_SECRET_MAX = 256 * 1024
+# Longer than any name of ours.
+_NAME_MAX = 64
 
 # Variables that Kubernetes adds to every pod next to a Service whose name begins with 'gatehouse',
 # and Docker to a container with such a link: patterns of names and of values.
@@ -36,7 +42,7 @@ _INJECTED = tuple(
 
 
 class SettingsError(ValueError):
-    """An invalid setting; the message names it and the reason."""
+    """Invalid settings; the message names each, and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +54,75 @@ class _Line:
     value: str
 
 
-def read_settings(fields: Collection[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the value of each field that is set; the environment takes precedence over `.env`.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The value of each field that is set, what is wrong, and the fields with an unusable file."""
 
-    An empty value counts as not set. Raises SettingsError for a name that is not among `fields`,
-    and for anything in `.env` that cannot be read.
+    values: Mapping[str, str]
+    faults: Sequence[str]
+    unread: Collection[str]
+
+
+def find_settings(
+    fields: Iterable[str], secrets: Iterable[str], environ: Mapping[str, str]
+) -> Found:
+    """Find the settings in `environ`, which takes precedence, and in `.env`.
+
+    An empty value counts as not set. Each of the fields `secrets` may also be in a file, which the
+    setting with `_FILE` after its name names. Faults are names that are not among `fields`,
+    anything in `.env` that cannot be read, and files that cannot be read.
     """
-    lines = list(_read_lines())
-    known = {f"{PREFIX}{field}".upper() for field in fields}
-    unknown = [
-        *(name for name, value in environ.items() if _is_unknown(name, value, known)),
-        *(
-            f"{e.name} ({_location(e.number)})"
-            for e in lines
-            if _is_unknown(e.name, e.value, known)
-        ),
+    faults: list[str] = []
+    lines = list(_read_lines(faults))
+    named = {f"{PREFIX}{field}".upper(): field for field in fields}
+    files = {f"{PREFIX}{field}{_FILE_SUFFIX}".upper(): field for field in secrets}
+    known = {*named, *files}
+    unknown = [(name, "") for name, value in environ.items() if _is_unknown(name, value, known)]
+    unknown += [
+        (line.name, f" ({_location(line.number)})")
+        for line in lines
+        if _is_unknown(line.name, line.value, known)
     ]
-    if unknown:
-        raise SettingsError(f"There is no setting {', '.join(sorted(unknown))}.")
-    values: dict[str, str] = {}
-    for name, value in [*((e.name, e.value) for e in lines), *environ.items()]:
+    faults += [_describe_unknown(name, place, known) for name, place in sorted(unknown)]
+    given: dict[str, str] = {}
+    for name, value in [*((line.name, line.value) for line in lines), *environ.items()]:
         if value and not _is_injected(name, value):
-            values[name.upper()] = value
-    named = {field: f"{PREFIX}{field}".upper() for field in fields}
-    return {field: values[name] for field, name in named.items() if values.get(name)}
+            given[name.upper()] = value
+    values = {field: given[name] for name, field in named.items() if name in given}
+    unread = set()
+    for name, field in files.items():
+        try:
+            if name in given:
+                values[field] = _read_secret(name, given)
+        except SettingsError as error:
+            faults.append(str(error))
+            unread.add(field)
+    return Found(values, faults, unread)
+
+
+def _describe_unknown(name: str, place: str, known: Collection[str]) -> str:
+    nearest = closest_match(
+        name[len(PREFIX) :], [one.removeprefix(PREFIX) for one in known], _NAME_MAX
+    )
+    hint = "" if nearest is None else f" The nearest is {PREFIX}{nearest}."
+    direct = name.upper().removesuffix(_FILE_SUFFIX)
+    if direct in known:
+        hint = f" Only secrets can be in a file; set {direct}."
+    return f"There is no setting {name[:_NAME_MAX]}{place}.{hint}"
+
+
+def _read_secret(name: str, given: Mapping[str, str]) -> str:
+    """Return the text of the file that a setting names, without line breaks at its end.
+
+    Raises SettingsError.
+    """
+    path, direct = Path(given[name]), name.removesuffix(_FILE_SUFFIX)
+    if direct in given:
+        raise SettingsError(f"{direct} and {name} are both set; remove one of them.")
+    text = _read_text(path, f"{name}: the file {path}", _SECRET_MAX).rstrip("\r\n")
+    if not text:
+        raise SettingsError(f"{name}: the file {path} is empty.")
+    return text
 
 
 def _is_unknown(name: str, value: str, known: Collection[str]) -> bool:
@@ -85,41 +136,67 @@ def _is_injected(name: str, value: str) -> bool:
     return any(names.fullmatch(rest) and values.fullmatch(value) for names, values in _INJECTED)
 
 
-def _read_lines() -> Iterator[_Line]:
-    """Yield the settings of `.env`, each name once. Raises SettingsError."""
+def _read_lines(faults: list[str]) -> Iterator[_Line]:
+    """Yield the settings of `.env`, each name once, and add the faults of other lines."""
     numbers: dict[str, int] = {}
     variables: dict[str, str] = dict(os.environ)
-    for binding in parse_stream(io.StringIO(_read_file())):
-        number = _line_number(binding)
-        _require_valid(binding, number)
-        if binding.key is None or binding.value is None:
-            continue
-        name, is_ours = binding.key, binding.key.upper().startswith(PREFIX)
-        value = variables[name] = _resolve(binding.value, variables, number if is_ours else None)
-        if is_ours:
-            first = numbers.setdefault(name.upper(), number)
-            if first != number:
-                raise SettingsError(f"{_location(number)}: {name} is already set in line {first}.")
-            yield _Line(number, name, value)
-
-
-def _read_file() -> str:
-    if not os.path.lexists(FILE):
-        return ""
-    if FILE.is_dir():
-        raise SettingsError(f"{FILE} is a directory.")
-    if FILE.exists() and not FILE.is_file():
-        # Reading a FIFO would block.
-        raise SettingsError(f"{FILE} is not a file.")
     try:
-        text = FILE.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise SettingsError(f"The file {FILE} is not in UTF-8.") from None
+        text = _read_text(FILE, f"The file {FILE}", _DOTENV_MAX) if os.path.lexists(FILE) else ""
+    except SettingsError as error:
+        faults.append(str(error))
+        return
+    for binding in parse_stream(io.StringIO(text, newline=None)):
+        try:
+            line = _read_line(binding, variables, numbers)
+        except SettingsError as error:
+            faults.append(str(error))
+            continue
+        if line is not None:
+            yield line
+
+
+def _read_line(
+    binding: Binding, variables: dict[str, str], numbers: dict[str, int]
+) -> _Line | None:
+    """Return the setting, if it is one of ours; add its value and line to those of earlier lines.
+
+    Raises SettingsError.
+    """
+    number = _line_number(binding)
+    _require_valid(binding, number)
+    if binding.key is None or binding.value is None:
+        return None
+    name, is_ours = binding.key, binding.key.upper().startswith(PREFIX)
+    value = variables[name] = _resolve(binding.value, variables, number if is_ours else None)
+    if not is_ours:
+        return None
+    first = numbers.setdefault(name.upper(), number)
+    if first != number:
+        raise SettingsError(f"{_location(number)}: {name} is already set in line {first}.")
+    return _Line(number, name, value)
+
+
+def _read_text(path: Path, subject: str, limit: int) -> str:
+    """Return the text of a file of at most `limit` bytes. Raises SettingsError."""
+    try:
+        if path.is_dir():
+            raise SettingsError(f"{subject} is a directory.")
+        # Reading a FIFO would block.
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"{subject} is not a file.")
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
     except OSError as error:
-        raise SettingsError(f"The file {FILE} cannot be read: {error.strerror}.") from None
-    # Probably UTF-16 without a byte order mark.
+        raise SettingsError(f"{subject} cannot be read: {error.strerror}.") from None
+    if len(content) > limit:
+        raise SettingsError(f"{subject} has more than {limit // 1024} KiB.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    # With NUL it is probably UTF-16 without a byte order mark.
     if "\0" in text:
-        raise SettingsError(f"The file {FILE} is not in UTF-8.")
+        raise SettingsError(f"{subject} is not in UTF-8.")
     return text
 
 

@@ -4,16 +4,13 @@ Only the packages that assemble and run the process read them; the others get wh
 """
 
 import os
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -21,56 +18,27 @@ from pydantic import (
     field_validator,
 )
 
-from app.database_url import PostgresUrl, is_postgres, parse_sqlite_url
-from app.domain.addresses import Network, parse_network
-from app.domain.credentials import RawAccessKey
-from app.domain.errors import InvalidUsername
+from app.database_url import is_postgres, parse_sqlite_url
+from app.domain.addresses import Network
 from app.domain.names import ReservedNames
 from app.domain.rules import Rules
-from app.domain.text import Pattern
 from app.domain.web_origins import require_web_origin
-from app.environment import PREFIX, SettingsError, read_settings
+from app.environment import PREFIX, SettingsError, find_settings
 from app.http.public_url import base_path_of, parse_public_url
+from app.setting_values import (
+    CommaSeparated,
+    LowerCase,
+    Networks,
+    Token,
+    check_admin_key,
+    check_database_url,
+    check_redis_url,
+    check_reserved_names,
+    duration,
+    service_url,
+)
 
 DATABASE_NAME = "gatehouse.sqlite3"
-
-
-def _split_commas(value: Any) -> Any:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def _check_service_url(value: str, example: str) -> str:
-    with suppress(ValueError):
-        parts = urlsplit(value)
-        is_plain = not (set("?#@\\") & set(value)) and value.isascii() and value.isprintable()
-        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and is_plain:
-            return value
-    raise ValueError(
-        f"the URL must have the form {example}, without credentials, query and fragment"
-    )
-
-
-_VISIBLE = Pattern(r"[!-~]{1,4096}", 4096)
-
-
-def _check_token(value: str | None) -> str | None:
-    if value is not None and _VISIBLE.fullmatch(value) is None:
-        raise ValueError("a token must have 1 to 4096 printable ASCII characters, without spaces")
-    return value
-
-
-def _parse_networks(values: Any) -> Any:
-    return [parse_network(part, strict=False) for part in _split_commas(values)]
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-CommaSeparated = BeforeValidator(_split_commas)
-Token = Annotated[str | None, AfterValidator(_check_token)]
 
 
 class Settings(BaseModel):
@@ -80,6 +48,7 @@ class Settings(BaseModel):
 
     database_url: Annotated[
         str | None,
+        AfterValidator(check_database_url),
         Field(
             repr=False,
             description="`sqlite:///relative/path`, `sqlite:////absolute/path` or "
@@ -96,6 +65,7 @@ class Settings(BaseModel):
     ] = Path("var")
     redis_url: Annotated[
         str | None,
+        AfterValidator(check_redis_url),
         Field(
             repr=False,
             description="`redis://user:password@host:6379/0`, `rediss:` with TLS (your own "
@@ -127,10 +97,10 @@ class Settings(BaseModel):
     ] = 1
     token_ttl: Annotated[
         int,
+        duration("1m", "90d"),
         Field(
-            ge=60,
-            le=90 * 86400,
-            description="The lifetime of a token in seconds; at most 90 days.",
+            description="The lifetime of a token, such as `12h` or `7d`, or in seconds; at most 90 "
+            "days."
         ),
     ] = 7 * 86400
     registration: Annotated[
@@ -140,6 +110,7 @@ class Settings(BaseModel):
     reserved_names: Annotated[
         tuple[str, ...],
         CommaSeparated,
+        AfterValidator(check_reserved_names),
         Field(description="Additional names, separated by commas, that only admins may assign."),
     ] = ()
     name_hold_days: Annotated[
@@ -168,7 +139,7 @@ class Settings(BaseModel):
     ] = ()
     trusted_proxies: Annotated[
         tuple[Network, ...],
-        BeforeValidator(_parse_networks),
+        Networks,
         Field(
             description="Networks, separated by commas, whose `X-Forwarded-For` and "
             "`X-Request-ID` are trusted."
@@ -191,9 +162,7 @@ class Settings(BaseModel):
     ] = None
     password_range_url: Annotated[
         str | None,
-        AfterValidator(
-            lambda url: url and _check_service_url(url, "https://ranges.example.com/range")
-        ),
+        service_url("https://ranges.example.com/range"),
         Field(
             description="A service with the passwords of data breaches, such as "
             "`https://api.pwnedpasswords.com/range`; it receives five hex digits of a hash."
@@ -205,7 +174,7 @@ class Settings(BaseModel):
     ] = "auto"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error", "critical"],
-        BeforeValidator(_lower),
+        LowerCase,
         Field(
             description="The least severe lines that are written: `debug` (adds successful health "
             "checks), `info`, `warning` (without one line per request), `error` or `critical`."
@@ -217,27 +186,27 @@ class Settings(BaseModel):
     ] = "on"
     chat_url: Annotated[
         str | None,
-        AfterValidator(
-            lambda url: url and _check_service_url(url, "https://chat.example.com/internal")
-        ),
+        service_url("https://chat.example.com/internal"),
         Field(
             description="The chat service that stores the guilds, such as "
             "`https://chat.example.com/internal`; by default Gatehouse stores them."
         ),
     ] = None
     chat_token: Annotated[
+        str | None,
         Token,
         Field(repr=False, validate_default=True, description="The token for the chat service."),
     ] = None
     panel_url: Annotated[
         str | None,
-        AfterValidator(lambda url: url and _check_service_url(url, "https://panel.example.com")),
+        service_url("https://panel.example.com"),
         Field(
             description="The panel that stores the servers, such as "
             "`https://panel.example.com`; by default Gatehouse stores them."
         ),
     ] = None
     panel_token: Annotated[
+        str | None,
         Token,
         Field(
             repr=False,
@@ -255,52 +224,12 @@ class Settings(BaseModel):
     ] = "generic"
     bootstrap_admin_key: Annotated[
         str | None,
+        AfterValidator(check_admin_key),
         Field(
             repr=False,
             description="The access key of the first admin; ignored once an admin exists.",
         ),
     ] = None
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis_url(cls, value: str | None) -> str | None:
-        if value is not None and not _is_redis_url(value):
-            raise ValueError(
-                "a Redis URL has the form redis://HOST:PORT/NUMBER, rediss:// with TLS, or "
-                f"unix:///SOCKET; the parameters are {', '.join(_REDIS_OPTIONS)}"
-            )
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _check_database_url(cls, value: str | None) -> str | None:
-        if value is not None:
-            PostgresUrl.parse(value) if is_postgres(value) else parse_sqlite_url(value)
-        return value
-
-    @field_validator("reserved_names")
-    @classmethod
-    def _check_reserved_names(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            ReservedNames.from_config(values)
-        except InvalidUsername as error:
-            raise ValueError(error.detail) from None
-        return values
-
-    @field_validator("bootstrap_admin_key")
-    @classmethod
-    def _check_admin_key(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        key = RawAccessKey.parse(value)
-        if key is None:
-            raise ValueError(
-                "an access key consists of letters and digits in groups of 8, 4, 4, 4 and 8, "
-                "separated by '-'"
-            )
-        if key.is_published:
-            raise ValueError("this key is an example of the documentation; generate your own")
-        return value
 
     @field_validator("chat_token", "panel_token")
     @classmethod
@@ -352,38 +281,40 @@ class Settings(BaseModel):
         )
 
 
+# In a file, too, which the setting with `_FILE` after its name names.
+SECRETS = tuple(name for name, field in Settings.model_fields.items() if not field.repr)
+# A file that is not a `.env` at all has a fault in each line.
+FAULTS_MAX = 20
+
+
 def load_settings() -> Settings:
-    """Read the settings. Raises SettingsError for an invalid value or an unknown name."""
+    """Read the settings. Raises SettingsError, which names everything that is wrong with them."""
+    found = find_settings(Settings.model_fields, SECRETS, os.environ)
+    faults = [*found.faults]
     try:
-        return Settings.model_validate(read_settings(Settings.model_fields, os.environ))
+        settings = Settings.model_validate(found.values)
+        if not faults:
+            return settings
     except ValidationError as error:
-        raise SettingsError("\n".join(_format_error(dict(e)) for e in error.errors())) from None
+        faults += [
+            _describe_fault(dict(fault))
+            for fault in error.errors()
+            if fault["loc"][0] not in found.unread
+        ]
+    shown, more = faults[:FAULTS_MAX], len(faults) - FAULTS_MAX
+    if more > 0:
+        shown.append(f"There are {more} more faults.")
+    raise SettingsError("\n".join(shown))
 
 
-def _format_error(error: dict[str, Any]) -> str:
+def _describe_fault(error: dict[str, Any]) -> str:
     name = f"{PREFIX}{error['loc'][0]}".upper()
-    return f"{name}: {error['msg'].removeprefix('Value error, ')}."
-
-
-_REDIS_OPTIONS = (
-    "db",
-    "ssl_ca_certs",
-    "ssl_cert_reqs",
-    "ssl_certfile",
-    "ssl_check_hostname",
-    "ssl_keyfile",
-)
-
-
-def _is_redis_url(url: str) -> bool:
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
-        if not options.keys() <= set(_REDIS_OPTIONS) or not options.get("db", "0").isdecimal():
-            return False
-        if parts.scheme == "unix":
-            return parts.hostname is None and len(parts.path) > 1
-        number = parts.path.removeprefix("/")
-        named = parts.scheme in {"redis", "rediss"} and parts.hostname and parts.port != 0
-        return bool(named and (number.isdecimal() or not number) and not parts.fragment)
-    return False
+    limits = error.get("ctx", {})
+    sentences = {
+        "int_parsing": "must be a whole number",
+        "greater_than_equal": f"must be at least {limits.get('ge')}",
+        "less_than_equal": f"must be at most {limits.get('le')}",
+        "literal_error": f"must be {limits.get('expected')}",
+    }
+    reason = sentences.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return f"{name}: {reason}."

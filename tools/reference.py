@@ -25,7 +25,7 @@ from app.rest.openapi import ALSO
 from app.rest.operation_route import OperationRoute
 from app.rest.router import PAGES, ROUTES
 from app.rpc.openrpc import NEEDS, openrpc_document
-from app.settings import Settings
+from app.settings import SECRETS, Settings
 from tests.mistakes.answers import answers_by_subject
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -63,7 +63,11 @@ def settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.default in {None, ()} else f"`{field.default}`"
-        rows.append((f"`{PREFIX}{name.upper()}`", default, field.description or ""))
+        setting = f"{PREFIX}{name}".upper()
+        description = field.description or ""
+        if name in SECRETS:
+            description += f" [In a file](#secrets-in-files): `{setting}_FILE`."
+        rows.append((f"`{setting}`", default, description))
     return table(("setting", "default", "description"), rows)
 
 

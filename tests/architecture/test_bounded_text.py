@@ -32,7 +32,7 @@ PLAIN = {
     },
 }
 # `urlsplit` normalizes a host; there the operator's own settings are split.
-OF_SETTINGS = {"app/settings.py", "app/cli/doctor.py"}
+OF_SETTINGS = {"app/setting_values.py", "app/settings.py", "app/cli/doctor.py"}
 CODECS = {"idna", "punycode"}
 # In HOME: what is called on something costly, and which of its arguments is the text.
 CALLS = {

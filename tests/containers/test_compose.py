@@ -2,7 +2,10 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from app.server.supervisor import STOP_SECONDS
+from app.settings import load_settings
 from tests.containers.dockerfile import Config, read_stages
 
 ROOT = Path(__file__).parents[2]
@@ -111,5 +115,63 @@ def test_the_replicas_find_the_database_that_is_there(compose: dict[str, Any]) -
     given = services["postgres"]["environment"]
     found = urlsplit(environment["GATEHOUSE_DATABASE_URL"])
     assert found.hostname == "postgres"
-    assert (found.username, found.password) == (given["POSTGRES_USER"], given["POSTGRES_PASSWORD"])
+    assert found.username == given["POSTGRES_USER"]
+    assert environment["PGPASSWORD"] == given["POSTGRES_PASSWORD"]
     assert found.path == f"/{given['POSTGRES_USER']}", "the image names the database so by default"
+
+
+def test_no_url_is_made_of_a_value_that_may_have_any_character(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for setting, value in dict(service.get("environment", {})).items():
+            assert not ("://" in value and "$" in value), (name, setting)
+
+
+def test_settings_of_dotenv_do_not_contradict_those_of_the_replicas(
+    compose: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With .env, which Compose passes on, the container's own values are those that count."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GATEHOUSE_DATABASE_URL_FILE", "nowhere")
+    monkeypatch.setenv("GATEHOUSE_REDIS_URL_FILE", "nowhere")
+    for name, value in compose["services"]["replica"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.database_url == "postgresql://gatehouse@postgres/gatehouse"
+    assert settings.redis_url == "redis://redis:6379/0"
+
+
+PASSWORD = "".join(map(chr, range(33, 127))) + " \u00fc\u706f"
+
+
+def compose_command() -> list[str] | None:
+    """Return the command of Docker Compose 2, if it is installed."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) is None:
+            continue
+        asked = subprocess.run([*command, "version"], capture_output=True, text=True, check=False)
+        if re.search(r"version v?[2-9]", asked.stdout):
+            return command
+    return None
+
+
+@pytest.mark.skipif(compose_command() is None, reason="Docker Compose 2 is not installed")
+def test_docker_compose_passes_a_password_with_any_character(tmp_path: Path) -> None:
+    copy2(ROOT / "compose.yaml", tmp_path)
+    escaped = PASSWORD.replace("'", "\\'")
+    (tmp_path / ".env").write_text(f"POSTGRES_PASSWORD='{escaped}'\n")
+    command = compose_command()
+    assert command is not None
+    shown = subprocess.run(
+        [*command, "--profile", "cluster", "config", "--format", "json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    services = json.loads(shown.stdout)["services"]
+    # Compose writes '$' as '$$', so that its output can be used as a file.
+    found = [services["replica"]["environment"]["PGPASSWORD"]]
+    found.append(services["postgres"]["environment"]["POSTGRES_PASSWORD"])
+    assert [value.replace("$$", "$") for value in found] == [PASSWORD] * 2

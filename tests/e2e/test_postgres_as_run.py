@@ -195,6 +195,17 @@ def test_a_password_comes_from_a_file(secured: Secured, tmp_path: Path) -> None:
         PostgresServer(url.replace(str(file), str(tmp_path / "nowhere"))).migrate()
 
 
+def test_a_password_comes_from_the_environment(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql://owner@127.0.0.1:{secured.postgres.port}/postgres"
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    assert ask(url, "SELECT current_user") == "owner"
+    monkeypatch.setenv("PGPASSWORD", f"{PASSWORD}x")
+    with pytest.raises(StoreError, match="password authentication failed"):
+        PostgresServer(url).migrate()
+
+
 def findings_of(url: str, tmp_path: Path) -> list[str]:
     (tmp_path / "var").mkdir(mode=0o700, exist_ok=True)
     settings = Settings(data_dir=tmp_path / "var", database_url=url)

@@ -154,7 +154,10 @@ def test_a_setting_that_is_there_twice_stops_the_start() -> None:
 
 def test_a_name_that_is_unknown_is_named_with_its_line() -> None:
     dotenv("\n\nGATEHOUSE_REGISTRATIONS=closed\n")
-    assert refusal() == "There is no setting GATEHOUSE_REGISTRATIONS (.env, line 3)."
+    assert refusal() == (
+        "There is no setting GATEHOUSE_REGISTRATIONS (.env, line 3). "
+        "The nearest is GATEHOUSE_REGISTRATION."
+    )
 
 
 def test_the_environment_comes_before_dotenv_and_an_empty_value_is_none(

@@ -80,6 +80,17 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ),
         ("PUBLIC_URL", "HTTPS://Id.example:443", "public_url", "https://id.example"),
         ("PUBLIC_URL", "https://id.example", "public_url", "https://id.example"),
+        ("PUBLIC_URL", "https://id.example/", "base_path", ""),
+        ("PUBLIC_URL", "HTTPS://Example.com/id/", "public_url", "https://example.com/id"),
+        ("PUBLIC_URL", "https://example.com/a/b.c", "base_path", "/a/b.c"),
+        ("PUBLIC_URL", "https://example.com/a/b.c", "public_origin", "https://example.com"),
+        *(
+            ("TOKEN_TTL", value, "token_ttl", seconds)
+            for value, seconds in (
+                *(("90", 90), ("60s", 60), ("15m", 900), ("12h", 43200), (" 7d ", 604800)),
+                *(("2w", 1209600), ("90d", 7776000)),
+            )
+        ),
         (
             "PASSWORD_RANGE_URL",
             "https://api.pwnedpasswords.com/range",
@@ -157,10 +168,18 @@ def test_configured_names_are_reserved_beside_the_built_in_ones(
         ("COLOUR", "blue", "There is no setting GATEHOUSE_COLOUR"),
         ("PORT", "http", "GATEHOUSE_PORT"),
         ("PORT", "65536", "GATEHOUSE_PORT"),
-        ("TOKEN_TTL", "7d", "GATEHOUSE_TOKEN_TTL"),
-        ("TOKEN_TTL", "0", "GATEHOUSE_TOKEN_TTL"),
-        ("WORKERS", "0", "greater than or equal to 1"),
-        ("REGISTRATION", "maybe", "GATEHOUSE_REGISTRATION"),
+        *(
+            ("TOKEN_TTL", value, "GATEHOUSE_TOKEN_TTL: a duration is a number of seconds, or")
+            for value in ("week", "7 days", "d", "1.5h", "-1d", "7d12h", "7D", "\u0667d", "9" * 99)
+        ),
+        *(
+            ("TOKEN_TTL", value, "GATEHOUSE_TOKEN_TTL: the duration must be from 1m to 90d.")
+            for value in ("0", "59", "59s", "91d", "13w", "7776001")
+        ),
+        ("WORKERS", "0", "GATEHOUSE_WORKERS: must be at least 1."),
+        ("WORKERS", "257", "GATEHOUSE_WORKERS: must be at most 256."),
+        ("NAME_HOLD_DAYS", "30d", "GATEHOUSE_NAME_HOLD_DAYS: must be a whole number."),
+        ("REGISTRATION", "maybe", "GATEHOUSE_REGISTRATION: must be 'open' or 'closed'."),
         ("RATE_LIMITS", "maybe", "GATEHOUSE_RATE_LIMITS"),
         ("REDIS_URL", "127.0.0.1:6379", "redis://HOST:PORT/NUMBER"),
         ("REDIS_URL", "redis://", "redis://HOST:PORT/NUMBER"),
@@ -204,6 +223,16 @@ def test_configured_names_are_reserved_beside_the_built_in_ones(
         ("PROXY_HEADER", "x-real-ip", "GATEHOUSE_PROXY_HEADER"),
         ("METRICS", "everybody", "GATEHOUSE_METRICS"),
         ("PUBLIC_URL", "id.example.com", "is not an origin"),
+        ("PUBLIC_URL", "https://id.example.com?x", "is not an origin"),
+        ("PUBLIC_URL", "https://me:secret@id.example.com/id", "is not an origin"),
+        *(
+            ("PUBLIC_URL", f"https://example.com/{path}", "the path of the URL may have letters")
+            for path in ("/id", "id//x", "..", "id/../x", "i d", "id?x", "%69d", "id#", "x" * 200)
+        ),
+        *(
+            ("PUBLIC_URL", f"https://example.com/{path}", "a path of Gatehouse itself")
+            for path in ("users", "docs/", "rpc/id")
+        ),
         ("PASSWORD_RANGE_URL", "ranges.example.com", "the URL must have the form"),
         ("PASSWORD_RANGE_URL", "file:///etc/passwd", "the URL must have the form"),
         ("PASSWORD_RANGE_URL", "https:///range", "the URL must have the form"),
