@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from app.cli.command_setup import run_in_container
-from app.cli.options import AsJson
-from app.cli.output import Cell, print_json, print_table
+from app.cli.options import AsJson, CursorOption
+from app.cli.output import Cell, print_json, print_next, print_table
 from app.operations import operator
 from app.operations.admin_audit import ListAudit
 from app.operations.framework.operation import UNSET
@@ -18,15 +18,26 @@ app = typer.Typer(help="The audit log.", no_args_is_help=True)
 
 @app.command("list")
 def list_audit(
-    actor: Annotated[str | None, typer.Option(help="The uuid of the actor, or operator.")] = None,
-    target: Annotated[str | None, typer.Option(help="The id of what was changed.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="The account that acted, by any of its names, or operator.")
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            "--account",
+            help="What was changed: an account by any of its names, or another id.",
+        ),
+    ] = None,
     action: Annotated[str | None, typer.Option(help="The name of the operation.")] = None,
+    outcome: Annotated[str | None, typer.Option(help="done, or the code of an error.")] = None,
     since: Annotated[str | None, typer.Option(help="The earliest time, RFC 3339.")] = None,
     until: Annotated[str | None, typer.Option(help="The time before which, RFC 3339.")] = None,
     after: Annotated[
         int | None, typer.Option(help="List the entries after this id, oldest first.")
     ] = None,
     limit: Annotated[int, typer.Option(help="The maximum number of entries.")] = LIMIT_DEFAULT,
+    cursor: CursorOption = None,
     as_json: AsJson = False,
 ) -> None:
     """List the audit log, newest first: id, time, actor, action, outcome, target, address,
@@ -35,11 +46,13 @@ def list_audit(
         "actor": actor,
         "target": target,
         "action": action,
+        "outcome": outcome,
         "since": since,
         "until": until,
     }
     command = ListAudit(
         limit=limit,
+        cursor=cursor,
         after=UNSET if after is None else after,
         **{name: value for name, value in filters.items() if value is not None},
     )
@@ -49,6 +62,7 @@ def list_audit(
     else:
         columns = ("id", "at", "actor", "action", "outcome", "target", "address", "changes")
         print_table(columns, map(_row, page["entries"]))
+        print_next(page["next"])
 
 
 def _row(entry: AuditEntry) -> list[Cell]:

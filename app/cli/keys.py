@@ -6,7 +6,8 @@ import typer
 
 from app.cli.command_setup import run_in_container
 from app.cli.options import AccountArgument, AsJson
-from app.cli.output import Cell, print_json, print_table
+from app.cli.output import Cell, pluralize, print_json, print_table
+from app.container import Container
 from app.domain.key_limits import Scope
 from app.operations import operator
 from app.operations.credentials import CreateKey
@@ -17,7 +18,7 @@ app = typer.Typer(help="Access keys.", no_args_is_help=True)
 
 @app.command("create")
 def create_key(
-    username: AccountArgument,
+    account: AccountArgument,
     name: Annotated[str, typer.Option(help="The name of the key.")] = "command line",
     expires_at: Annotated[str | None, typer.Option(help="When the key expires, RFC 3339.")] = None,
     scope: Annotated[
@@ -31,7 +32,7 @@ def create_key(
 ) -> None:
     """Create an access key for an account and print it, only this once."""
     command = CreateKey(name, expires_at, scope, network)
-    created = run_in_container(lambda it: operator.create_key_for(it.services, username, command))
+    created = run_in_container(lambda it: operator.create_key_for(it.services, account, command))
     if as_json:
         print_json(created)
     else:
@@ -39,27 +40,42 @@ def create_key(
 
 
 @app.command("list")
-def list_keys(username: AccountArgument, as_json: AsJson = False) -> None:
+def list_keys(account: AccountArgument, as_json: AsJson = False) -> None:
     """List the keys of an account: id, name, created, expires, last used, scope, networks."""
-    keys = run_in_container(lambda it: operator.list_keys_of(it.services, username))
+    keys = run_in_container(lambda it: operator.list_keys_of(it.services, account))
     if as_json:
         print_json(keys)
     else:
-        columns = ("id", "name", "created", "expires", "last used", "scope", "networks")
-        print_table(columns, map(_row, keys))
+        print_table(KEY_COLUMNS, map(key_row, keys))
 
 
-def _row(key: KeyView) -> list[Cell]:
+KEY_COLUMNS = ("id", "name", "created", "expires", "last used", "scope", "networks")
+
+
+def key_row(key: KeyView) -> list[Cell]:
+    """Return the cells of an access key."""
     times = [key["created_at"], key["expires_at"], key["last_used_at"]]
     return [key["id"], key["name"], *times, key["scope"], " ".join(key["networks"] or [])]
 
 
 @app.command("revoke")
 def revoke_key(
-    key_id: Annotated[str, typer.Argument(help="The id of the key: its first group.")],
+    key: Annotated[
+        str, typer.Argument(help="The id of the key: its first group. With --all, the account.")
+    ],
+    is_all: Annotated[bool, typer.Option("--all", help="Revoke all keys of the account.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke an access key, effective immediately."""
-    run_in_container(lambda it: operator.revoke_key(it.services, key_id))
+    """Revoke an access key, or all keys of an account, effective immediately."""
+
+    async def revoke(container: Container) -> list[str]:
+        if is_all:
+            return await operator.revoke_keys_of(container.services, key)
+        await operator.revoke_key(container.services, key)
+        return [key]
+
+    revoked = run_in_container(revoke)
     if as_json:
-        print_json({"revoked": [key_id]})
+        print_json({"revoked": revoked})
+    else:
+        print(f"{pluralize(len(revoked), 'key')} revoked.")

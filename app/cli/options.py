@@ -8,3 +8,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 AccountArgument = Annotated[
     str, typer.Argument(help="The account: username, uuid, snowflake or e-mail address.")
 ]
+CursorOption = Annotated[
+    str | None, typer.Option(help="The 'next' of the previous page, with the same filters.")
+]

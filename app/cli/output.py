@@ -80,6 +80,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     table.end()
 
 
+def print_fields(fields: Iterable[tuple[str, Cell]]) -> None:
+    """Print named values, one a line; without a name, it is one more value of the name above."""
+    rows = [(name, _text(value)) for name, value in fields]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:{width}}{_GAP}{value}" if sys.stdout.isatty() else f"{name}\t{value}")
+
+
+def print_next(cursor: str | None) -> None:
+    """Print in a terminal how to list the next page, if there is one."""
+    if cursor is not None and sys.stdout.isatty():
+        print(f"gatehouse: There is more; the next page is --cursor {cursor}", file=sys.stderr)
+
+
 def _text(cell: Cell) -> str:
     if cell is None or cell == "":
         return "-"

@@ -1,24 +1,22 @@
 """`gatehouse users`: accounts."""
 
-import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import Annotated
 
 import typer
 
 from app.cli.command_setup import run_in_container
 from app.cli.options import AccountArgument, AsJson
-from app.cli.output import Table, dump_json, print_json, print_warning
+from app.cli.output import print_json, print_warning
+from app.cli.passwords import read_password
+from app.cli.user_lists import end_sessions, list_sessions, list_users
+from app.cli.user_report import show_user
 from app.container import Container
 from app.domain.errors import InvalidInput
-from app.domain.users import Status
 from app.operations import operator
-from app.operations.admin_users import AdminCreateUser, ListUsers
+from app.operations.admin_users import AdminCreateUser, AdminUpdateUser
 from app.operations.framework.operation import UNSET
-from app.operations.views import AccountView, PanelUser
-
-# In bytes; longer than any valid password.
-_PASSWORD_LINE_MAX = 4096
+from app.operations.views import AccountView
 
 app = typer.Typer(help="Accounts.", no_args_is_help=True)
 
@@ -27,16 +25,28 @@ app = typer.Typer(help="Accounts.", no_args_is_help=True)
 def create_user(
     username: Annotated[str, typer.Argument(help="The username of the account.")],
     email: Annotated[str | None, typer.Option(help="The e-mail address of the user.")] = None,
-    admin: Annotated[bool, typer.Option(help="Give the user admin privileges.")] = False,
+    display_name: Annotated[
+        str | None, typer.Option(help="The name that others see; by default the username.")
+    ] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="Give the user admin privileges.")] = False,
     password_stdin: Annotated[
-        bool, typer.Option(help="Read the password from standard input instead of generating one.")
+        bool,
+        typer.Option(
+            "--password-stdin",
+            help="Ask for the password, or read it from standard input, instead of generating one.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Create an account; a generated password is printed only this once."""
-    password = _read_password() if password_stdin else UNSET
-    command = AdminCreateUser(username, email or "", password, admin)
-    user = run_in_container(lambda it: operator.create_account(it.services, command, email))
+    command = AdminCreateUser(
+        username,
+        email,
+        password=read_password() if password_stdin else UNSET,
+        admin=admin,
+        display_name=UNSET if display_name is None else display_name,
+    )
+    user = run_in_container(lambda it: operator.create_account(it.services, command))
     if as_json:
         print_json(user)
         return
@@ -45,59 +55,70 @@ def create_user(
         print(f"password\t{user['password']}")
 
 
-def _read_password() -> str:
-    """Read a line of UTF-8, whatever the encoding of the terminal."""
-    line = sys.stdin.buffer.readline(_PASSWORD_LINE_MAX)
-    try:
-        return line.decode().removesuffix("\n")
-    except UnicodeDecodeError:
-        raise InvalidInput("The password on standard input is not in UTF-8.") from None
+app.command("list")(list_users)
+app.command("show")(show_user)
 
 
-@app.command("list")
-def list_users(
-    status: Annotated[Status, typer.Option(help="The accounts to list.")] = Status.ACTIVE,
+@app.command("update")
+def update_user(
+    account: AccountArgument,
+    username: Annotated[str | None, typer.Option(help="The new username.")] = None,
+    email: Annotated[str | None, typer.Option(help="The new e-mail address.")] = None,
+    no_email: Annotated[
+        bool, typer.Option("--no-email", help="Remove the e-mail address.")
+    ] = False,
+    display_name: Annotated[str | None, typer.Option(help="The new display name.")] = None,
+    admin: Annotated[
+        bool | None, typer.Option("--admin/--no-admin", help="Give or take admin privileges.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List accounts: number, uuid, username, e-mail address, and 'admin', 'disabled', 'locked'."""
-    command = ListUsers(status=status)
-
-    async def print_users(container: Container) -> None:
-        users = operator.stream_accounts(container.services, command)
-        await (_print_json(users) if as_json else _print_table(users))
-
-    run_in_container(print_users)
-
-
-async def _print_table(users: AsyncIterator[tuple[str, PanelUser]]) -> None:
-    table = Table("id", "uuid", "username", "email", "marks")
-    async for uuid, user in users:
-        marks = [mark for mark in ("admin", "disabled") if user.get(mark)]
-        if "locked_until" in user:
-            marks.append("locked")
-        table.add(user["id"], uuid, user["username"], user["email"], ",".join(marks))
-    table.end()
+    """Change an account: username, e-mail address, display name, admin privileges."""
+    if no_email and email is not None:
+        raise InvalidInput("Use either --email or --no-email.")
+    changes = AdminUpdateUser(
+        "",
+        username=UNSET if username is None else username,
+        email=None if no_email else UNSET if email is None else email,
+        admin=UNSET if admin is None else admin,
+        display_name=UNSET if display_name is None else display_name,
+    )
+    view = run_in_container(lambda it: operator.update_account(it.services, account, changes))
+    _print_changed(view, "is changed", as_json)
 
 
-async def _print_json(users: AsyncIterator[tuple[str, PanelUser]]) -> None:
-    """Print the result of `admin.users.list`, a line for each account, as they are read."""
-    between = '{"users": {\n'
-    async for uuid, user in users:
-        print(f"{between}{dump_json(uuid)}: {dump_json(user)}", end="")
-        between = ",\n"
-    print('{"users": {}, "next": null}' if between != ",\n" else '\n}, "next": null}')
+@app.command("password")
+def set_password(
+    account: AccountArgument,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Generate the password, and print it only this once.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set the password of an account; ends its sessions and its lock.
+
+    The password is asked for in a terminal, and is otherwise a line of standard input.
+    """
+    given = None if generate else read_password()
+    view, password = run_in_container(lambda it: operator.set_password(it.services, account, given))
+    if as_json:
+        print_json({**view, "password": password} if generate else view)
+    elif generate:
+        print(f"password\t{password}")
+    else:
+        print(f"{view['username']} has a new password; its sessions have ended.")
 
 
 @app.command("disable")
-def disable_user(username: AccountArgument, as_json: AsJson = False) -> None:
+def disable_user(account: AccountArgument, as_json: AsJson = False) -> None:
     """Disable an account: end its sessions and keys, and stop its servers."""
-    _set_disabled(username, True, as_json)
+    _set_disabled(account, True, as_json)
 
 
 @app.command("enable")
-def enable_user(username: AccountArgument, as_json: AsJson = False) -> None:
+def enable_user(account: AccountArgument, as_json: AsJson = False) -> None:
     """Enable an account again, and start the servers that were stopped when it was disabled."""
-    _set_disabled(username, False, as_json)
+    _set_disabled(account, False, as_json)
 
 
 def _set_disabled(account: str, disabled: bool, as_json: bool) -> None:
@@ -105,8 +126,7 @@ def _set_disabled(account: str, disabled: bool, as_json: bool) -> None:
         return operator.set_disabled(container.services, account, disabled)
 
     view, is_panel_informed = run_in_container(change)
-    if as_json:
-        print_json(view)
+    _print_changed(view, "is disabled" if disabled else "is active", as_json)
     if not is_panel_informed:
         redo, undo = ("disable", "enable") if disabled else ("enable", "disable")
         print_warning(
@@ -116,8 +136,18 @@ def _set_disabled(account: str, disabled: bool, as_json: bool) -> None:
 
 
 @app.command("unlock")
-def unlock_user(username: AccountArgument, as_json: AsJson = False) -> None:
+def unlock_user(account: AccountArgument, as_json: AsJson = False) -> None:
     """Unlock an account that too many wrong passwords have locked."""
-    view = run_in_container(lambda it: operator.unlock_account(it.services, username))
+    view = run_in_container(lambda it: operator.unlock_account(it.services, account))
+    _print_changed(view, "is not locked", as_json)
+
+
+def _print_changed(view: AccountView, state: str, as_json: bool) -> None:
     if as_json:
         print_json(view)
+    else:
+        print(f"{view['username']} {state}.")
+
+
+app.command("sessions")(list_sessions)
+app.command("end-sessions")(end_sessions)

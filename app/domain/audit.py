@@ -17,6 +17,9 @@ REQUEST_ID_MAX = 128
 # At most one entry per interval for refusals of the same kind.
 REFUSAL_INTERVAL = timedelta(minutes=1)
 
+# Actions that are no operations of the APIs.
+OPERATOR_ACTIONS = frozenset({"outbox.drop", "outbox.retry", "restored", "signing-keys.rotate"})
+
 Value = str | bool | None
 # The values before and after, or None if the trail keeps only the name.
 Change = tuple[Value, Value] | None

@@ -236,6 +236,9 @@ class PasswordAttempts(Protocol):
     def list_for_subject(self, subject: int, *places: str) -> Sequence[LoginAttempts]:
         """Return the records of the account at these places."""
 
+    def list_failed(self, subject: int) -> Sequence[LoginAttempts]:
+        """Return the records of the account with failures, the newest first."""
+
     def list_locking(
         self, uuids: Iterable[str], since: datetime
     ) -> Mapping[str, Sequence[LoginAttempts]]:

@@ -1,15 +1,19 @@
 """Reading the audit trail."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from app.domain.audit import DONE, EntryFilter
-from app.domain.errors import FieldError, InvalidInput
+from app.domain.audit import DONE, OPERATOR_ACTIONS, EntryFilter
+from app.domain.errors import CATALOGUE, FieldError, InvalidInput
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
+from app.domain.quoting import QUOTED_MAX
+from app.domain.text import closest_match
 from app.domain.timestamps import parse_time
-from app.domain.users import NUMBER_MAX, AccountRef, parse_snowflake, parse_uuid
+from app.domain.users import NUMBER_MAX, OPERATOR, AccountRef, parse_snowflake, parse_uuid
+from app.operations.accounts import find_user
 from app.operations.formats import AccountId, Cursor, EntryNumber, Identifier, PageLimit, Timestamp
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import UNSET, Param, Unset
@@ -146,16 +150,45 @@ def _wanted(tx: Transaction, command: ListAudit) -> EntryFilter:
     return EntryFilter(
         actor=None if command.actor is UNSET else _actor(tx, command.actor),
         target=() if command.target is UNSET else _targets(tx, command.target),
-        action=None if command.action is UNSET else command.action,
-        outcome=None if command.outcome is UNSET else command.outcome,
+        action=None if command.action is UNSET else _action(tx, command.action),
+        outcome=None if command.outcome is UNSET else _outcome(tx, command.outcome),
         since=_time("since", command.since),
         until=_time("until", command.until),
     )
 
 
 def _actor(tx: Transaction, raw: str) -> str:
-    """Return the actor as in the trail; `operator` and unknown actors are unchanged."""
-    return parse_uuid(raw) or _uuid_of(tx, raw) or raw
+    """Return the actor as in the trail. Raises UserNotFound."""
+    return raw if raw == OPERATOR.username else find_user(tx, raw).uuid
+
+
+def _action(tx: Transaction, raw: str) -> str:
+    # The catalog imports this module.
+    from app.operations.catalog import REST_OPERATIONS
+
+    return _require_known(
+        tx, "action", raw, {*REST_OPERATIONS, *OPERATOR_ACTIONS}, EntryFilter(action=raw)
+    )
+
+
+def _outcome(tx: Transaction, raw: str) -> str:
+    return _require_known(
+        tx, "outcome", raw, {DONE, *(error.slug for error in CATALOGUE)}, EntryFilter(outcome=raw)
+    )
+
+
+def _require_known(
+    tx: Transaction, name: str, raw: str, known: Collection[str], wanted: EntryFilter
+) -> str:
+    """Return a value that entries may have, of this release or an earlier one.
+
+    Raises InvalidInput for another, which would match nothing without a reason.
+    """
+    if raw in known or tx.audit.list_page(wanted, None, 1):
+        return raw
+    nearest = closest_match(raw, known, QUOTED_MAX)
+    hint = f"the nearest is {nearest!r}" if nearest is not None else f"such as {min(known)!r}"
+    raise InvalidInput.for_fields(FieldError(name, f"is none that entries have ({hint})"))
 
 
 def _targets(tx: Transaction, raw: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from app.operations import (
     admin_audit,
     admin_credentials,
     admin_outbox,
+    admin_user_lists,
     admin_users,
     credentials,
     forward_auth,
@@ -130,13 +131,13 @@ _OPERATIONS = (
     ),
     Operation(
         "admin.users.list",
-        admin_users.list_users,
+        admin_user_lists.list_users,
         Access.ADMIN,
         _ADMIN,
         (e.InvalidInput,),
         changes=False,
         cacheable=True,
-        run_streamed=admin_users.stream_users,
+        run_streamed=admin_user_lists.stream_users,
     ),
     Operation(
         "admin.users.get",
@@ -217,7 +218,7 @@ _OPERATIONS = (
         admin_audit.list_audit,
         Access.ADMIN,
         _ADMIN,
-        (e.InvalidInput,),
+        (e.InvalidInput, e.UserNotFound),
         changes=False,
     ),
     Operation(
@@ -299,7 +300,7 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _
 # The number of accounts in that list, which REST returns in a header.
 COUNT_USERS = Operation(
     "admin.users.list",
-    admin_users.count_users,
+    admin_user_lists.count_users,
     Access.ADMIN,
     _ADMIN,
     (e.InvalidInput,),

@@ -1,17 +1,20 @@
-"""Password attempts, which are counted before they are verified.
+"""Password attempts, which are counted before they are verified, and the locks they lead to.
 
 However many arrive at once, no more are verified than the lock permits.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from app.domain.errors import Overloaded, RateLimited
 from app.domain.ports import PasswordCheck, Transaction
 from app.domain.rate_limits import (
+    LOCK_MAX,
     PLACES_MAX,
     UNFAMILIAR_PLACES,
     LoginAttempts,
+    last_lock_end,
     unknown_name_subject,
 )
 from app.operations.framework.audit_log import WriteResult
@@ -99,3 +102,18 @@ def record_success(
             LoginAttempts.at_familiar_place(attempt.subject, context.network, now)
         )
         tx.login_attempts.delete_oldest(attempt.subject, max_count=PLACES_MAX, keep=context.network)
+
+
+def find_locks(
+    context: OperationContext, tx: Transaction, uuids: Iterable[str]
+) -> Mapping[str, datetime]:
+    """Return when the locks of those accounts end that are locked."""
+    if not context.services.rules.rate_limits:
+        return {}
+    now = context.services.clock.now()
+    attempts = tx.login_attempts.list_locking(uuids, now - LOCK_MAX)
+    ends = ((uuid, last_lock_end(found, now)) for uuid, found in attempts.items())
+    locks = {uuid: end for uuid, end in ends if end is not None}
+    if locks:
+        context.changes_at(min(locks.values()))
+    return locks

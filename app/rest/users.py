@@ -13,12 +13,8 @@ from app.http.cross_origin import refuse_foreign_page
 from app.http.idempotency import replayed
 from app.http.request import JSON, JsonResponse, refuse_query
 from app.operations.accounts import CheckUsername
-from app.operations.admin_users import (
-    AdminCreateUser,
-    AdminUpdateUser,
-    ListAndCountUsers,
-    UserByUuid,
-)
+from app.operations.admin_user_lists import ListAndCountUsers
+from app.operations.admin_users import AdminCreateUser, AdminUpdateUser, UserByUuid
 from app.operations.catalog import COUNT_USERS, OPERATIONS
 from app.operations.formats import UserRef
 from app.operations.views import (

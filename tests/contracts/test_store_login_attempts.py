@@ -75,6 +75,15 @@ async def test_accounts_with_enough_failures_for_a_lock_are_found_by_uuid(store:
     assert await find([], NOW - timedelta(seconds=1)) == {}
 
 
+async def test_the_failures_of_an_account_are_listed_the_newest_first(store: Store) -> None:
+    home = LoginAttempts(SUBJECT, HOME, 3, NOW, LATER)
+    elsewhere = LoginAttempts(SUBJECT, UNFAMILIAR_PLACES, 12, LATER)
+    none = LoginAttempts(SUBJECT, WORK, 0, None, LATER)
+    await put(store, home, elsewhere, none, LoginAttempts(OTHER, HOME, 1, NOW))
+    found = await store.read(lambda tx: tx.login_attempts.list_failed(SUBJECT))
+    assert list(found) == [elsewhere, home]
+
+
 async def test_a_later_count_takes_the_place_of_an_earlier_one(store: Store) -> None:
     counted = LoginAttempts(SUBJECT, HOME, 3, NOW, LATER)
     await put(store, counted, replace(counted, failures=4), LoginAttempts(SUBJECT, HOME))

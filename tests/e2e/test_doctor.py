@@ -41,8 +41,8 @@ def installation(tmp_path: Path, migrated: Path) -> Settings:
 def make_admin(settings: Settings) -> None:
     async def work() -> None:
         async with open_container(settings, signs=True) as opened:
-            admin = AdminCreateUser("boss", "", "correct horse battery", admin=True)
-            await operator.create_account(opened.services, admin, None)
+            admin = AdminCreateUser("boss", None, "correct horse battery", admin=True)
+            await operator.create_account(opened.services, admin)
 
     asyncio.run(work())
 

@@ -75,7 +75,10 @@ COMMANDS = dict(each_command(typer.main.get_command(app)))
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_no_value_of_any_argument_is_a_traceback(words: tuple[str, ...], run: Run) -> None:
     run("users", "create", "demo", "--admin")
-    good = {"username": "demo", "file": "nothing", "key_id": "AAAAAAAA", "numbers": "1"}
+    good = {
+        **{"username": "demo", "account": "demo"},
+        **{"file": "nothing", "key": "AAAAAAAA", "numbers": "1"},
+    }
     params = [p for p in COMMANDS[words].params if not getattr(p, "is_flag", False)]
     for tried in params:
         for value in VALUES:

@@ -20,6 +20,12 @@ from tests.commands import run_here, run_in_terminal
 PASSWORD = "correct horse battery"
 # Its output is its log: GATEHOUSE_LOG_FORMAT=json.
 WITHOUT = {"serve"}
+ACCOUNT = {"id", "username", "email", "admin", "uuid", "user_id", "display_name"}
+REPORT = {
+    *ACCOUNT,
+    *("has_password", "locked_until", "obstacles", "wrong_passwords"),
+    *("logins", "sessions", "keys", "servers"),
+}
 # In this order, on one database: the command line, and the method whose result it prints or the
 # members of its object.
 COMMANDS: list[tuple[str, str | set[str]]] = [
@@ -29,12 +35,20 @@ COMMANDS: list[tuple[str, str | set[str]]] = [
     ("users create demo --admin", "admin.users.create"),
     ("users create other", "admin.users.create"),
     ("users list", "admin.users.list"),
-    ("users disable other", "account"),
-    ("users enable other", "account"),
-    ("users unlock demo", "account"),
+    ("users list --limit 1", "admin.users.list"),
+    ("users show demo", REPORT),
+    ("users update other --display-name Other", ACCOUNT),
+    ("users password other", ACCOUNT),
+    ("users password other --generate", {*ACCOUNT, "password"}),
+    ("users sessions other", "admin.sessions.list"),
+    ("users end-sessions other", {"ended"}),
+    ("users disable other", ACCOUNT),
+    ("users enable other", ACCOUNT),
+    ("users unlock demo", ACCOUNT),
     ("keys create demo", "keys.create"),
     ("keys list demo", "admin.keys.list"),
     ("keys revoke {key}", {"revoked"}),
+    ("keys revoke demo --all", {"revoked"}),
     ("audit list", "admin.audit.list"),
     ("outbox list", "admin.outbox.list"),
     ("outbox retry 1", {"retried"}),
@@ -50,7 +64,6 @@ COMMANDS: list[tuple[str, str | set[str]]] = [
     ("copy --to sqlite:///other.sqlite3", {"source", "target", "rows", "tables"}),
     ("restored", {"as_of", "credentials", "sessions", "keys"}),
 ]
-ACCOUNT = {"id", "username", "email", "admin", "uuid", "user_id", "display_name"}
 
 
 @pytest.fixture
@@ -86,16 +99,15 @@ def test_every_command_prints_one_json_document(folder: Path) -> None:
     for line, expected in COMMANDS:
         # Two of them write a message for the panel, and each needs one that waits.
         chosen = settings if line.startswith("users") else {}
-        done = run_here(folder, *line.format(key=key).split(), "--json", **chosen)
+        words = line.format(key=key).split()
+        done = run_here(folder, *words, "--json", stdin=f"{PASSWORD}\n", **chosen)
         assert (done.status, done.err) == (0, ""), (line, done.err)
         value = json.loads(done.out)
-        if isinstance(expected, str) and expected != "account":
+        if isinstance(expected, str):
             require_method_result(value, expected)
         else:
-            members = ACCOUNT if expected == "account" else expected
-            assert isinstance(members, set)
             (row,) = value if isinstance(value, list) else [value]
-            assert members <= row.keys(), line
+            assert expected <= row.keys(), line
         if line == "keys create demo":
             key = value["id"]
 

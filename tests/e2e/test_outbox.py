@@ -73,7 +73,7 @@ def test_a_server_stops_and_starts_with_its_owner_through_every_interface(
         assert server.process.wait(timeout=30) == 0
     # Where the settings are not those of the server.
     done = run_here(tmp_path, "users", "disable", "alice")
-    assert (done.status, done.out, done.err.count("\n")) == (0, "", 1)
+    assert (done.status, done.out, done.err.count("\n")) == (0, "alice is disabled.\n", 1)
     assert "GATEHOUSE_PANEL_URL" in done.err
     assert "enable the account and disable it again" in done.err
 

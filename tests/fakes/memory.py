@@ -30,6 +30,7 @@ from app.domain.ports import AccountTotals, LiveCredentials, Transaction
 from app.domain.presence import Presence
 from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LoginAttempts, last_lock_end
 from app.domain.signing_keys import PublicKey
+from app.domain.timestamps import EPOCH
 from app.domain.users import (
     AccountRef,
     Position,
@@ -394,6 +395,15 @@ class MemoryAttempts:
     def __init__(self, state: State) -> None:
         self._attempts = state.attempts
         self._users = state.users
+
+    def list_failed(self, subject: int) -> Sequence[LoginAttempts]:
+        failed = [
+            found
+            for found in self._attempts.values()
+            if found.subject == subject and found.failures
+        ]
+        failed.sort(key=lambda found: found.place)
+        return sorted(failed, key=lambda found: found.failed_at or EPOCH, reverse=True)
 
     def list_locking(
         self, uuids: Iterable[str], since: datetime

@@ -61,8 +61,8 @@ def at(folder: Path, **settings: Any) -> Settings:
 def create(settings: Settings, username: str) -> None:
     async def work() -> None:
         async with open_container(settings) as opened:
-            admin = AdminCreateUser(username, "", PASSWORD, admin=True)
-            await operator.create_account(opened.services, admin, None)
+            admin = AdminCreateUser(username, None, PASSWORD, admin=True)
+            await operator.create_account(opened.services, admin)
 
     asyncio.run(work())
 

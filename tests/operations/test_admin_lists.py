@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.domain.errors import InvalidInput, Unauthenticated
 from app.domain.ports import Transaction
 from app.domain.users import Sort, SortKey, Status, User, UserFilter
-from app.operations.admin_users import ListUsers, stream_users
+from app.operations.admin_user_lists import ListUsers, stream_users
 from app.operations.catalog import OPERATIONS
 from app.operations.framework.context import Caller
 from app.operations.framework.pagination import make_user_cursor, parse_user_cursor

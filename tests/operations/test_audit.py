@@ -15,17 +15,19 @@ from app.domain.errors import (
     InvalidInput,
     LastAdmin,
     UsernameTaken,
+    UserNotFound,
     WrongPassword,
 )
 from app.domain.ports import Transaction
 from app.operations import operator
 from app.operations.admin_users import AdminCreateUser
 from app.operations.credentials import CreateKey
+from app.operations.framework.audit_log import make_entry
 from app.operations.framework.context import Caller
 from app.operations.framework.services import Services
 from app.operations.operator import OPERATOR_CALLER
 from tests.fakes.memory import MemoryStore
-from tests.fakes.ports import FakeClock
+from tests.fakes.ports import START, FakeClock
 from tests.fakes.services import PASSWORD, account, do, log_in, make_services, sign_up, with_key
 
 pytestmark = pytest.mark.anyio
@@ -300,7 +302,7 @@ async def test_the_first_admin_and_the_key_are_recorded(services: Services, admi
 
 
 async def test_the_operators_actions_are_recorded_as_such(services: Services) -> None:
-    await operator.create_account(services, AdminCreateUser("alice", ""), None)
+    await operator.create_account(services, AdminCreateUser("alice", None))
     made = await operator.create_key_for(services, "alice", CreateKey("cli"))
     await operator.revoke_key(services, made["id"])
     await operator.set_disabled(services, "alice", True)
@@ -346,8 +348,31 @@ async def test_an_account_is_found_by_uuid_and_by_snowflake(
 @pytest.mark.parametrize("name", ["nobody", "0", "1", "9" * 40, "\0", "\ud7ff", SERVER, "%"])
 async def test_an_unknown_target_finds_nothing(services: Services, name: str) -> None:
     await sign_up(services, "alice")
-    for member in ("actor", "target", "action", "outcome"):
-        assert await trail(services, **{member: name}) == []
+    assert await trail(services, target=name) == []
+
+
+@pytest.mark.parametrize("name", ["nobody", "0", "1", "9" * 40, "\0", "\ud7ff", SERVER, "%"])
+async def test_an_unknown_actor_action_or_outcome_is_an_error(
+    services: Services, name: str
+) -> None:
+    with pytest.raises(UserNotFound):
+        await trail(services, actor=name)
+    for member in ("action", "outcome"):
+        with pytest.raises(InvalidInput, match=f"{member}: is none that entries have"):
+            await trail(services, **{member: name})
+
+
+async def test_the_nearest_action_is_named_and_those_of_earlier_releases_are_found(
+    services: Services,
+) -> None:
+    with pytest.raises(InvalidInput, match=r"the nearest is 'admin\.users\.disable'"):
+        await trail(services, action="admin.users.disabel")
+    entry = make_entry("users.former", None, Origin(), START, outcome="former")
+    await services.store.write(lambda tx: tx.audit.add(entry))
+    for members in ({"action": "users.former"}, {"outcome": "former"}):
+        assert len(await trail(services, **members)) == 1
+    for action in ("restored", "outbox.drop", "signing-keys.rotate", "auth.verify"):
+        assert await trail(services, action=action) == []
 
 
 async def test_a_guild_is_found_by_its_snowflake(services: Services) -> None:

@@ -71,7 +71,7 @@ async def test_an_unknown_password_is_accepted(services: Services, operation: st
 
 async def test_nor_does_the_operator_choose_one(services: Services) -> None:
     with pytest.raises(WeakPassword, match=SENTENCE):
-        await create_account(services, AdminCreateUser("alice", "", BREACHED), None)
+        await create_account(services, AdminCreateUser("alice", None, BREACHED))
 
 
 async def test_a_login_is_not_asked_about(

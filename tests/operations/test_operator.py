@@ -46,7 +46,7 @@ async def is_alive(services: Services, caller: Caller) -> bool:
 async def test_an_account_is_found_by_all_that_names_it(services: Services) -> None:
     """In the form in which it is stored, however it was typed."""
     command = AdminCreateUser("éclair", "Anna@münchen.example.de", PASSWORD)
-    made = await operator.create_account(services, command, command.email)
+    made = await operator.create_account(services, command)
     for named in (
         *("éclair", "E\u0301CLAIR", "ｅ\u0301clair", made["uuid"], made["uuid"].upper()),
         *(made["user_id"], "anna@münchen.example.de", "ANNA@xn--mnchen-3ya.example.de"),
@@ -92,8 +92,8 @@ async def test_users_alone_need_a_first_admin(services: Services) -> None:
 
 
 async def test_no_first_admin_is_created_beside_another(services: Services) -> None:
-    command = AdminCreateUser("chief", "", password=PASSWORD, admin=True)
-    await operator.create_account(services, command, None)
+    command = AdminCreateUser("chief", None, password=PASSWORD, admin=True)
+    await operator.create_account(services, command)
     assert not await operator.needs_first_admin(services)
     assert not await operator.create_first_admin(services, KEY)
 
@@ -106,7 +106,7 @@ async def test_no_second_first_admin_is_created_after_a_rename(
 
 
 async def test_a_user_called_admin_is_made_no_admin(services: Services) -> None:
-    await operator.create_account(services, AdminCreateUser("admin", "", password=PASSWORD), None)
+    await operator.create_account(services, AdminCreateUser("admin", None, password=PASSWORD))
     with pytest.raises(UsernameTaken):
         await operator.create_first_admin(services, KEY)
     assert not (await account(services, "admin")).admin
@@ -116,8 +116,8 @@ async def test_a_user_called_admin_is_made_no_admin(services: Services) -> None:
 
 
 async def test_an_account_is_created_without_an_address(services: Services) -> None:
-    command = AdminCreateUser("support", "", display_name="Help")
-    view = await operator.create_account(services, command, None)
+    command = AdminCreateUser("support", None, display_name="Help")
+    view = await operator.create_account(services, command)
     assert (view["username"], view["email"], view["admin"]) == ("support", None, 0)
     password = view["password"]
     assert password is not None
@@ -125,12 +125,12 @@ async def test_an_account_is_created_without_an_address(services: Services) -> N
 
 
 async def test_an_account_is_created_with_an_address(services: Services) -> None:
-    command = AdminCreateUser("demo1", "", password=PASSWORD, admin=True)
-    view = await operator.create_account(services, command, "Demo@Example.com")
+    command = AdminCreateUser("demo1", "Demo@Example.com", password=PASSWORD, admin=True)
+    view = await operator.create_account(services, command)
     assert (view["email"], view["admin"]) == ("Demo@example.com", 1)
     assert "password" not in view
     with pytest.raises(InvalidEmail):
-        await operator.create_account(services, AdminCreateUser("demo2", ""), "nobody")
+        await operator.create_account(services, AdminCreateUser("demo2", "nobody"))
 
 
 async def test_an_account_is_disabled_and_enabled_by_name(

@@ -443,7 +443,12 @@ def _free_texts(uuid: str, session: str, key: str) -> dict[str, dict[str, str]]:
         "admin.guilds.members.put": {"id": guild, "user": uuid},
         "admin.guilds.members.delete": {"id": guild, "user": uuid},
         "admin.guilds.delete": {"id": guild},
-        "admin.audit.list": {"actor": uuid, "target": uuid, "action": "x", "outcome": "done"},
+        "admin.audit.list": {
+            "actor": uuid,
+            "target": uuid,
+            "action": "keys.list",
+            "outcome": "done",
+        },
         "users.refresh": {},
         "users.logout": {},
     }

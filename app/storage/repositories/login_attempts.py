@@ -74,6 +74,14 @@ class LoginAttemptRepository:
         values = {"of": subject, **{f"place{n}": place for n, place in enumerate(places)}}
         return [LoginAttempts(*row) for row in _at(len(places)).all(self._connection, values)]
 
+    def list_failed(self, subject: int) -> Sequence[LoginAttempts]:
+        failed = (
+            select(_ATTEMPTS)
+            .where(_COLUMN.subject == subject, _COLUMN.failures > 0)
+            .order_by(_COLUMN.failed_at.desc(), _COLUMN.place)
+        )
+        return [LoginAttempts(*row) for row in self._connection.execute(failed)]
+
     def list_locking(
         self, uuids: Iterable[str], since: datetime
     ) -> Mapping[str, Sequence[LoginAttempts]]:

@@ -1,0 +1,113 @@
+"""Report on an account: why its user cannot sign in, and what they have signed in with."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from typing_extensions import TypedDict
+
+from app.domain.audit import EntryFilter
+from app.domain.ports import Transaction
+from app.domain.rate_limits import UNFAMILIAR_PLACES, LoginAttempts, last_lock_end
+from app.domain.timestamps import format_time
+from app.domain.users import User
+from app.operations.credentials import list_session_views
+from app.operations.framework.services import Services
+from app.operations.operator.caller import find_account
+from app.operations.views import (
+    AccountView,
+    AuditEntry,
+    Keys,
+    Sessions,
+    account_view,
+    entry_view,
+    key_view,
+)
+
+LOGINS_SHOWN = 10
+
+
+class Obstacle(TypedDict):
+    """A reason why the user cannot sign in, and what to do."""
+
+    code: str
+    detail: str
+
+
+class FailedAttempts(TypedDict):
+    """Wrong passwords since the last right one, from a network or, for null, from all networks
+    without a recent login."""
+
+    network: str | None
+    failures: int
+    last_at: datetime | None
+    locked_until: datetime | None
+
+
+class AccountReport(AccountView):
+    """An account with all that decides if its user can sign in.
+
+    `obstacles` is empty if nothing about the account prevents it. `logins` are the newest entries
+    of the audit log about logins.
+    """
+
+    has_password: bool
+    locked_until: datetime | None
+    obstacles: list[Obstacle]
+    wrong_passwords: list[FailedAttempts]
+    logins: list[AuditEntry]
+    sessions: Sessions
+    keys: Keys
+    servers: list[str]
+
+
+async def report_account(services: Services, account: str) -> AccountReport:
+    """Return the report on an account. Raises UserNotFound."""
+    return await services.store.scan(lambda tx: _report(tx, services, account))
+
+
+def _report(tx: Transaction, services: Services, account: str) -> AccountReport:
+    user, now = find_account(tx, account), services.clock.now()
+    failed = tx.login_attempts.list_failed(user.id) if services.rules.rate_limits else []
+    logins = EntryFilter(target=(user.uuid,), action="users.auth")
+    return {
+        **account_view(user),
+        "has_password": user.password_hash is not None,
+        "locked_until": last_lock_end(failed, now),
+        "obstacles": list(_obstacles(user, failed, now)),
+        "wrong_passwords": [_attempts_view(attempts, now) for attempts in failed],
+        "logins": [entry_view(entry) for entry in tx.audit.list_page(logins, None, LOGINS_SHOWN)],
+        "sessions": list_session_views(tx, services, user.id, None),
+        "keys": [key_view(key) for key in tx.keys.list_for_user(user.id)],
+        "servers": list(tx.servers.list_uuids_for_user(user.id)),
+    }
+
+
+def _obstacles(user: User, failed: Sequence[LoginAttempts], now: datetime) -> Iterator[Obstacle]:
+    name = user.username
+    if user.disabled:
+        yield {
+            "code": "account-disabled",
+            "detail": f"The account is disabled: 'gatehouse users enable {name}' enables it.",
+        }
+    if user.password_hash is None:
+        yield {
+            "code": "no-password",
+            "detail": f"The account has no password: 'gatehouse users password {name}' sets one.",
+        }
+    for attempts in failed:
+        if (end := last_lock_end([attempts], now)) is not None:
+            place = attempts.place or "networks without a recent login"
+            yield {
+                "code": "locked",
+                "detail": f"{attempts.failures} wrong passwords lock the account for {place} until "
+                f"{format_time(end)}: 'gatehouse users unlock {name}' unlocks it.",
+            }
+
+
+def _attempts_view(attempts: LoginAttempts, now: datetime) -> FailedAttempts:
+    return {
+        "network": None if attempts.place == UNFAMILIAR_PLACES else attempts.place,
+        "failures": attempts.failures,
+        "last_at": attempts.failed_at,
+        "locked_until": last_lock_end([attempts], now),
+    }
