@@ -67,7 +67,7 @@ model: .venv/.dev  ## compare random sequences of requests on real servers with 
 	@MODEL_STEPS=$${MODEL_STEPS:-2000} REQUIRE_SERVICES=1 $(BIN)/pytest -q -s tests/model
 
 .PHONY: release
-release: .venv/.dev  ## build the tagged release into dist/, install it and test it
+release: .venv/.dev  ## build the files of the tagged release in dist/, and try each
 	@$(BIN)/python -m tools.release
 
 .PHONY: mutants

@@ -4,9 +4,12 @@ import re
 
 import pytest
 
-from tools.release import find_disagreements
+from tools.release import READERS, find_disagreements
 
-RELEASED = "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-11-29\n\n### Added\n\n- rpc: a.\n"
+PARTS = "".join(f"\n### {reader} must\n\n- nothing.\n" for reader in READERS)
+RELEASED = (
+    f"# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-11-29\n{PARTS}\n### Added\n\n- rpc: a.\n"
+)
 EARLIER = "\n## [1.1.0] - 2026-10-01\n\n- rest: b.\n"
 
 
@@ -23,6 +26,12 @@ def test_a_version_with_its_section_and_tag_can_be_released() -> None:
         ("1.1.0", RELEASED + EARLIER, ["v1.1.0"], r"Unreleased is not \[1.1.0\]"),
         ("1.2.0", "# Changelog\n", ["v1.2.0"], r"Unreleased is not \[1.2.0\]"),
         ("1.2.0", RELEASED.replace(" - 2026-11-29", ""), ["v1.2.0"], "has no date"),
+        (
+            "1.2.0",
+            RELEASED.replace("Clients must", "Clients"),
+            ["v1.2.0"],
+            "has no part '### Clients must'",
+        ),
         (
             "1.2.0",
             RELEASED.replace("[Unreleased]\n", "[Unreleased]\n\n- c.\n"),
