@@ -155,7 +155,9 @@ def _prepare(line: str) -> str:
     """Replace what only the generator of the site knows: included files, and titles of blocks."""
     if line.startswith(_INCLUDE):
         name = line.removeprefix(_INCLUDE).removesuffix('"')
-        return (_DOCS / name).read_text("utf-8").rstrip()
+        # CHANGELOG.md and SECURITY.md are beside docs/.
+        file = next(file for file in (_ROOT / name, _DOCS / name) if file.is_file())
+        return file.read_text("utf-8").rstrip()
     fence, has_title, title = line.partition(' title="')
     if has_title and fence.startswith("```"):
         title = title.removesuffix('"')

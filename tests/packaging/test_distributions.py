@@ -91,7 +91,8 @@ def test_the_wheel_carries_the_package_every_migration_and_the_handbook(wheel: P
     }
 
     assert package | migrations == {name for name in names - handbook if name.endswith(".py")}
-    assert {*handbook, "app/handbook/zensical.toml"} <= names
+    beside = {f"app/handbook/{name}" for name in ("CHANGELOG.md", "SECURITY.md", "zensical.toml")}
+    assert handbook | beside <= names
 
 
 def test_the_installed_command_migrates_and_serves_from_any_folder(

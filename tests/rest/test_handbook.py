@@ -50,6 +50,20 @@ async def test_every_page_is_complete_and_every_link_leads_somewhere(
         assert response.status_code in {200, 503}, target  # 503: /health/ready of the fakes
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("changelog", ["Unreleased", 'href="reliability.html"']),
+        ("security-policy", ["Reporting a vulnerability", 'href="security.html"']),
+    ],
+)
+async def test_files_of_the_repository_are_pages(
+    shared_gateway: Gateway, name: str, parts: list[str]
+) -> None:
+    page = (await shared_gateway.rest("GET", f"/handbook/{name}.html")).text
+    assert [part for part in parts if part not in page] == []
+
+
 async def test_every_page_is_in_the_navigation(shared_gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text((await shared_gateway.rest("GET", "/handbook/")).text)
