@@ -30,6 +30,7 @@ def run() -> None:
         render_as_batch=True,
         transactional_ddl=True,
         compare_type=True,
+        on_version_apply=context.config.attributes.get("on_version_apply"),
     )
     context.run_migrations()
 

@@ -1,8 +1,11 @@
 """Migrations of the schema. On each engine a migration is all or nothing, under a lock."""
 
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, String, column, inspect, select, table, update
@@ -12,6 +15,9 @@ from app.storage.errors import StoreError
 if TYPE_CHECKING:
     # A quarter of a second of imports, and 15 MB, that a start without a migration never uses.
     from alembic.config import Config
+    from alembic.runtime.migration import MigrationInfo
+
+_LOG = logging.getLogger("gatehouse.store")
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # The wheel has alembic/ inside the package (pyproject.toml); a checkout has it beside the package.
@@ -52,33 +58,83 @@ def upgrade_to(revision: str) -> Steps:
     return steps
 
 
-def perform(connection: Connection, steps: Steps) -> None:
-    """Run `steps` in the transaction of `connection`. Raises SchemaError."""
+@dataclass(slots=True)
+class Migration:
+    """The log lines of a migration of an existing database: from, to, each step, the times."""
+
+    source: str
+    target: str
+    _began: float = field(default_factory=monotonic)
+    _step_began: float = field(default_factory=monotonic)
+
+    def log_begin(self) -> None:
+        _LOG.info("Migrating the database from schema %s to %s.", self.source, self.target)
+
+    def log_step(self, *, step: "MigrationInfo", **_: object) -> None:
+        """Log a step that has run; Alembic calls this with its own arguments."""
+        now = monotonic()
+        took = now - self._step_began
+        _LOG.info("The step to schema %s took %.3f s.", step.up_revision_id, took)
+        self._step_began = now
+
+    def log_end(self) -> None:
+        """Call this after the commit."""
+        took = monotonic() - self._began
+        _LOG.info(
+            "Migrated the database from schema %s to %s in %.3f s.", self.source, self.target, took
+        )
+
+
+def perform(connection: Connection, steps: Steps) -> Migration | None:
+    """Run `steps` in the transaction of `connection`. Raises SchemaError.
+
+    Return the migration of an existing database to the newest schema.
+    """
     require_known(connection)
-    if steps is to_head and _present(connection) == revisions()[-1]:
-        return
-    steps(_alembic_config(connection))
+    present = _present(connection)
+    if steps is to_head and present == revisions()[-1]:
+        return None
+    if steps is not to_head or present is None:
+        steps(_alembic_config(connection))
+        return None
+    migration = Migration(present, revisions()[-1])
+    migration.log_begin()
+    config = _alembic_config(connection)
+    config.attributes["on_version_apply"] = migration.log_step
+    steps(config)
+    return migration
 
 
 def require_known(connection: Connection) -> None:
-    """Raise SchemaError if a newer release has migrated the database."""
+    """Raise SchemaError if this release has no migration to or from the database's schema."""
     present = _present(connection)
     if present is not None:
         require_known_revision(present)
 
 
 def require_known_revision(revision: str) -> None:
-    """Raise SchemaError for the revision of a newer release, and for an unfinished copy."""
+    """Raise SchemaError for a revision of another version, and for an unfinished copy."""
     if revision.startswith(_UNFINISHED):
         raise SchemaError(
             "The database is an unfinished copy of another one. Run 'gatehouse copy' again, or "
             "set GATEHOUSE_DATABASE_URL to the database that was to be copied."
         )
-    if revision not in revisions():
-        raise SchemaError(
-            f"The database is at schema {revision}, which this release does not know: "
-            "it was written by a newer one. Install that release, or restore a backup."
+    known = revisions()
+    if revision in known:
+        return
+    if revision.isdecimal() and revision > known[-1]:
+        origin = (
+            "it was written by a newer one. Install that release, or restore a backup of "
+            f"schema {known[-1]} or older."
         )
+    else:
+        origin = (
+            "it was written by a version between two releases. Install that version again, or "
+            "restore a backup that a release wrote."
+        )
+    raise SchemaError(
+        f"The database is at schema {revision}, which this release does not know: {origin}"
+    )
 
 
 def begin_copy(connection: Connection) -> None:

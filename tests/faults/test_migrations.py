@@ -152,24 +152,36 @@ def test_of_two_the_one_that_works_ends_well_when_the_other_is_killed(
     assert_kept(rows, store)
 
 
-REFUSAL = "gatehouse: The database is at schema 9999, which this release does not know"
+REFUSAL = "gatehouse: The database is at schema {}, which this release does not know: {}\n"
+NEWER = (
+    "it was written by a newer one. Install that release, or restore a backup of schema "
+    f"{REVISIONS[-1]} or older."
+)
+BETWEEN = (
+    "it was written by a version between two releases. Install that version again, or restore a "
+    "backup that a release wrote."
+)
 
 
 @pytest.mark.parametrize(
-    "words", [["serve"], ["migrate"], ["users", "create", "somebody"]], ids=lambda words: words[0]
+    ("words", "revision", "origin"),
+    [
+        (["serve"], "9999", NEWER),
+        (["migrate"], "9999", NEWER),
+        (["migrate"], "0007b", BETWEEN),
+        (["users", "create", "somebody"], "9999", NEWER),
+    ],
 )
-def test_an_older_release_refuses_a_newer_schema_and_changes_nothing(
-    store: Database, tmp_path: Path, words: list[str]
+def test_a_release_refuses_a_schema_of_another_one_and_changes_nothing(
+    store: Database, tmp_path: Path, words: list[str], revision: str, origin: str
 ) -> None:
     at(store, REVISIONS[-1])
     ask(store, "CREATE TABLE of_tomorrow (number integer)")
     ask(store, "INSERT INTO of_tomorrow VALUES (1)")
-    ask(store, "UPDATE alembic_version SET version_num = '9999'")
+    ask(store, f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608
     before = definitions(store), contents(store)
     start = run if words == ["serve"] else run_here
     done = start(tmp_path, *words, GATEHOUSE_DATABASE_URL=url_of(store))
     assert done.status == 1
-    assert done.err.startswith(REFUSAL)
-    assert len(done.err.splitlines()) == 1
-    assert "Install that release, or restore a backup." in done.err
+    assert done.err == REFUSAL.format(revision, origin)
     assert (definitions(store), contents(store)) == before

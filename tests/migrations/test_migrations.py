@@ -1,6 +1,8 @@
 """The schema goes up, down and up, all or nothing, and is what the tables say, on both engines."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +19,11 @@ from alembic.util import CommandError
 from anyio import to_thread
 
 from app.storage.errors import StoreError
-from app.storage.migrations import SchemaError, revisions
+from app.storage.migrations import SchemaError, revisions, upgrade_to
 from app.storage.postgresql.store import PostgresServer
 from app.storage.sqlite.engine import sqlite_engine
 from app.storage.sqlite.store import SqliteFile
+from tests.captured_logs import captured
 from tests.databases import (
     ENGINES,
     Database,
@@ -63,6 +66,24 @@ def test_the_schema_goes_up_down_and_up_again(ready: Database) -> None:
     assert "users" not in names(ready)
     ready.migrate()
     assert definitions(ready) == up
+
+
+def test_a_migration_logs_from_and_to_and_each_step_with_its_time(empty: Database) -> None:
+    with captured("json") as log:
+        empty.migrate(upgrade_to(revisions()[-3]))
+        assert log.getvalue() == ""
+        empty.migrate()
+        lines = [json.loads(line) for line in log.getvalue().splitlines()]
+        empty.migrate()
+        assert len(log.getvalue().splitlines()) == len(lines)
+    start, *between, end = revisions()[-3:]
+    events = [re.sub(r"\d+\.\d{3} s", "… s", line["event"]) for line in lines]
+    assert events == [
+        f"Migrating the database from schema {start} to {end}.",
+        *(f"The step to schema {step} took … s." for step in (*between, end)),
+        f"Migrated the database from schema {start} to {end} in … s.",
+    ]
+    assert {(line["level"], line["logger"]) for line in lines} == {("info", "gatehouse.store")}
 
 
 def test_the_newest_schema_is_just_what_the_tables_say(ready: Database) -> None:

@@ -24,7 +24,7 @@ from app.storage.compiled import CompiledStatement, Rows
 from app.storage.constraints import is_passing, is_read_only, sqlstate
 from app.storage.deferred_writes import DeferredWrites
 from app.storage.errors import StoreError
-from app.storage.migrations import Steps, perform, require_current, to_head
+from app.storage.migrations import Migration, Steps, perform, require_current, to_head
 from app.storage.postgresql.checks import require_fit
 from app.storage.postgresql.connect import Connector
 from app.storage.postgresql.connections import CONNECTIONS, PATIENCE, RETRIED, Connections
@@ -98,13 +98,15 @@ class PostgresServer:
         Where an event loop runs already, call this in a thread.
         """
 
-        def run(connection: Connection) -> None:
+        def run(connection: Connection) -> Migration | None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            perform(connection, steps)
+            return perform(connection, steps)
 
         async def migrate() -> None:
             async with self.connected(check=True) as connection, connection.begin():
-                await connection.run_sync(run)
+                migration = await connection.run_sync(run)
+            if migration is not None:
+                migration.log_end()
 
         asyncio.run(migrate())
 

@@ -22,9 +22,11 @@ def migrate(path: Path, steps: Steps) -> None:
             engine.connect().execution_options(begin="IMMEDIATE") as connection,
             connection.begin(),
         ):
-            perform(connection, steps)
+            migration = perform(connection, steps)
             if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
                 raise SchemaError("The migration would leave rows that refer to nothing.")
+        if migration is not None:
+            migration.log_end()
     except DBAPIError as error:
         raise StoreError(f"{path}: {error.orig}.") from error
     finally:
