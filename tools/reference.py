@@ -88,7 +88,7 @@ def _commands(command: Any, name: str = "gatehouse") -> Iterator[tuple[str, str]
 def _argument(param: Any) -> str:
     if param.param_type_name == "argument":
         return str(param.name.upper())
-    option = str(param.opts[0])
+    option = "/".join([param.opts[0], *param.secondary_opts])
     if not param.is_flag:
         option = f"{option} {param.metavar or param.name.upper()}"
     return option if param.required else f"[{option}]"

@@ -5,17 +5,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.cli import (
-    audit,
-    copying,
-    documents,
-    keys,
-    maintenance,
-    outbox,
-    serve,
-    signing_keys,
-    users,
-)
+from app.cli import audit, copying, documents, maintenance, outbox, serve, signing_keys
+from app.cli.accounts import keys, users
 from app.cli.output import fail, printable
 from app.cli.version import print_version
 

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from app.cli.accounts.lists import end_sessions, list_sessions, list_users
+from app.cli.accounts.passwords import read_password
+from app.cli.accounts.report import show_user
 from app.cli.command_setup import run_in_container
 from app.cli.options import AccountArgument, AsJson
 from app.cli.output import print_json, print_warning
-from app.cli.passwords import read_password
-from app.cli.user_lists import end_sessions, list_sessions, list_users
-from app.cli.user_report import show_user
 from app.container import Container
 from app.domain.errors import InvalidInput
 from app.operations import operator

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from app.cli.accounts.keys import KEY_COLUMNS, key_row
+from app.cli.accounts.lists import SESSION_COLUMNS, session_row
 from app.cli.command_setup import run_in_container
-from app.cli.keys import KEY_COLUMNS, key_row
 from app.cli.options import AccountArgument, AsJson
 from app.cli.output import Cell, print_fields, print_json, print_table
-from app.cli.user_lists import SESSION_COLUMNS, session_row
 from app.operations import operator
 from app.operations.operator.account_report import AccountReport, FailedAttempts
 from app.operations.views import AuditEntry

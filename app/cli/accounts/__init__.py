@@ -1,0 +1,1 @@
+"""Commands for accounts and their access keys: `gatehouse users`, `gatehouse keys`."""
