@@ -13,7 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from app.container import ensure_first_admin, open_container, prepare_store, request_ids
+from app.domain.addresses import is_in_any
 from app.http import json
+from app.http.client_address import peer_address
 from app.http.cross_origin import is_preflight
 from app.http.metrics import Metrics
 from app.http.middleware import ErrorMiddleware, MiddlewareRules, RequestMiddleware
@@ -102,9 +104,10 @@ class Application(FastAPI):
         fast_path = self._fast_path
         return None if fast_path is None else fast_path.try_fast_path(scope, body)
 
-    def is_trusted_proxy(self, client: Sequence[object] | None) -> bool:
-        """Return whether a connection's other end is a trusted proxy."""
-        return self._middleware.is_trusted_proxy(client)
+    def is_unlimited_peer(self, client: Sequence[object] | None) -> bool:
+        """Return whether the number of connections of this peer is not limited."""
+        is_exempt = is_in_any(peer_address(client), self._settings.rate_limit_exempt)
+        return is_exempt or self._middleware.is_trusted_proxy(client)
 
     def _build_middleware(self) -> RequestMiddleware:
         """Build the middleware, from the innermost layer outwards."""

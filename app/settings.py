@@ -128,6 +128,15 @@ class Settings(BaseModel):
             "wrong passwords."
         ),
     ] = "on"
+    rate_limit_exempt: Annotated[
+        tuple[Network, ...],
+        Networks,
+        Field(
+            description="Networks, separated by commas, whose calls are not limited by address, "
+            "such as that of a chat server or an office. Limits by account and the locks after "
+            "wrong passwords stay."
+        ),
+    ] = ()
     cors_origins: Annotated[
         tuple[Annotated[str, AfterValidator(require_web_origin)], ...],
         CommaSeparated,
@@ -278,6 +287,7 @@ class Settings(BaseModel):
             name_hold=timedelta(days=self.name_hold_days),
             token_ttl=timedelta(seconds=self.token_ttl),
             rate_limits=self.rate_limits == "on",
+            rate_limit_exempt=self.rate_limit_exempt,
         )
 
 

@@ -6,6 +6,7 @@ another host and are dropped. Other forms that embed IPv4 (NAT64, 6to4, Teredo) 
 identify the translator, not the IPv4 host.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -66,3 +67,11 @@ def parse_network(text: str, *, strict: bool = True) -> Network:
     first = network.network_address.ipv4_mapped
     assert first is not None
     return IPv4Network((first, network.prefixlen - _MAPPED.prefixlen))
+
+
+def is_in_any(address: str | None, networks: Sequence[Network]) -> bool:
+    """Return whether an address is in one of the networks; an unknown address is in none."""
+    if not networks:
+        return False
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in network for network in networks)

@@ -13,12 +13,16 @@ from app.domain.timestamps import to_milliseconds
 from app.domain.users import Position
 
 DONE = "done"
+# The action of a lock after wrong passwords, which no operation has.
+LOCKED = "users.lock"
 REQUEST_ID_MAX = 128
 # At most one entry per interval for refusals of the same kind.
 REFUSAL_INTERVAL = timedelta(minutes=1)
 
 # Actions that are no operations of the APIs.
-OPERATOR_ACTIONS = frozenset({"outbox.drop", "outbox.retry", "restored", "signing-keys.rotate"})
+OTHER_ACTIONS = frozenset(
+    {LOCKED, "outbox.drop", "outbox.retry", "restored", "signing-keys.rotate"}
+)
 
 Value = str | bool | None
 # The values before and after, or None if the trail keeps only the name.

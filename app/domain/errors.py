@@ -476,11 +476,12 @@ class UnsupportedMediaType(DomainError):
 
 
 class RateLimited(DomainError):
-    """Too many requests came from this address, too many wrong passwords for this account, or too
-    many changes by it.
+    """Too many requests or failed logins came from this address, too many wrong passwords for this
+    account, or too many changes by it.
 
     Wait for the number of seconds in the detail and in the header Retry-After. Valid tokens keep
-    working, and an admin can unlock an account.
+    working, and an admin can unlock an account. If many users share one address, the operator can
+    exempt it in GATEHOUSE_RATE_LIMIT_EXEMPT.
     """
 
     slug, title = "rate-limited", "Too many attempts"

@@ -21,12 +21,14 @@ class Limit:
     """A number of calls by one address or account in a number of seconds.
 
     With `refills`, it is a token bucket: it holds that many calls and refills evenly in that time.
+    `is_refunded`: calls are counted before it is known if they count.
     """
 
     name: str
     calls: int
     seconds: int
     refills: bool = False
+    is_refunded: bool = False
 
     def take(
         self, full_at: float, now: float, calls: int, parts: int = 1
@@ -63,7 +65,7 @@ class Limit:
 
 
 # Generous, since a school or a company may share one address.
-LOGINS = Limit("login", 100, 300)
+LOGINS = Limit("login", 100, 300, is_refunded=True)
 REGISTRATIONS = Limit("registration", 100, 3600)
 # All operations that reveal if a name is taken.
 CHECKS = Limit("check", 300, 60)

@@ -8,7 +8,8 @@ from app.domain.rules import Rules
 from app.http.request import BODY_MAX
 
 _LIMITED = f"""\
-**Limits.** An address may log in {LOGINS.calls} times in {LOGINS.seconds // 60} minutes, and an
+**Limits.** From an address, {LOGINS.calls} logins may fail in {LOGINS.seconds // 60} minutes; those
+with the right password do not count. The operator may exempt networks from limits by address. An
 account may make {CHANGES.calls} changes in {CHANGES.seconds // 60} minutes. After
 {FAILURES_BEFORE_LOCK} wrong passwords in a row, an account is locked for {LOCK_MIN.seconds}
 seconds, then longer, up to {LOCK_MAX.seconds // 60} minutes. The error `rate-limited` says in

@@ -200,6 +200,7 @@ def configure_logs(form: Form, level: Level = "info", stream: TextIO = sys.stder
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
                 _add_timestamp,
             ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],

@@ -71,7 +71,7 @@ async def create_user(context: OperationContext, command: CreateUser) -> Created
     """
     services = context.services
     services.rules.require_open_registration()
-    await context.rate_limit(REGISTRATIONS)
+    await context.limits.count(REGISTRATIONS)
     request = IdempotentRequest[ChatUser](
         context, command, account=lambda view: AccountRef(id=int(view["id"]))
     )
@@ -196,7 +196,7 @@ async def check_usernames(
 ) -> Sequence[bool | DomainError]:
     """Check several names in one transaction."""
     services = context.services
-    allowed, refusal = await context.rate_limit_each(CHECKS, len(commands))
+    allowed, refusal = await context.limits.count_each(CHECKS, len(commands))
     skeletons = [_skeleton(command.username) for command in commands[:allowed]]
     requested, now = {name for name in skeletons if name is not None}, services.clock.now()
     answers: list[bool | DomainError]
@@ -246,7 +246,7 @@ async def update_self(context: OperationContext, command: UpdateSelf) -> ChatUse
     """
     services = context.services
     if command.username is not UNSET:
-        await context.rate_limit(CHECKS)
+        await context.limits.count(CHECKS)
 
     def change(tx: Transaction, actor: Principal) -> WriteResult[User]:
         before, after = actor.user, actor.user

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from app.domain.audit import DONE, OPERATOR_ACTIONS, EntryFilter
+from app.domain.audit import DONE, OTHER_ACTIONS, EntryFilter
 from app.domain.errors import CATALOGUE, FieldError, InvalidInput
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
@@ -167,7 +167,7 @@ def _action(tx: Transaction, raw: str) -> str:
     from app.operations.catalog import REST_OPERATIONS
 
     return _require_known(
-        tx, "action", raw, {*REST_OPERATIONS, *OPERATOR_ACTIONS}, EntryFilter(action=raw)
+        tx, "action", raw, {*REST_OPERATIONS, *OTHER_ACTIONS}, EntryFilter(action=raw)
     )
 
 

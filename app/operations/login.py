@@ -10,7 +10,7 @@ from app.domain.names import parse_stored_username
 from app.domain.passwords import normalize_password
 from app.domain.policy import Principal
 from app.domain.ports import Transaction
-from app.domain.rate_limits import LOGINS, PASSWORD_USES, LoginAttempts, unknown_name_subject
+from app.domain.rate_limits import PASSWORD_USES, LoginAttempts, unknown_name_subject
 from app.domain.users import AccountRef, User
 from app.operations.accounts import NoInput, PasswordParam, hash_new_password, save_changes
 from app.operations.formats import Password, UsernameText
@@ -20,9 +20,12 @@ from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import Param
 from app.operations.framework.services import Services
 from app.operations.login_attempts import (
+    NetworkAttempt,
     attempt_slot,
     count_attempt,
     discard_attempt,
+    network_attempt,
+    record_lock,
     record_success,
     verify_attempt,
 )
@@ -45,22 +48,26 @@ async def authenticate(context: OperationContext, command: Authenticate) -> Issu
     are locked in the same way after too many attempts; a disabled account is reported only after
     the right password.
     """
-    await context.rate_limit(LOGINS)
     name = parse_stored_username(command.username) or ""
     session: Session | None = None
-    while session is None:
-        async with attempt_slot(context, name or command.username) as slot:
-            session = await _open_session(context, command, name, slot)
-    await context.refund(LOGINS)
+    async with network_attempt(context) as counted:
+        while session is None:
+            async with attempt_slot(context, name or command.username) as slot:
+                session = await _open_session(context, command, name, slot, counted)
     return _issue(context.services, session, session.created_at)
 
 
 async def _open_session(
-    context: OperationContext, command: Authenticate, name: str, slot: AttemptSlot
+    context: OperationContext,
+    command: Authenticate,
+    name: str,
+    slot: AttemptSlot,
+    counted: NetworkAttempt,
 ) -> Session | None:
     """Verify the password and log in; None if the stored hash changed meanwhile, so that the
     caller retries."""
     services = context.services
+    counted.is_refunded = False
 
     def begin(tx: Transaction) -> WriteResult[tuple[User | None, CountResult]]:
         user = tx.users.get_by_username(name)
@@ -77,7 +84,8 @@ async def _open_session(
     if user is None:
         raise InvalidCredentials
     if not check.is_correct:
-        raise _recorded(context, InvalidCredentials(), user)
+        raise await _recorded(context, InvalidCredentials(), user, attempt)
+    counted.is_refunded = True
     await _limit_uses(context, user, attempt)
     session = Session.create(
         session_id=services.ids.new_uuid(),
@@ -113,7 +121,7 @@ async def _open_session(
 
 async def _limit_uses(context: OperationContext, user: User, attempt: LoginAttempts | None) -> None:
     """Count a use of the right password. Raises RateLimited, without counting a failure."""
-    if refusal := await context.over_limit(PASSWORD_USES, user):
+    if refusal := await context.limits.over_account(PASSWORD_USES, user):
         await discard_attempt(context, attempt)
         raise refusal
 
@@ -125,9 +133,12 @@ def _succeeded(
     return WriteResult(None)
 
 
-def _recorded(context: OperationContext, refusal: DomainError, user: User) -> DomainError:
+async def _recorded(
+    context: OperationContext, refusal: DomainError, user: User, attempt: LoginAttempts | None
+) -> DomainError:
     """Record the refusal with the account, which would otherwise leave no entry, and return it."""
     context.record_refusal(refusal, target=audit_log.account_ref(user))
+    await record_lock(context, user, attempt)
     return refusal
 
 
@@ -210,7 +221,7 @@ async def change_password(context: OperationContext, command: ChangePassword) ->
         current = normalize_password(command.current)
         check = await verify_attempt(context, attempt, current, user.password_hash)
         if not check.is_correct:
-            raise _recorded(context, WrongPassword(), user)
+            raise await _recorded(context, WrongPassword(), user, attempt)
         await _limit_uses(context, user, attempt)
         await context.write_for_anyone(lambda tx: _succeeded(tx, context, attempt))
     hashed = await hash_new_password(services, command.password, user.username, user.email)

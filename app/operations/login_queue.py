@@ -1,10 +1,10 @@
-"""A queue for concurrent attempts at one account's password, in this process.
+"""A queue for concurrent password attempts at one account, or from one network, in this process.
 
 An attempt counts as failed until it succeeds, so of several concurrent correct ones, those over the
-limit would find the account locked by the others. The queue admits only a few attempts per network
-at once, which leaves room for other processes, and an attempt that finds the account locked waits
-while others are in progress. The count in the store decides; the queue never admits what that
-refuses.
+limit would find the account locked, or the limit of the network reached, by the others. The queue
+admits only a few attempts at an account per network at once, which leaves room for other processes,
+and an attempt that is refused waits while others are in progress. The count in the store or the
+rate limiter decides; the queue never admits what that refuses.
 """
 
 from asyncio import Future, Semaphore, get_running_loop
@@ -19,10 +19,12 @@ from app.domain.errors import Overloaded, RateLimited
 from app.domain.rate_limits import LoginAttempts
 
 T = TypeVar("T")
+K = TypeVar("K")
 CountResult = LoginAttempts | RateLimited | None
 CountAttempt = Callable[[], Awaitable[tuple[T, CountResult]]]
 
-# The maximum number of attempts at one account; they take a few seconds of hashing.
+# The maximum number of attempts at one account, or from one network; they take a few seconds of
+# hashing.
 ATTEMPTS_MAX = 256
 # Concurrent attempts from one network. A hash keeps a core busy, and five processes together stay
 # below the ten attempts without a lock.
@@ -31,8 +33,8 @@ _RETRY_AFTER = 4
 
 
 @dataclass(slots=True)
-class _Account:
-    """The attempts at one account: how many there are, are in progress, and wait for those.
+class _Attempts:
+    """The attempts that share a count: how many there are, are in progress, and wait for those.
 
     The semaphore of a network lives as long as one of its attempts.
     """
@@ -59,43 +61,44 @@ class _Account:
 class AttemptSlot:
     """An admitted attempt."""
 
-    def __init__(self, account: _Account, *, waited: bool) -> None:
-        self._account = account
+    def __init__(self, attempts: _Attempts, *, waited: bool = False) -> None:
+        self._attempts = attempts
         self.waited = waited
         self.is_in_progress = False
 
     async def count(self, count: "CountAttempt[T]") -> tuple[T, LoginAttempts | None]:
         """Count the attempt by calling `count`, and return its result.
 
-        Raises RateLimited if the account is locked and no attempt in progress can unlock it.
+        Raises RateLimited if it is refused and no attempt in progress can change that.
         """
         while True:
             found, counted = await count()
             if not isinstance(counted, RateLimited):
-                self._account.in_progress += 1
+                self._attempts.in_progress += 1
                 self.is_in_progress = True
                 return found, counted
-            if not self._account.in_progress:
+            if not self._attempts.in_progress:
                 raise counted
             await self._wait_for_another()
 
     async def _wait_for_another(self) -> None:
         # A cancelled waiter is done, and `wake_one` skips it.
         waiter = get_running_loop().create_future()
-        self._account.waiting.append(waiter)
+        self._attempts.waiting.append(waiter)
         await waiter
 
 
 class LoginQueue:
-    """Password attempts that are in progress or wait, by account."""
+    """Password attempts that are in progress or wait, by account and by network."""
 
     def __init__(self) -> None:
-        self._accounts: dict[int, _Account] = {}
+        self._accounts: dict[int, _Attempts] = {}
+        self._networks: dict[str, _Attempts] = {}
 
     @property
     def is_empty(self) -> bool:
         """True if there is no attempt."""
-        return not self._accounts
+        return not (self._accounts or self._networks)
 
     @asynccontextmanager
     async def slot(self, account: int, network: str) -> AsyncIterator[AttemptSlot]:
@@ -104,18 +107,42 @@ class LoginQueue:
 
         Raises Overloaded if too many wait.
         """
-        attempts = self._accounts.setdefault(account, _Account())
-        if attempts.total >= ATTEMPTS_MAX:
-            raise Overloaded(retry_after=_RETRY_AFTER)
+        attempts = _enter(self._accounts, account)
         semaphore = attempts.by_network.setdefault(network, Semaphore(CONCURRENT_PER_NETWORK))
-        attempts.total += 1
         slot = AttemptSlot(attempts, waited=semaphore.locked())
         try:
             async with semaphore:
                 yield slot
         finally:
-            if slot.is_in_progress:
-                attempts.end_one()
-            attempts.total -= 1
-            if not attempts.total:
-                del self._accounts[account]
+            _leave(self._accounts, account, slot)
+
+    @asynccontextmanager
+    async def network_slot(self, network: str) -> AsyncIterator[AttemptSlot]:
+        """Return a slot for an attempt from `network`, whatever the account, for the duration of
+        the context.
+
+        Raises Overloaded if too many wait.
+        """
+        slot = AttemptSlot(_enter(self._networks, network))
+        try:
+            yield slot
+        finally:
+            _leave(self._networks, network, slot)
+
+
+def _enter(places: dict[K, _Attempts], key: K) -> _Attempts:
+    """Add an attempt to those that share the count of `key`. Raises Overloaded."""
+    attempts = places.setdefault(key, _Attempts())
+    if attempts.total >= ATTEMPTS_MAX:
+        raise Overloaded(retry_after=_RETRY_AFTER)
+    attempts.total += 1
+    return attempts
+
+
+def _leave(places: dict[K, _Attempts], key: K, slot: AttemptSlot) -> None:
+    attempts = places[key]
+    if slot.is_in_progress:
+        attempts.end_one()
+    attempts.total -= 1
+    if not attempts.total:
+        del places[key]

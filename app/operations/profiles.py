@@ -69,7 +69,7 @@ async def _find_profiles(context: OperationContext, users: Sequence[str]) -> Pro
     names = sum(ref.username is not None for ref in refs)
     if names:
         # Only now, so that calls without a valid credential are not counted.
-        _, refusal = await context.rate_limit_each(CHECKS, names)
+        _, refusal = await context.limits.count_each(CHECKS, names)
         if refusal is not None:
             raise refusal
     by_id = {user.id: user for user in (found[ref] for ref in refs if ref in found)}

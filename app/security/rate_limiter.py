@@ -1,8 +1,5 @@
 """Rate limits counted in the memory of this process."""
 
-from collections.abc import Iterator
-
-from app.domain.measurements import Measurement, RefusalCounter
 from app.domain.ports import Clock
 from app.domain.rate_limits import Limit
 from app.runtime.bounded_map import BoundedMap
@@ -27,11 +24,6 @@ class MemoryRateLimiter:
         self._counts: BoundedMap[tuple[str, str], _Counts] = BoundedMap(max_entries)
         # The time at which a bucket is full again.
         self._full_at: BoundedMap[tuple[str, str], float] = BoundedMap(max_entries)
-        self._refused = RefusalCounter()
-
-    def measurements(self) -> Iterator[Measurement]:
-        """Count refused calls by limit."""
-        return self._refused.measurements()
 
     async def count(self, limit: Limit, address: str) -> float:
         _, wait = await self.count_many(limit, address, 1)
@@ -41,7 +33,6 @@ class MemoryRateLimiter:
         if limit.refills:
             fit, wait, full_at = self._take(limit, address, calls)
             self._full_at.put((limit.name, address), full_at)
-            self._refused.add(limit, calls - fit)
             return fit, wait
         (window, earlier, current), left = self._look(limit, address)
         fit, wait = calls, 0.0
@@ -51,7 +42,6 @@ class MemoryRateLimiter:
         if fit:
             counts = window, earlier, current + fit
             self._counts.put((limit.name, address), counts)
-        self._refused.add(limit, calls - fit)
         return fit, wait
 
     async def refund(self, limit: Limit, address: str) -> None:
@@ -60,6 +50,8 @@ class MemoryRateLimiter:
             self._full_at.put(key, self._take(limit, address, -1)[2])
         elif key in self._counts:
             (window, earlier, current), _ = self._look(limit, address)
+            # The call may have been counted in the window before.
+            earlier = earlier if current else max(0, earlier - 1)
             self._counts.put(key, (window, earlier, max(0, current - 1)))
 
     def peek(self, limit: Limit, address: str) -> float:

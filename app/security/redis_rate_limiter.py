@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from app.domain.measurements import Measurement, RefusalCounter
+from app.domain.measurements import Measurement
 from app.domain.ports import RateLimiter
 from app.domain.rate_limits import Limit
 from app.domain.timestamps import EPOCH
@@ -31,6 +31,8 @@ CONNECTIONS = 10
 TIMEOUT = 0.1
 CHECK_INTERVAL = 1.0
 BLOCKED_MAX = 10_000
+# How long a refused address is blocked without asking Redis, if calls of the limit are refunded.
+BLOCKED_SECONDS = 1.0
 _PROBE = RateLimitItemPerSecond(1, 1, namespace="probe")
 # Seconds for each response to `gatehouse doctor`.
 PROBE_TIMEOUT = 2.0
@@ -75,12 +77,10 @@ class RedisRateLimiter:
         self._is_unavailable = False
         # Refused addresses, with the time until which Redis need not be asked.
         self._blocked_until: BoundedMap[tuple[str, str], float] = BoundedMap(BLOCKED_MAX)
-        self._refused = RefusalCounter()
         self._local_calls = 0
 
     def measurements(self) -> Iterator[Measurement]:
-        """Count refused calls, and measure the connection to Redis."""
-        yield from self._refused.measurements()
+        """Measure the connection to Redis."""
         description = "Processes for which Redis is unavailable."
         yield Measurement("redis_lost", description, self._is_unavailable)
         description = "Calls counted only locally, because Redis was unavailable or slow."
@@ -91,11 +91,6 @@ class RedisRateLimiter:
         return wait
 
     async def count_many(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
-        fit, wait = await self._count(limit, address, calls)
-        self._refused.add(limit, calls - fit)
-        return fit, wait
-
-    async def _count(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
         local = await self._local.count_many(limit, address, calls)
         if wait := self._blocked_for(limit, address):
             return 0, wait
@@ -115,6 +110,7 @@ class RedisRateLimiter:
 
     async def refund(self, limit: Limit, address: str) -> None:
         await self._local.refund(limit, address)
+        self._blocked_until.pop((limit.name, address))
         if self._is_unavailable:
             return
         try:
@@ -157,6 +153,9 @@ class RedisRateLimiter:
         return max(0.0, (self._blocked_until.get((limit.name, address)) or 0.0) - monotonic())
 
     def _block(self, limit: Limit, address: str, wait: float) -> None:
+        if limit.is_refunded:
+            # Another process may make room before.
+            wait = min(wait, BLOCKED_SECONDS)
         self._blocked_until.put((limit.name, address), monotonic() + wait)
 
     async def _mark_unavailable(self, error: Exception) -> None:

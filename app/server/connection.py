@@ -151,9 +151,9 @@ class Connection(HttpToolsProtocol):
         }
         self._set_deadline(HEAD_SECONDS)
         self._limits = limits_of(self.server_state)
-        is_proxy = getattr(self.app, "is_trusted_proxy", lambda _client: False)
+        is_unlimited = getattr(self.app, "is_unlimited_peer", lambda _client: False)
         address = peer_address(self.client)
-        if address is not None and not is_proxy(self.client):
+        if address is not None and not is_unlimited(self.client):
             self._network = client_network(address)
         self._limits.add_connection(self, self._network)
 

@@ -12,17 +12,14 @@ from sqlalchemy import text
 from app.domain.errors import Overloaded
 from app.domain.measurements import Measurable
 from app.domain.ports import Transaction
-from app.domain.rate_limits import LOGINS, SAME_WRONG_KEY, Limit
 from app.security import passwords
 from app.security.passwords import Argon2Hasher
-from app.security.rate_limiter import MemoryRateLimiter
 from app.storage.postgresql.connections import CONNECTIONS
 from app.storage.postgresql.store import PostgresStore
 from app.storage.sqlite.store import SqliteStore
 from app.storage.unit_of_work import SqlTransaction
 from app.upstream.breached_passwords import PasswordRanges
 from app.upstream.client import CircuitBreaker, open_client
-from tests.fakes.ports import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -96,16 +93,6 @@ async def test_hashes_that_run_that_wait_and_that_are_too_many_are_counted(
     assert reading(hasher, "hashes_refused") == 1
     assert reading(hasher, "hashes", "running") == 0
     hasher.close()
-
-
-async def test_calls_that_were_one_too_many_are_counted_by_limit() -> None:
-    rate_limiter = MemoryRateLimiter(FakeClock())
-    for limit in (Limit(LOGINS.name, 1, 60), SAME_WRONG_KEY):
-        for _ in range(3):
-            await rate_limiter.count(limit, "203.0.113.7")
-    assert reading(rate_limiter, "throttle_refusals", LOGINS.name) == 2
-    # The same wrong key again is no refusal of its own.
-    assert sum(found.value for found in rate_limiter.measurements()) == 2
 
 
 @respx.mock(base_url="https://ranges.example.com")

@@ -10,9 +10,8 @@ import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.domain.measurements import Measurable
 from app.domain.ports import RateLimiter
-from app.domain.rate_limits import CHANGES, LOGINS, Limit
+from app.domain.rate_limits import CHANGES, Limit
 from app.runtime.background_tasks import Supervisor
 from app.security.clock import SystemClock
 from app.security.rate_limiter import MemoryRateLimiter
@@ -26,6 +25,7 @@ pytestmark = pytest.mark.anyio
 # None of the tests takes as long as the window, so that it makes no difference where it begins.
 LIMIT = Limit("few", 5, 3600)
 OTHER = Limit("others", 5, 3600)
+REFUNDED = Limit("refunded", 5, 3600, is_refunded=True)
 SHORT = Limit("short", 2, 1)
 BUCKET = Limit("bucket", 5, 3600, refills=True)
 QUICK = Limit("quick", 4, 1, refills=True)
@@ -154,16 +154,11 @@ async def test_a_bucket_refills_evenly(rate_limiter: RateLimiter) -> None:
             await anyio.sleep(wait)
 
 
-@pytest.mark.parametrize("rate_limiter", ["memory", "redis"], indirect=True)
-@pytest.mark.parametrize("refills", [False, True])
-async def test_calls_over_the_limit_are_counted_as_refused(
-    rate_limiter: RateLimiter, refills: bool
-) -> None:
-    assert isinstance(rate_limiter, Measurable)
-    limit = Limit(LOGINS.name, 5, 3600, refills)
-    assert (await rate_limiter.count_many(limit, HOME, 7))[0] == 5
-    assert await rate_limiter.count(limit, HOME)
-    assert reading(rate_limiter, "throttle_refusals", limit.name) == 3
+async def test_a_call_that_is_given_back_makes_room_at_once(rate_limiter: RateLimiter) -> None:
+    """Also where others were refused before."""
+    assert await allowed(rate_limiter, REFUNDED, HOME, 8) == 5
+    await rate_limiter.refund(REFUNDED, HOME)
+    assert await allowed(rate_limiter, REFUNDED, HOME, 5) == 1
 
 
 # ------------------------------------------------------------------------------- in Redis
@@ -226,6 +221,24 @@ async def test_after_a_refusal_redis_is_not_asked_until_the_wait_is_over(
         assert await rate_limiter.count(LIMIT, HOME) == pytest.approx(wait, abs=60)
 
 
+async def test_another_process_learns_of_a_refund_within_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.security.redis_rate_limiter.TIMEOUT", 5.0)
+    monkeypatch.setattr("app.security.redis_rate_limiter.BLOCKED_SECONDS", 0.05)
+    url, prefix = redis_url(), f"gatehouse-test-{uuid4().hex}"
+    here, there = MemoryRateLimiter(SystemClock()), MemoryRateLimiter(SystemClock())
+    async with (
+        open_redis_rate_limiter(url, here, Supervisor(), prefix) as first,
+        open_redis_rate_limiter(url, there, Supervisor(), prefix) as second,
+    ):
+        assert await first.count_many(REFUNDED, HOME, 5) == (5, 0)
+        assert await second.count(REFUNDED, HOME)
+        await first.refund(REFUNDED, HOME)
+        await anyio.sleep(0.06)
+        assert await second.count(REFUNDED, HOME) == 0
+
+
 async def test_in_redis_no_more_refusals_are_remembered_than_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -273,6 +286,15 @@ async def test_in_memory_no_refusal_takes_calls_off_the_count_where_the_clock_is
     assert (await rate_limiter.count_many(LIMIT, HOME, 3))[0] == 0
     clock.turn(timedelta(minutes=30))
     assert await allowed(rate_limiter, LIMIT, HOME, 5) == 0
+
+
+async def test_in_memory_a_call_of_the_window_before_is_given_back() -> None:
+    clock = FakeClock()
+    rate_limiter = MemoryRateLimiter(clock)
+    assert await allowed(rate_limiter, LIMIT, HOME, 5) == 5
+    clock.turn(timedelta(seconds=LIMIT.seconds))
+    await rate_limiter.refund(LIMIT, HOME)
+    assert await allowed(rate_limiter, LIMIT, HOME, 5) == 1
 
 
 async def test_in_memory_a_bucket_goes_by_the_clock() -> None:

@@ -32,10 +32,12 @@ def test_it_says_how_long_a_token_lives_and_how_to_renew_it(ttl: timedelta, word
 
 
 def test_it_says_which_limits_apply() -> None:
-    assert "100 times in 5 minutes" in flat(introduce(Rules(), has_origins=False))
+    limited = flat(introduce(Rules(), has_origins=False))
+    assert "100 logins may fail in 5 minutes" in limited
+    assert "right password do not count" in limited
     text = flat(introduce(Rules(rate_limits=False), has_origins=False))
     assert "no rate limits" in text
-    assert "100 times" not in text
+    assert "100 logins" not in text
     assert "at most 1024 KiB" in text
 
 

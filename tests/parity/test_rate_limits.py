@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from app.domain.rate_limits import (
 from app.main import create_app
 from app.settings import Settings
 from tests.fakes.services import PASSWORD
-from tests.gateway import Gate, Gateway, open_gateway
+from tests.gateway import CLIENT, Gate, Gateway, open_gateway
 from tests.parity.apis import Api, RestApi, RpcApi
 
 pytestmark = pytest.mark.anyio
@@ -303,6 +304,29 @@ async def test_without_limits_no_request_waits(api_type: Open, lenient: Gateway)
     assert await log_in(api) is None
     for number in range(2 * WRONG_KEYS.calls):
         assert (await api("users.self", guess(number))).slug == "unauthenticated"
+
+
+# ------------------------------------------------------------------------------- exempt
+
+
+async def test_an_exempt_network_has_limits_of_accounts_alone(
+    api_type: Open, database: Path
+) -> None:
+    settings = Settings(rate_limit_exempt=(ip_network(CLIENT[0]),))
+    async with open_gateway(database, settings) as gateway:
+        await gateway.sign_up("demo")
+        api = api_type(gateway)
+        for number in range(LOGINS.calls + 1):
+            assert await log_in(api, WRONG, f"n{number}") == "invalid-credentials"
+            assert (await api("users.self", guess(number))).slug == "unauthenticated"
+            refused = await api("users.create", username="no", password=WRONG)
+            assert refused.slug == "invalid-username"
+        check = {"jsonrpc": "2.0", "id": 1, "method": "users.check", "params": ["demo"]}
+        for _ in range(CHECKS.calls // 100 + 1):
+            replies = (await gateway.client.post("/rpc", json=[check] * 100)).json()
+            assert [reply["result"] for reply in replies] == [True] * 100
+        await fail(api)
+        assert await log_in(api) == "rate-limited"
 
 
 # ----------------------------------------------------------------------- as it looks

@@ -109,12 +109,18 @@ def test_the_oldest_goes_where_too_much_is_unfinished(monkeypatch: pytest.Monkey
     assert aborted(members) == [1]
 
 
-def test_an_application_knows_its_trusted_proxies() -> None:
-    app = create_app(Settings(trusted_proxies=(ip_network("10.0.0.0/8"),)))
+def test_an_application_knows_its_trusted_proxies_and_exempt_networks() -> None:
+    app = create_app(
+        Settings(
+            trusted_proxies=(ip_network("10.0.0.0/8"),),
+            rate_limit_exempt=(ip_network("198.51.100.0/24"),),
+        )
+    )
     assert isinstance(app, Application)
-    assert app.is_trusted_proxy(("::ffff:10.0.0.1", 1))
-    assert not app.is_trusted_proxy(("192.0.2.1", 1))
-    assert not app.is_trusted_proxy(None)
+    for unlimited in (("::ffff:10.0.0.1", 1), ("198.51.100.7", 1)):
+        assert app.is_unlimited_peer(unlimited)
+    for other in (("192.0.2.1", 1), None):
+        assert not app.is_unlimited_peer(other)
 
 
 # ---------------------------------------------------------------------- on real sockets

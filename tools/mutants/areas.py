@@ -69,6 +69,7 @@ AREAS = {
         [
             "app/domain/rate_limits.py",
             "app/operations/login_attempts.py",
+            "app/operations/framework/call_limits.py",
             "app/operations/login_queue.py",
             "app/security/rate_limiter.py",
             "app/security/redis_rate_limiter.py",
@@ -77,6 +78,8 @@ AREAS = {
         [
             "tests/domain/test_rate_limits.py",
             "tests/operations/test_login_attempts.py",
+            "tests/operations/test_network_limits.py",
+            "tests/operations/test_rate_limits.py",
             "tests/operations/test_login_queue.py",
             "tests/operations/test_login.py",
             "tests/contracts/test_rate_limiter.py",

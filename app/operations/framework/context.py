@@ -25,7 +25,6 @@ from app.domain.errors import (
     DomainError,
     Forbidden,
     MisplacedCredential,
-    RateLimited,
     Unauthenticated,
 )
 from app.domain.idempotency import IdempotencyKey
@@ -33,9 +32,10 @@ from app.domain.outbox import Delivery
 from app.domain.policy import Access, Principal
 from app.domain.ports import Cached, Transaction
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
-from app.domain.rate_limits import CHANGES, SAME_WRONG_KEY, WRONG_KEYS, Limit, client_network
+from app.domain.rate_limits import CHANGES
 from app.domain.users import User
 from app.operations.framework.audit_log import WriteResult, add_refusal, make_entry
+from app.operations.framework.call_limits import CallLimits
 from app.operations.framework.services import Services
 
 T = TypeVar("T")
@@ -125,6 +125,13 @@ class OperationContext:
     ) -> None:
         self.services = services
         self.origin = caller.origin
+        self.limits = CallLimits(
+            services.rate_limiter,
+            services.refusals,
+            services.rules,
+            caller.origin,
+            is_on=services.rules.rate_limits and caller.trusted is None,
+        )
         self.is_disconnected = caller.is_disconnected
         self.preconditions = caller.preconditions
         self.has_called_upstream = False
@@ -140,53 +147,18 @@ class OperationContext:
         self._use_due_at = self._changes_at = _NEVER
         self._has_messages = False
 
-    @property
-    def network(self) -> str:
-        """The network whose calls share one count with this one; '' if unknown."""
-        return client_network(self.origin.address)
-
-    async def rate_limit(self, limit: Limit) -> None:
-        """Count a call from this network. Raises RateLimited beyond the limit."""
-        if self._is_rate_limited and (
-            wait := await self.services.rate_limiter.count(limit, self.network)
-        ):
-            raise RateLimited(wait)
-
-    async def rate_limit_each(self, limit: Limit, calls: int) -> tuple[int, RateLimited | None]:
-        """Count calls; return how many are within the limit, and the error of the others."""
-        if not self._is_rate_limited:
-            return calls, None
-        fit, wait = await self.services.rate_limiter.count_many(limit, self.network, calls)
-        return fit, RateLimited(wait) if wait else None
-
-    async def over_limit(self, limit: Limit, user: User) -> RateLimited | None:
-        """Count an action of an account; return the error if it is beyond the limit."""
-        if not self._is_rate_limited:
-            return None
-        wait = await self.services.rate_limiter.count(limit, str(user.id))
-        return RateLimited(wait) if wait else None
-
-    async def refund(self, limit: Limit) -> None:
-        """Take a call from this network off the count."""
-        if self._is_rate_limited:
-            await self.services.rate_limiter.refund(limit, self.network)
-
     async def _count_change(self, parsed: ParsedCredential | None, now: datetime) -> User | None:
         """Count a change of the acting account, and return that account if it is limited at all.
 
         Raises the errors of `actor`. The account of a token is counted only once the token is
         known to be valid.
         """
-        if not self._counts or not self._is_rate_limited:
+        if not self._counts or not self.limits.is_on:
             return None
         actor = await self._with_refusals_recorded(self._look_up(parsed, now), parsed)
-        if refusal := await self.over_limit(CHANGES, actor.user):
+        if refusal := await self.limits.over_account(CHANGES, actor.user):
             raise refusal
         return actor.user
-
-    @property
-    def _is_rate_limited(self) -> bool:
-        return self.services.rules.rate_limits and self._caller.trusted is None
 
     async def actor(self, *checks: Callable[[Principal], None]) -> Principal:
         """Return the acting principal by one query. Raises Unauthenticated, Forbidden, RateLimited.
@@ -253,7 +225,7 @@ class OperationContext:
             )
         finally:
             if user is not None and not is_changed:
-                await self.services.rate_limiter.refund(CHANGES, str(user.id))
+                await self.limits.refund_account(CHANGES, user)
         self._notify_outbox()
         return result
 
@@ -333,7 +305,7 @@ class OperationContext:
         credential = self._caller.credential
         if self._parsed is None and credential is not None:
             key = RawAccessKey.parse(credential)
-            self._refuse_guesses(key)
+            self.limits.refuse_guesses(key)
             self._parsed = key or await self.services.tokens.verify(credential)
         return self._parsed
 
@@ -377,7 +349,7 @@ class OperationContext:
         if actor is None:
             raise _unauthenticated(self._caller, parsed, now)
         # Concurrent guesses beyond the limit get the same error, right or wrong.
-        self._refuse_guesses(parsed)
+        self.limits.refuse_guesses(parsed)
         self._actor = actor
         self.note_account(actor.user)
         self.access.require(actor, changes=self._changes)
@@ -395,22 +367,8 @@ class OperationContext:
             self.record_refusal(refusal)
             raise
         except Unauthenticated:
-            if isinstance(parsed, RawAccessKey) and self._is_rate_limited:
-                which = f"{self.network} {parsed.id} {parsed.secret_hash.hex()}"
-                if not await self.services.rate_limiter.count(SAME_WRONG_KEY, which):
-                    await self.rate_limit(WRONG_KEYS)
+            await self.limits.count_wrong_key(parsed)
             raise
-
-    def _refuse_guesses(self, parsed: ParsedCredential | None) -> None:
-        """Raise RateLimited for an access key from a network with too many wrong ones.
-
-        Tokens are not limited: their signature shows whether they are ours, and cannot be
-        guessed.
-        """
-        if isinstance(parsed, RawAccessKey) and self._is_rate_limited:
-            wait = self.services.rate_limiter.peek(WRONG_KEYS, self.network)
-            if wait:
-                raise RateLimited(wait)
 
 
 def _resolve(

@@ -127,7 +127,7 @@ class IdempotentRequest(Generic[V]):
             return caller, found, batch
 
         if context.access is Access.ANYONE:
-            return await context.services.store.read(lambda tx: find(tx, context.network))
+            return await context.services.store.read(lambda tx: find(tx, context.limits.network))
         return await context.read(lambda tx, actor: find(tx, actor.user.uuid))
 
     async def _require_same_password(self, answer: V) -> None:

@@ -18,6 +18,7 @@ from app.domain.ports import (
     Tokens,
 )
 from app.domain.rules import Rules
+from app.operations.framework.call_limits import RefusalLog
 from app.operations.login_queue import LoginQueue
 from app.runtime.background_tasks import Supervisor
 
@@ -46,4 +47,5 @@ class Services:
     handlers: Mapping[str, Handler] = field(default_factory=dict)
     outbox_changed: Event = field(default_factory=Event)
     login_queue: LoginQueue = field(default_factory=LoginQueue)
+    refusals: RefusalLog = field(default_factory=RefusalLog)
     background: Supervisor = field(default_factory=Supervisor)
