@@ -5,14 +5,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# Two concurrent installs would corrupt .venv.
 .NOTPARALLEL:
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; \
 	done; echo python3)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# A checkout for development needs no copy of Gatehouse.
+INSTALLED := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.app)
+SOURCES := CHANGELOG.md SECURITY.md zensical.toml $(shell find alembic app docs -type f -not -name '*.pyc' -not -name '* *')
 
 .PHONY: help
 help:  ## print this list
@@ -20,10 +21,10 @@ help:  ## print this list
 		| awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .PHONY: install
-install: .venv/.app  ## create .venv with the runtime dependencies
+install: $(INSTALLED)  ## install this release in .venv; if that fails, .venv is as before
 
 .PHONY: serve
-serve: .venv/.app  ## start the service
+serve: $(INSTALLED)  ## start the service
 	@exec $(BIN)/gatehouse serve
 
 # One process more than processors, at most four: many tests wait for a server. The files stay in
@@ -188,44 +189,27 @@ check-lock: .venv/.dev $(TOOLS:%=.venv-%/.done)
 
 # ----------------------------------------------------------------------------- .venv
 #
-# Each step ends by touching its stamp, so an interrupted step is repeated:
-#   .runtime  runtime dependencies; this step always starts with an empty .venv
-#   .app      Gatehouse itself, editable (hatchling is among the runtime dependencies)
-#   .dev      dependencies of tests and checks, added to the others so that a service running from
-#             this .venv is not disturbed; into an empty .venv if the previous run was interrupted
-#             (.adding exists) or dev.txt has changed (packages may have to be removed)
+# .venv is a link to an environment in .venvs/, which tools/environment.py builds and then exchanges for the
+# previous one. Its stamp is .app for a release, with a copy of Gatehouse, or .dev for development, with the
+# dependencies of tests and checks and Gatehouse in this checkout.
 
-define new_venv
+define build_environment
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Gatehouse requires Python 3.11 or newer, but '$(PYTHON)' is older. Use: make PYTHON=/path/to/python3 …" >&2; exit 1; }; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "'$(PYTHON)' cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
-	echo "Building .venv …"; \
-	$(PYTHON) -m venv --clear .venv; \
-	$(PIP) install --require-hashes -r requirements/runtime.txt; \
-	touch .venv/.runtime
+	$(PYTHON) -m tools.environment
 endef
 
-define new_app
-	$(PIP) install --no-deps --no-build-isolation -e .; \
-	touch .venv/.app
-endef
+.venv/.app: requirements/runtime.txt pyproject.toml $(SOURCES)
+	@$(build_environment) app
 
-.venv/.runtime: requirements/runtime.txt
-	@$(new_venv)
+.venv/.dev: requirements/runtime.txt requirements/dev.txt pyproject.toml
+	@if [ "$?" = pyproject.toml ] && [ -e $@ ]; then \
+		$(BIN)/python -m pip --disable-pip-version-check -qq install --no-deps --no-build-isolation -e .; touch $@; \
+	else $(build_environment) dev; fi
 
-.venv/.app: pyproject.toml .venv/.runtime
-	@$(new_app)
-
-.venv/.dev: requirements/dev.txt .venv/.runtime | .venv/.app
-	@if [ -e .venv/.dev ] || [ -e .venv/.adding ]; then $(new_venv); $(new_app); fi
-	@touch .venv/.adding
-	@echo "Installing the dependencies of tests and checks …"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
-	@rm .venv/.adding
-	@touch .venv/.dev
-
-.venv-%/.done: requirements/%.txt | .venv/.runtime
+.venv-%/.done: requirements/%.txt | .venv/.dev
 	@echo "Building .venv-$* …"
 	@$(BIN)/python -m venv --clear .venv-$*
 	@.venv-$*/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r $<
