@@ -1,18 +1,15 @@
 """Dependency wiring: the only module that chooses the implementations of ports."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
-    ExitStack,
     asynccontextmanager,
     contextmanager,
 )
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.database_url import PostgresUrl, is_postgres, parse_sqlite_url
@@ -26,9 +23,8 @@ from app.domain.ports import (
     RateLimiter,
     Store,
 )
-from app.operations import operator
 from app.operations.framework.services import Services
-from app.operations.operator import RestoreSummary, create_first_admin, needs_first_admin
+from app.operations.operator import FIRST_ADMIN, create_first_admin, needs_first_admin
 from app.operations.panel_sync import SERVERS, make_panel_handler
 from app.runtime.background_tasks import Supervisor
 from app.security.clock import MEASURED_EVERY, DatabaseClock, SystemClock
@@ -47,8 +43,6 @@ from app.security.signing_keys import SigningKeyFile
 from app.security.tokens import JoseTokens
 from app.settings import DATABASE_NAME, Settings
 from app.storage.housekeeping import delete_ended_rows
-from app.storage.sqlite import backups
-from app.storage.sqlite.backups import Contents
 from app.storage.sqlite.store import SqliteFile, SqliteStore
 
 if TYPE_CHECKING:
@@ -119,86 +113,6 @@ def prepare_store(settings: Settings) -> None:
         database_of(settings).migrate()
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreResult:
-    """The contents of a restored database, and the new path of the previous one, if any."""
-
-    contents: Contents
-    restored: RestoreSummary
-    kept_as: Path | None
-
-
-def back_up(settings: Settings, file: Path) -> Contents:
-    """Copy the database to `file` during writes. Raises StoreError, StartError, OSError."""
-    return backups.back_up(_sqlite_file(settings, "backup", "pg_dump"), file)
-
-
-def restore(
-    settings: Settings, file: Path, *, replace: bool, keep_credentials: bool
-) -> RestoreResult:
-    """Replace the database with the backup `file`; see `settle_restored` for the credentials.
-
-    The copy is prepared next to the database and then exchanged atomically. Raises StoreError,
-    SchemaError, SigningKeyError, OSError; StartError if there is a database and `replace` is False,
-    or another process uses it.
-    """
-    # If the database is a symbolic link, its target is replaced.
-    path = _sqlite_file(settings, "restore", "pg_restore").resolve()
-    prepare_data_dir(settings)
-    if path.exists() and not replace:
-        raise StartError(
-            f"There is already a database at {path}. With --replace, the backup replaces it, and "
-            "it is kept under another name."
-        )
-    with use_exclusively(settings), backups.incoming(file, path) as draft:
-        copy = SqliteFile(draft)
-        copy.migrate()
-        restored = asyncio.run(_settle(copy, settings, keep_credentials=keep_credentials))
-        now = SystemClock().now()
-        keep_as = path.with_name(f"{path.name}.replaced-{now:%Y%m%dT%H%M%S.%fZ}")
-        contents, had_one = backups.put_in_place(draft, path, keep_as)
-    return RestoreResult(contents, restored, keep_as if had_one else None)
-
-
-async def settle_restored(settings: Settings, *, keep_credentials: bool) -> RestoreSummary:
-    """Prepare a database for serving that another tool has restored.
-
-    Raises what `open_container` raises; StartError if another process uses it.
-    """
-    database = database_of(settings)
-    with ExitStack() as closing:
-        if isinstance(database, SqliteFile):
-            prepare_data_dir(settings)
-            closing.enter_context(use_exclusively(settings))
-        return await _settle(database, settings, keep_credentials=keep_credentials)
-
-
-async def _settle(
-    database: "SqliteFile | PostgresServer", settings: Settings, *, keep_credentials: bool
-) -> RestoreSummary:
-    opened: AbstractAsyncContextManager[SqliteStore | PostgresStore] = database.open()
-    async with opened as store, _open_clock(store, Supervisor()) as clock:
-        if not isinstance(store, SqliteStore):
-            from app.storage.postgresql.worker_ids import IN_USE, are_leased
-
-            if await are_leased(store):
-                raise StartError(IN_USE.format(database))
-        kid = SigningKeyFile(settings.data_dir, clock).promote_restored()
-        return await store.write(
-            operator.finish_restore(clock, kid, keep_credentials=keep_credentials)
-        )
-
-
-def _sqlite_file(settings: Settings, command: str, tool: str) -> Path:
-    """Return the path of the SQLite file. Raises StartError for PostgreSQL."""
-    if settings.sqlite_path is None:
-        raise StartError(
-            f"'gatehouse {command}' supports only SQLite. For PostgreSQL use {tool}, as described "
-            "in docs/backup.md."
-        )
-    return settings.sqlite_path
-
-
 @contextmanager
 def use_exclusively(settings: Settings) -> Iterator[None]:
     """Keep other processes off the data directory. Raises StartError if one uses it."""
@@ -225,7 +139,7 @@ async def open_container(settings: Settings, *, signs: bool = False) -> AsyncIte
         database = database_of(settings)
         opened: AbstractAsyncContextManager[SqliteStore | PostgresStore] = database.open(background)
         store = await closing.enter_async_context(opened)
-        clock = await closing.enter_async_context(_open_clock(store, background))
+        clock = await closing.enter_async_context(open_clock(store, background))
         hasher = Argon2Hasher(hash_threads(settings.workers))
         closing.callback(hasher.close)
         worker = await closing.enter_async_context(_hold_worker_number(store, settings, background))
@@ -335,7 +249,7 @@ async def _hold_worker_number(
 
 
 @asynccontextmanager
-async def _open_clock(
+async def open_clock(
     store: "SqliteStore | PostgresStore", background: Supervisor
 ) -> AsyncIterator[Clock]:
     """Open the clock that all processes on the store share. Raises Overloaded."""
@@ -393,6 +307,6 @@ async def _create_first_admin(services: Services, settings: Settings, *, show: b
         return hint if await create_first_admin(services, key, keep) else None
     except UsernameTaken:
         raise StartError(
-            f"There is no admin yet, and the username '{operator.FIRST_ADMIN}' is in use. Create "
+            f"There is no admin yet, and the username '{FIRST_ADMIN}' is in use. Create "
             "one with 'gatehouse users create NAME --admin'."
         ) from None

@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.cli import audit, copying, documents, maintenance, outbox, serve, signing_keys
+from app.cli import audit, backups, copying, documents, maintenance, outbox, serve, signing_keys
 from app.cli.accounts import keys, users
 from app.cli.output import fail, printable
 from app.cli.version import print_version
@@ -40,9 +40,10 @@ def _options(
 for _command in (
     serve.serve,
     maintenance.migrate,
-    maintenance.backup,
-    maintenance.restore,
-    maintenance.restored,
+    backups.backup,
+    backups.restore,
+    backups.restored,
+    backups.end_all_credentials,
     copying.copy,
     documents.openapi,
     documents.openrpc,

@@ -21,7 +21,14 @@ REFUSAL_INTERVAL = timedelta(minutes=1)
 
 # Actions that are no operations of the APIs.
 OTHER_ACTIONS = frozenset(
-    {LOCKED, "outbox.drop", "outbox.retry", "restored", "signing-keys.rotate"}
+    {
+        LOCKED,
+        "credentials.end-all",
+        "outbox.drop",
+        "outbox.retry",
+        "restored",
+        "signing-keys.rotate",
+    }
 )
 
 Value = str | bool | None

@@ -207,11 +207,23 @@ def test_the_first_key_is_read_and_commands_are_run_beside_the_server(
         assert server.client.get("/users", headers={"X-Access-Token": other}).status_code == 200
 
 
-def test_the_volume_is_backed_up_and_restored_by_its_owner(image: Image) -> None:
-    assert image.run("gatehouse", "migrate").returncode == 0
-    assert image.run("gatehouse", "users", "create", "demo", "--admin").returncode == 0
-    backup = image.run("tar", "-C", "/data", "-cz", ".").stdout
-    empty_volume(image)
-    assert image.run("tar", "-C", "/data", "-xz", stdin=backup).returncode == 0
-    assert b"demo" in image.run("gatehouse", "users", "list").stdout
-    assert image.run("gatehouse", "doctor").returncode == 0
+def test_accounts_are_backed_up_and_restored_through_a_pipe(
+    image: Image, settings: dict[str, str]
+) -> None:
+    with image.serving(settings) as server:
+        call(server, "users.create", username="chatter", password=PASSWORD)
+        made = image.run("gatehouse", "backup", "-")
+        assert (made.returncode, b"2 accounts" in made.stderr) == (0, True)
+        call(server, "users.create", username="later", password=PASSWORD)
+        refused = image.run("gatehouse", "restore", "-", "--replace", stdin=made.stdout)
+        assert (refused.returncode, b"Stop it first" in refused.stderr) == (1, True)
+        assert stopped(server, image, confined=False) == 0
+    kept = {path.name for path in image.path("/data").iterdir()}
+    restored = image.run("gatehouse", "restore", "-", "--replace", stdin=made.stdout)
+    assert (restored.returncode, restored.stderr) == (0, b"")
+    listed = image.run("gatehouse", "users", "list").stdout
+    assert (b"chatter" in listed, b"later" in listed) == (True, False)
+    (previous,) = {path.name for path in image.path("/data").iterdir()} - kept
+    assert previous.startswith("gatehouse.sqlite3.replaced-")
+    assert b"signing-key" not in made.stdout
+    assert b"PRIVATE KEY" not in made.stdout

@@ -239,7 +239,7 @@ async def clock(
 
     patch.setattr(worker_ids, "server_time", ask)
     patch.setattr(container, "MEASURED_EVERY", 0.001)
-    async with container._open_clock(cast("PostgresStore", None), supervisor):
+    async with container.open_clock(cast("PostgresStore", None), supervisor):
         yield
 
 

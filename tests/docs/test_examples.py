@@ -1,15 +1,20 @@
-"""Test the example files of the documentation with nginx and systemd."""
+"""Test the example files of the documentation with nginx, systemd and PostgreSQL."""
 
 import re
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shutil import copyfile
 
 import httpx
 import pytest
 
+from app.storage.postgresql.store import PostgresServer
+from tests.commands import run_here
 from tests.docs.nginx import CLIENT, EXAMPLES, PROXY, client_at, found, free_port, running
+from tests.postgres import new_database
 from tests.server_process import Server, serving
 
 # ---------------------------------------------------------------------------- nginx
@@ -79,20 +84,86 @@ def test_nginx_redirects_http_to_https(nginx: dict[str, int]) -> None:
 # -------------------------------------------------------------------------- systemd
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    program = found("systemd-analyze", "systemd")
-    # systemd-analyze requires that the command exists.
-    ours = str(Path(sys.prefix) / "bin" / "gatehouse")
-    unit = (EXAMPLES / "gatehouse.service").read_text()
-    assert "/opt/gatehouse/.venv/bin/gatehouse" in unit
-    path = tmp_path / "gatehouse.service"
-    path.write_text(unit.replace("/opt/gatehouse/.venv/bin/gatehouse", ours))
-    for question in (["verify"], ["security", "--offline=true", "--threshold=20"]):
+# The path of the program in the examples. systemd-analyze requires that it exists.
+PROGRAM = "/opt/gatehouse/.venv/bin/gatehouse"
+OURS = str(Path(sys.prefix) / "bin" / "gatehouse")
+
+
+@pytest.mark.parametrize(
+    ("name", "questions"),
+    [
+        ("gatehouse.service", (["verify"], ["security", "--offline=true", "--threshold=20"])),
+        (
+            "gatehouse-backup.service",
+            (["verify"], ["security", "--offline=true", "--threshold=15"]),
+        ),
+        ("gatehouse-backup.timer", (["verify"],)),
+    ],
+)
+def test_systemd_accepts_the_unit(
+    tmp_path: Path, name: str, questions: Sequence[list[str]]
+) -> None:
+    for unit in EXAMPLES.glob("gatehouse*.[st]*"):
+        (tmp_path / unit.name).write_text(unit.read_text().replace(PROGRAM, OURS))
+    for question in questions:
         judged = subprocess.run(
-            [program, *question, "--no-pager", str(path)],
+            [found("systemd-analyze", "systemd"), *question, "--no-pager", str(tmp_path / name)],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
         assert (judged.returncode, judged.stderr) == (0, ""), judged.stdout
+
+
+def test_the_services_run_commands_that_exist(tmp_path: Path, migrated: Path) -> None:
+    (serve,) = commands_of("gatehouse.service")
+    assert serve == f"{PROGRAM} serve"
+    (command,) = commands_of("gatehouse-backup.service")
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    (tmp_path / "var").mkdir(mode=0o700)
+    copyfile(migrated, tmp_path / "var" / "gatehouse.sqlite3")
+    arguments = command.replace("/var/backups/gatehouse", str(folder)).split()[1:]
+    done = run_here(tmp_path, *arguments)
+    assert (done.status, done.err, len([*folder.iterdir()])) == (0, "", 1)
+
+
+def commands_of(unit: str) -> list[str]:
+    return re.findall("^ExecStart=(.+)$", (EXAMPLES / unit).read_text(), re.MULTILINE)
+
+
+# ----------------------------------------------------------------------- PostgreSQL
+
+
+def test_the_script_deletes_dumps_only_after_it_has_read_the_new_one(tmp_path: Path) -> None:
+    names = [f"gatehouse-2026010{day}T030000Z.dump" for day in (1, 2, 3)]
+    for name in (*names, "gatehouse-mine.dump"):
+        (tmp_path / name).write_text("earlier")
+    with new_database() as url:
+        PostgresServer(url).migrate()
+        failed = back_up_postgresql(tmp_path, url + "_gone", 1)
+        assert (failed.returncode, failed.stdout) == (1, "")
+        assert len([*tmp_path.iterdir()]) == 4
+        done = back_up_postgresql(tmp_path, url, 2)
+    assert (done.returncode, done.stderr) == (0, "")
+    made, *deleted = done.stdout.splitlines()
+    assert deleted == [f"{tmp_path / name}: deleted" for name in reversed(names[:2])]
+    assert {*tmp_path.iterdir()} == {
+        Path(made),
+        tmp_path / names[2],
+        tmp_path / "gatehouse-mine.dump",
+    }
+    assert stat.S_IMODE(Path(made).stat().st_mode) == 0o600
+
+
+def back_up_postgresql(folder: Path, url: str, keep: int) -> "subprocess.CompletedProcess[str]":
+    for tool in ("pg_dump", "pg_restore"):
+        found(tool, "postgresql-client")
+    return subprocess.run(
+        ["sh", str(EXAMPLES / "backup-postgresql.sh"), url, str(folder), str(keep)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

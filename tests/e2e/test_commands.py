@@ -148,7 +148,8 @@ def test_commands_that_only_read_or_write_accounts_publish_no_key(folder: Path) 
         ["doctor"],
         ["migrate"],
         ["backup", "backup.sqlite3"],
-        ["restored"],
+        ["restored", "--yes"],
+        ["end-all-credentials", "--yes"],
         ["restore", "backup.sqlite3", "--replace"],
         ["signing-keys", "list"],
     ):

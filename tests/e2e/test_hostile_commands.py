@@ -167,11 +167,11 @@ def test_only_a_file_can_be_a_backup_or_a_database(
     folder: Path, run: Run, make: Callable[[Path], None]
 ) -> None:
     make(folder / "odd")
-    for arguments in (["restore", "odd", "--replace"], ["restore", "odd"], ["backup", "odd"]):
+    for arguments in (["restore", "odd", "--replace"], ["restore", "odd"]):
         status, said = run(*arguments)
         assert (status, "odd" in said or "--replace" in said) == (1, True)
     settings = {"GATEHOUSE_DATABASE_URL": "sqlite:///odd"}
-    for arguments in (["migrate"], ["users", "list"], ["backup", "file"], ["restored"]):
+    for arguments in (["migrate"], ["users", "list"], ["backup", "file"], ["restored", "--yes"]):
         status, said = run(*arguments, **settings)
         assert (status, "odd" in said) == (1, True), arguments
     assert run("doctor", **settings)[0] == 1
@@ -182,7 +182,7 @@ def test_a_signing_key_that_is_no_file_is_named(
     folder: Path, run: Run, make: Callable[[Path], None]
 ) -> None:
     make(folder / "var" / "signing-key.pem")
-    for arguments in (["signing-keys", "rotate"], ["restored"]):
+    for arguments in (["signing-keys", "rotate"], ["restored", "--yes"]):
         status, said = run(*arguments)
         assert (status, "signing-key.pem" in said) == (1, True)
 

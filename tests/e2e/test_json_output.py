@@ -56,13 +56,17 @@ COMMANDS: list[tuple[str, str | set[str]]] = [
     ("openapi", {"openapi", "info", "paths"}),
     ("openrpc", {"openrpc", "info", "methods"}),
     ("doctor", {"ok", "findings"}),
-    ("backup copy.sqlite3", {"file", "accounts", "schema"}),
+    ("backup copy.sqlite3", {"file", "accounts", "schema", "deleted"}),
     (
         "restore copy.sqlite3 --replace",
-        {"accounts", "kept_as", "as_of", "credentials", "sessions", "keys"},
+        {
+            *("accounts", "kept_as", "active_again", "admins_again"),
+            *("as_of", "credentials", "sessions", "keys"),
+        },
     ),
     ("copy --to sqlite:///other.sqlite3", {"source", "target", "rows", "tables"}),
-    ("restored", {"as_of", "credentials", "sessions", "keys"}),
+    ("restored --yes", {"as_of", "credentials", "sessions", "keys"}),
+    ("end-all-credentials --yes", {"sessions", "keys"}),
 ]
 
 

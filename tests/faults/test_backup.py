@@ -18,7 +18,7 @@ import pysqlite3
 import pytest
 from alembic import command as alembic
 
-from app import container
+from app import backups as app_backups
 from app.container import Container, StartError, open_container, prepare_store
 from app.main import create_app
 from app.operations import operator
@@ -68,13 +68,13 @@ def create(settings: Settings, username: str) -> None:
 
 
 def back_up(folder: Path, name: str = "backup") -> None:
-    container.back_up(at(folder), folder / name)
+    app_backups.back_up(at(folder), folder / name)
 
 
 def restore(
     folder: Path, *, replace: bool = True, keep_credentials: bool = False
-) -> container.RestoreResult:
-    return container.restore(
+) -> app_backups.RestoreResult:
+    return app_backups.restore(
         at(folder), folder / "backup", replace=replace, keep_credentials=keep_credentials
     )
 
@@ -344,7 +344,11 @@ def test_restored_credentials_are_printed_and_in_the_audit_log(folder: Path) -> 
 def test_while_a_server_runs_nothing_is_restored(folder: Path) -> None:
     before = database_of(folder).stat().st_ino
     with serving(folder, GATEHOUSE_WORKERS="2") as server:
-        for arguments in (["restore", "backup", "--replace"], ["restored"]):
+        for arguments in (
+            ["restore", "backup", "--replace"],
+            ["restored", "--yes"],
+            ["end-all-credentials", "--yes"],
+        ):
             done = run(folder, *arguments)
             assert (done.status, "Stop it first" in done.err) == (1, True)
         assert server.client.get("/health/ready").status_code == 200
@@ -378,6 +382,22 @@ def test_a_database_is_replaced_only_on_demand_and_kept(folder: Path) -> None:
     assert stat.S_IMODE(database_of(folder).stat().st_mode) == 0o600
     assert kept is not None
     assert names_in(kept) == {"boss", "later"}
+
+
+def test_accounts_that_regain_access_are_named(folder: Path) -> None:
+    create(at(folder), "mallory")
+    create(at(folder), "deputy")
+    (folder / "backup").unlink()
+    back_up(folder)
+    change = "UPDATE users SET {} WHERE username = '{}'"
+    with closing(pysqlite3.dbapi2.connect(str(database_of(folder)))) as connection:
+        connection.execute(change.format("disabled = 1", "mallory"))
+        connection.execute(change.format("admin = 0", "deputy"))
+        connection.commit()
+    regained = restore(folder).regained
+    assert (regained.active, regained.admins) == (["mallory"], ["deputy"])
+    regained = restore(folder).regained
+    assert (regained.active, regained.admins) == ([], [])
 
 
 def test_a_spoiled_database_makes_room_and_is_kept_as_it_is(folder: Path) -> None:
@@ -491,8 +511,8 @@ def test_postgresql_is_backed_up_with_its_own_tools(tmp_path: Path) -> None:
         prepare_store(here)
         create(here, "boss")
         for refused in (
-            lambda: container.back_up(here, tmp_path / "backup"),
-            lambda: container.restore(
+            lambda: app_backups.back_up(here, tmp_path / "backup"),
+            lambda: app_backups.restore(
                 here, tmp_path / "backup", replace=False, keep_credentials=False
             ),
         ):
@@ -505,11 +525,14 @@ def test_postgresql_is_backed_up_with_its_own_tools(tmp_path: Path) -> None:
         pg("pg_restore", *options, dump)
         assert asyncio.run(list_keys_of(there)) == [key]
         asyncio.run(refused_while_a_gateway_runs(there))
-        done = asyncio.run(container.settle_restored(there, keep_credentials=False))
+        done = asyncio.run(app_backups.settle_restored(there, keep_credentials=False))
         assert (done.kept, done.credentials.keys) == (False, 1)
         assert asyncio.run(list_keys_of(there)) == []
         create(there, "later")
         assert asyncio.run(numbers_of(there)) > 1_000_000
+        asyncio.run(make_key(there))
+        assert asyncio.run(app_backups.end_all_credentials(there)).keys == 1
+        assert asyncio.run(list_keys_of(there)) == []
 
 
 async def make_key(settings: Settings) -> str:
@@ -532,4 +555,4 @@ async def numbers_of(settings: Settings) -> int:
 async def refused_while_a_gateway_runs(settings: Settings) -> None:
     async with open_container(settings):
         with pytest.raises(StartError, match="A gateway is running on"):
-            await container.settle_restored(settings, keep_credentials=False)
+            await app_backups.settle_restored(settings, keep_credentials=False)

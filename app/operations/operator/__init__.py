@@ -25,7 +25,11 @@ from app.operations.operator.credentials import (
 )
 from app.operations.operator.first_admin import FIRST_ADMIN, create_first_admin, needs_first_admin
 from app.operations.operator.outbox import drop_message, list_outbox, retry_message
-from app.operations.operator.restore import RestoreSummary, finish_restore
+from app.operations.operator.restore import (
+    RestoreSummary,
+    end_all_credentials,
+    finish_restore,
+)
 from app.operations.operator.signing_keys import list_published_keys, record_rotation
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "create_first_admin",
     "create_key_for",
     "drop_message",
+    "end_all_credentials",
     "end_sessions_of",
     "finish_restore",
     "list_accounts",

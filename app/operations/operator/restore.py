@@ -1,4 +1,4 @@
-"""Preparation of a restored database for use."""
+"""Preparation of a restored database for use, and the end of all credentials."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -44,8 +44,7 @@ def finish_restore(
         as_of = newest[0].at if newest else None
         credentials = tx.totals.count_credentials(now)
         if not keep_credentials:
-            tx.restored_database.end_credentials(kid)
-            _sign_at_once(tx, kid, now)
+            _end_credentials(tx, kid, now)
         tx.restored_database.skip_numbers(_numbers_to_skip(as_of, now))
         changes: Changes = {
             "as_of": (None, None if as_of is None else as_of.isoformat()),
@@ -59,8 +58,29 @@ def finish_restore(
     return finish
 
 
-def _sign_at_once(tx: Transaction, kid: str | None, now: datetime) -> None:
-    """Let the only trusted key sign immediately: no verifier has a key set without it."""
+def end_all_credentials(clock: Clock, kid: str | None) -> Callable[[Transaction], LiveCredentials]:
+    """Return the work that ends all credentials, as after a theft, and records it."""
+    now = clock.now()
+
+    def end(tx: Transaction) -> LiveCredentials:
+        found = tx.totals.count_credentials(now)
+        _end_credentials(tx, kid, now)
+        changes: Changes = {
+            "sessions": (str(found.sessions), "0"),
+            "keys": (str(found.keys), "0"),
+        }
+        tx.audit.add(
+            make_entry("credentials.end-all", OPERATOR_PRINCIPAL, Origin(), now, changes=changes)
+        )
+        return found
+
+    return end
+
+
+def _end_credentials(tx: Transaction, kid: str | None, now: datetime) -> None:
+    """End all sessions and keys, and let the only trusted signing key sign immediately: no
+    verifier has a key set without it."""
+    tx.restored_database.end_credentials(kid)
     public = None if kid is None else tx.signing_keys.find(kid)
     if public is not None and public.signs_from > now:
         tx.signing_keys.renew(replace(public, signs_from=now))

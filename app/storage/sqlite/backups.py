@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ def back_up(database: Path, file: Path) -> Contents:
     Raises StoreError; FileExistsError if the name is taken.
     """
     require_supported_sqlite()
+    file.parent.stat()
     _refuse_to_overwrite(file)
     descriptor, name = mkstemp(dir=file.parent, prefix=f".{file.name}.")
     os.close(descriptor)
@@ -101,6 +102,38 @@ def put_in_place(draft: Path, database: Path, keep_as: Path) -> tuple[Contents, 
         os.replace(draft, database)
     _sync(database.parent)
     return contents, had_one
+
+
+@dataclass(frozen=True, slots=True)
+class RegainedAccess:
+    """The names of accounts that a restored database gives access which they had lost.
+
+    `active` were disabled in the previous database, `admins` were no admins in it.
+    """
+
+    active: Sequence[str] = ()
+    admins: Sequence[str] = ()
+
+
+def regained_access(previous: Path, restored: Path) -> RegainedAccess:
+    """Compare a restored database with the previous one, which may be unreadable."""
+    with closing(_open_still(restored)) as connection:
+        try:
+            uri = f"{previous.resolve().as_uri()}?mode=ro&immutable=1"
+            connection.execute("ATTACH ? AS previous", [uri])
+            active = _names(connection, "previous.disabled AND NOT restored.disabled")
+            admins = _names(connection, "restored.admin AND NOT previous.admin")
+        except driver.DatabaseError:
+            return RegainedAccess()
+        return RegainedAccess(active, admins)
+
+
+def _names(connection: Any, condition: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT restored.username FROM previous.users AS previous "  # noqa: S608 - no input
+        f"JOIN main.users AS restored USING (uuid) WHERE {condition} ORDER BY restored.number"
+    )
+    return [name for (name,) in rows]
 
 
 def inspect(database: Path, source: Path | None = None) -> Contents:

@@ -1,0 +1,39 @@
+"""Files of backups: a folder of them, and one that passes through a pipe."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_NAMES = f"gatehouse-{'[0-9]' * 8}T{'[0-9]' * 6}Z.sqlite3"
+
+
+def name_by_time(folder: Path, now: datetime) -> Path:
+    """Return the path of a backup made at this time, in UTC."""
+    return folder / f"gatehouse-{now:%Y%m%dT%H%M%SZ}.sqlite3"
+
+
+def delete_oldest(newest: Path, keep: int) -> Sequence[Path]:
+    """Delete all but `keep` backups of a folder; return the deleted ones.
+
+    `newest` is one of those that are kept, whatever its name says: the clock may have been set
+    back. Files with other names are ignored. Raises OSError.
+    """
+    others = sorted(
+        path for path in newest.parent.glob(_NAMES) if path != newest and not path.is_symlink()
+    )
+    oldest = others[: max(len(others) - keep + 1, 0)]
+    for path in oldest:
+        path.unlink()
+    return oldest
+
+
+@contextmanager
+def piped_file(database: Path, name: str) -> Iterator[Path]:
+    """Yield the path of a file on the database's disk, for a backup that comes or goes by a pipe.
+
+    The file is private, and deleted at the end.
+    """
+    with TemporaryDirectory(dir=database.parent, prefix=f".{database.name}.") as folder:
+        yield Path(folder) / name
