@@ -48,6 +48,8 @@ class Image:
                 *(() if base is None else ("--build-arg", f"PYTHON_IMAGE={base}")),
                 str(tree),
             ],
+            # Podman's own format has no health check.
+            env={**os.environ, "BUILDAH_FORMAT": "docker"},
             check=True,
         )
 
@@ -86,7 +88,7 @@ class Image:
         return done.stdout + done.stderr
 
     def save(self, folder: Path) -> Path:
-        """Save it as a compressed archive that `docker load` reads, and return that."""
+        """Save it as a archive for `docker load`, compressed, and return that."""
         architecture = self._run("image", "inspect", "--format", "{{.Architecture}}", self.tag)
         file = folder / f"gatehouse-{self._version}-image-linux-{architecture.strip()}.tar"
         self._run("save", "--output", str(file), self.tag)

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "In a terminal of its own": "runs until it is stopped; the fixture `server` runs it",
     "As root": "changes the system; tests/docs/test_examples.py verifies the unit",
     "Without an index": "downloads packages; tests/packaging/test_environment.py runs the steps",
+    "With a release": "needs the files of a release; tests/packaging installs them",
     "With Docker": "needs a Docker daemon; tests/containers runs the steps of the image",
     "With systemd": "needs a host that runs Gatehouse as a service; tests/e2e runs the commands",
     "With PostgreSQL's tools": "needs a server of its own; tests/faults restores such a dump",
