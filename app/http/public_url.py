@@ -41,7 +41,7 @@ def parse_public_url(text: str) -> str:
     origin = parse_web_origin(f"{scheme}{separator}{host}")
     if not origin.startswith(("http://", "https://")):
         raise ValueError(f"'{text}' is not an origin such as https://id.example.com")
-    if len(path) >= BASE_PATH_MAX or _BASE_PATH.fullmatch(f"{slash}{path}") is None:
+    if _BASE_PATH.fullmatch(f"{slash}{path}") is None:
         raise ValueError(
             "the path of the URL may have letters, digits, '-', '_', '~' and '.' between its "
             f"slashes, at most {BASE_PATH_MAX} characters, such as https://example.com/id"

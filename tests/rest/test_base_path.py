@@ -87,6 +87,7 @@ async def test_location_and_link_are_below_it_with_the_alias_of_the_caller(
         ("GET", "/errors/forbiden", 404, f"The nearest is {BASE}/errors/forbidden."),
         ("GET", "/handbook/nothing.html", 404, f"listed at {BASE}/handbook/."),
         ("GET", "/giraffes", 404, f"{BASE}/docs lists the routes"),
+        ("POST", "", 405, f"The nearest path is {BASE}/rpc."),
         ("GET", "/rpc", 405, f"The nearest path is {BASE}/rpc/docs."),
         ("POST", "/users/auth", 400, f"send it to {BASE}/rpc."),
         ("POST", "/users/login", 405, f"The nearest path is {BASE}/users/auth."),
@@ -96,7 +97,7 @@ async def test_location_and_link_are_below_it_with_the_alias_of_the_caller(
 async def test_an_error_leads_to_its_page_and_to_the_nearest_path_below_it(
     below: Gateway, kept: str, method: str, path: str, status: int, nearest: str
 ) -> None:
-    refused = await below.rest(method, f"{kept}{path}", json=METHOD)
+    refused = await below.rest(method, f"{kept}{path}" or "/", json=METHOD)
     problem = refused.json()
     assert (refused.status_code, nearest in problem["detail"]) == (status, True), problem
     assert problem["type"] == f"{BASE}/errors/{problem['code']}"

@@ -96,6 +96,7 @@ def test_a_mistyped_setting_still_stops_the_start(
         "GATEHOUSE_REGISTRATION=${WORD:-closed}",
         "KEY='begins\nends'\nGATEHOUSE_REGISTRATION=closed",
         "OTHER\nGATEHOUSE_REGISTRATION=closed\r\n",
+        "OTHER=1\nOTHER=${UNDEFINED}\nGATEHOUSE_REGISTRATION=closed",
         "MY_GATEHOUSE_REGISTRATION=open\nGATEHOUSE_REGISTRATION=closed",
         "OTHER=1 # GATEHOUSE_REGISTRATION=open\nGATEHOUSE_REGISTRATION=closed",
     ],

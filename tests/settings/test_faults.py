@@ -70,6 +70,8 @@ def test_a_long_name_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("#" * (1024 * 1024))
+    load_settings()
     (tmp_path / ".env").write_text("#" * (1024 * 1024 + 1))
     assert faults() == ["The file .env has more than 1024 KiB."]
 

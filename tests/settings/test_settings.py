@@ -105,6 +105,15 @@ def test_the_defaults_are_those_of_the_contract() -> None:
             "redis_url",
             "rediss://:secret@redis.example/1",
         ),
+        *(
+            ("REDIS_URL", value, "redis_url", value)
+            for value in (
+                *("redis://redis.example", "redis://me:s@[::1]:6380/0?ssl_cert_reqs=none"),
+                *("rediss://r.example/?ssl_ca_certs=/ca.pem&db=2", "unix:///run/redis.sock?db=0"),
+                "unix:///r",
+            )
+        ),
+        ("PUBLIC_URL", f"https://a.example/{'x' * 127}", "base_path", f"/{'x' * 127}"),
         ("LOG_FORMAT", "json", "log_format", "json"),
         ("LOG_LEVEL", "WARNING", "log_level", "warning"),
         ("ACCESS_LOG", "off", "access_log", "off"),
@@ -182,8 +191,15 @@ def test_configured_names_are_reserved_beside_the_built_in_ones(
         ("REGISTRATION", "maybe", "GATEHOUSE_REGISTRATION: must be 'open' or 'closed'."),
         ("RATE_LIMITS", "maybe", "GATEHOUSE_RATE_LIMITS"),
         ("REDIS_URL", "127.0.0.1:6379", "redis://HOST:PORT/NUMBER"),
-        ("REDIS_URL", "redis://", "redis://HOST:PORT/NUMBER"),
-        ("REDIS_URL", "redis://redis.example/zero", "redis://HOST:PORT/NUMBER"),
+        *(
+            ("REDIS_URL", value, "redis://HOST:PORT/NUMBER")
+            for value in (
+                *("redis://", "redis:///1", "redis://redis.example/zero", "redis://r.example/0#x"),
+                *("redis://r.example:0", "redis://r.example:x", "http://r.example/0"),
+                *("redis://r.example?db=zero", "redis://r.example?password=x", "redis://r?db"),
+                *("unix://", "unix:///", "unix://r.example/socket", "unix:///run/x?db=one"),
+            )
+        ),
         ("CHAT_URL", "https://chat.example.com", "GATEHOUSE_CHAT_TOKEN must be set together"),
         ("PANEL_URL", "https://panel.example.com", "GATEHOUSE_PANEL_TOKEN must be set together"),
         (
@@ -227,7 +243,7 @@ def test_configured_names_are_reserved_beside_the_built_in_ones(
         ("PUBLIC_URL", "https://me:secret@id.example.com/id", "is not an origin"),
         *(
             ("PUBLIC_URL", f"https://example.com/{path}", "the path of the URL may have letters")
-            for path in ("/id", "id//x", "..", "id/../x", "i d", "id?x", "%69d", "id#", "x" * 200)
+            for path in ("/id", "id//x", "..", "id/../x", "i d", "id?x", "%69d", "id#", "x" * 128)
         ),
         *(
             ("PUBLIC_URL", f"https://example.com/{path}", "a path of Gatehouse itself")
