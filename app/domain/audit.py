@@ -24,6 +24,7 @@ OTHER_ACTIONS = frozenset(
     {
         LOCKED,
         "credentials.end-all",
+        "metrics",
         "outbox.drop",
         "outbox.retry",
         "restored",

@@ -14,6 +14,7 @@ from referencing.jsonschema import DRAFT7
 
 from app.cli.commands import app
 from app.cli.output import printable
+from app.operations.catalog import OPERATIONS
 from app.rpc.openrpc import openrpc_document
 from tests.commands import run_here, run_in_terminal
 
@@ -101,8 +102,8 @@ def test_every_command_prints_one_json_document(folder: Path) -> None:
     settings = {"GATEHOUSE_PANEL_URL": "http://127.0.0.1:9", "GATEHOUSE_PANEL_TOKEN": "secret"}
     key = ""
     for line, expected in COMMANDS:
-        # Two of them write a message for the panel, and each needs one that waits.
-        chosen = settings if line.startswith("users") else {}
+        # Both write a message for the panel, and later commands need messages that wait.
+        chosen = settings if line in {"users disable other", "users enable other"} else {}
         words = line.format(key=key).split()
         done = run_here(folder, *words, "--json", stdin=f"{PASSWORD}\n", **chosen)
         assert (done.status, done.err) == (0, ""), (line, done.err)
@@ -120,6 +121,31 @@ def test_the_table_of_commands_is_complete() -> None:
     known = set(each_command(typer.main.get_command(app)))
     tried = {name for name in known for line, _ in COMMANDS if f"{line} ".startswith(f"{name} ")}
     assert tried == known - WITHOUT
+
+
+# The command of each operation of admins on accounts, keys, messages and the audit log.
+COMMAND_OF = {
+    "admin.users.list": "users list",
+    "admin.users.get": "users show",
+    "admin.users.create": "users create",
+    "admin.users.update": "users update",
+    "admin.users.disable": "users disable",
+    "admin.users.unlock": "users unlock",
+    "admin.sessions.list": "users sessions",
+    "admin.sessions.revoke": "users end-sessions",
+    "admin.keys.list": "keys list",
+    "admin.keys.revoke": "keys revoke",
+    "admin.audit.list": "audit list",
+    "admin.outbox.list": "outbox list",
+}
+
+
+def test_every_operation_of_admins_on_accounts_has_a_command() -> None:
+    # Servers and guilds are not for operators.
+    of_others = ("admin.servers.", "admin.guilds.")
+    admins = {name for name in OPERATIONS if name.startswith("admin.")}
+    assert {name for name in admins if not name.startswith(of_others)} == COMMAND_OF.keys()
+    assert set(COMMAND_OF.values()) <= set(each_command(typer.main.get_command(app)))
 
 
 def test_an_error_is_json_with_the_code_of_the_catalogue(folder: Path) -> None:

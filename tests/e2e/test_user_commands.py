@@ -6,6 +6,7 @@ import pty
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -276,6 +277,12 @@ def test_the_report_says_why_a_user_cannot_sign_in(folder: Path, server: Server)
     (wrong,) = report["wrong_passwords"]
     assert (wrong["network"], wrong["failures"]) == ("127.0.0.1", FAILURES_BEFORE_LOCK)
     assert wrong["locked_until"] == report["locked_until"] is not None
+    logged = {(entry["action"], entry["outcome"]) for entry in until_logged(folder, "users.lock")}
+    assert logged == {
+        ("users.lock", "done"),
+        ("users.auth", "invalid-credentials"),
+        ("users.auth", "done"),
+    }
     text = run_in_terminal(folder, "users", "show", "stranded")
     assert "'gatehouse users unlock stranded' unlocks it" in text
     assert "state         active, admin, locked" in text
@@ -287,6 +294,16 @@ def test_the_report_says_why_a_user_cannot_sign_in(folder: Path, server: Server)
     assert code_of(server, "stranded") == "account-disabled"
     report = printed(folder, "users", "show", "stranded")
     assert (obstacles(report), report["sessions"], report["keys"]) == (["account-disabled"], [], [])
+
+
+def until_logged(folder: Path, action: str) -> list[dict[str, Any]]:
+    """The logins of an account as soon as one has this action: refusals are written afterwards."""
+    end = monotonic() + 10
+    while True:
+        logins: list[dict[str, Any]] = printed(folder, "users", "show", "stranded")["logins"]
+        if any(entry["action"] == action for entry in logins):
+            return logins
+        assert monotonic() < end, logins
 
 
 def test_sessions_and_keys_end_by_one_command(folder: Path, server: Server) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from app.domain.errors import UpstreamTimeout
+from app.domain.guilds_and_servers import PanelServer
 from app.domain.ports import Transaction
 from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LOCK_MIN, LoginAttempts
 from app.domain.rules import Rules
@@ -12,11 +14,12 @@ from app.operations import operator
 from app.operations.framework.context import Caller
 from app.operations.framework.services import Services
 from app.operations.operator.account_report import AccountReport
-from tests.fakes.ports import FakeClock
+from tests.fakes.ports import FakeClock, FakePanel
 from tests.fakes.services import account, make_services, sign_up
 
 pytestmark = pytest.mark.anyio
 
+SERVER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 HOME, WORK = "203.0.113.7", "198.51.100.9"
 
 
@@ -97,6 +100,19 @@ async def test_without_rate_limits_there_are_no_locks(services: Services, clock:
     unlimited = make_services(store=services.store, clock=clock, rules=Rules(rate_limits=False))
     found = await report(unlimited)
     assert (details(found), found["wrong_passwords"]) == ([], [])
+
+
+async def test_the_servers_are_those_of_the_panel_or_unknown(
+    services: Services, clock: FakeClock
+) -> None:
+    user = await sign_up(services, "alice")
+    panel = FakePanel()
+    with_panel = make_services(store=services.store, clock=clock, panel=panel)
+    panel.servers[user.uuid] = [PanelServer(SERVER, True)]
+    assert (await report(with_panel))["servers"] == [SERVER]
+    panel.error = UpstreamTimeout("panel")
+    assert (await report(with_panel))["servers"] is None
+    assert (await report(services))["servers"] == []
 
 
 async def test_all_obstacles_are_named_together(

@@ -229,6 +229,7 @@ async def administering_accounts(api: Api, admin: str) -> AsyncIterator[Outcome]
     yield await api("admin.users.create", admin, username="third", email="NEW@example.com")
     yield await api("admin.users.create", admin, username="third", email="nothing")
     yield await api("admin.users.create", admin, username="third")
+    yield await api("admin.users.create", admin, username="mailless", email=None)
     yield await api("admin.users.list", admin, limit=1)
     yield await api("admin.users.list", admin, q="some", sort="-username", limit=10)
     yield await api("admin.users.list", admin, limit=0)

@@ -26,12 +26,15 @@ def show_user(account: AccountArgument, as_json: AsJson = False) -> None:
     )
     _print_section(
         "Recent logins",
-        ("at", "outcome", "address", "door"),
+        ("at", "action", "outcome", "address", "door"),
         list(map(_login_row, report["logins"])),
     )
     _print_section("Sessions", SESSION_COLUMNS, list(map(session_row, report["sessions"])))
     _print_section("Access keys", KEY_COLUMNS, list(map(key_row, report["keys"])))
-    _print_section("Servers", ("uuid",), [[uuid] for uuid in report["servers"]])
+    if report["servers"] is None:
+        print("\nServers: unknown, the panel does not respond")
+    else:
+        _print_section("Servers", ("uuid",), [[uuid] for uuid in report["servers"]])
 
 
 def _fields(report: AccountReport) -> list[tuple[str, Cell]]:
@@ -59,7 +62,7 @@ def _attempts_row(found: FailedAttempts) -> list[Cell]:
 
 
 def _login_row(entry: AuditEntry) -> list[Cell]:
-    return [entry["at"], entry["outcome"], entry["address"], entry["door"]]
+    return [entry["at"], entry["action"], entry["outcome"], entry["address"], entry["door"]]
 
 
 def _print_section(title: str, columns: Sequence[str], rows: list[list[Cell]]) -> None:

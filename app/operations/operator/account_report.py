@@ -5,8 +5,9 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
-from app.domain.audit import EntryFilter
-from app.domain.ports import Transaction
+from app.domain.audit import LOCKED, Entry, EntryFilter
+from app.domain.errors import DomainError
+from app.domain.ports import Panel, Transaction
 from app.domain.rate_limits import UNFAMILIAR_PLACES, LoginAttempts, last_lock_end
 from app.domain.timestamps import format_time
 from app.domain.users import User
@@ -24,6 +25,7 @@ from app.operations.views import (
 )
 
 LOGINS_SHOWN = 10
+LOGIN_ACTIONS = ("users.auth", "users.password", LOCKED)
 
 
 class Obstacle(TypedDict):
@@ -47,7 +49,8 @@ class AccountReport(AccountView):
     """An account with all that decides if its user can sign in.
 
     `obstacles` is empty if nothing about the account prevents it. `logins` are the newest entries
-    of the audit log about logins.
+    of the audit log about logins, password changes and locks. `servers` is null if the panel that
+    manages them does not respond.
     """
 
     has_password: bool
@@ -57,29 +60,48 @@ class AccountReport(AccountView):
     logins: list[AuditEntry]
     sessions: Sessions
     keys: Keys
-    servers: list[str]
+    servers: list[str] | None
 
 
 async def report_account(services: Services, account: str) -> AccountReport:
     """Return the report on an account. Raises UserNotFound."""
-    return await services.store.scan(lambda tx: _report(tx, services, account))
+    report = await services.store.scan(lambda tx: _report(tx, services, account))
+    if services.panel is not None:
+        report["servers"] = await _list_panel_servers(services.panel, report["uuid"])
+    return report
+
+
+async def _list_panel_servers(panel: Panel, uuid: str) -> list[str] | None:
+    try:
+        servers = await panel.list_servers(uuid)
+    except DomainError:
+        # The rest of the report does not depend on the panel.
+        return None
+    return [server.uuid for server in servers.value]
 
 
 def _report(tx: Transaction, services: Services, account: str) -> AccountReport:
     user, now = find_account(tx, account), services.clock.now()
     failed = tx.login_attempts.list_failed(user.id) if services.rules.rate_limits else []
-    logins = EntryFilter(target=(user.uuid,), action="users.auth")
     return {
         **account_view(user),
         "has_password": user.password_hash is not None,
         "locked_until": last_lock_end(failed, now),
         "obstacles": list(_obstacles(user, failed, now)),
         "wrong_passwords": [_attempts_view(attempts, now) for attempts in failed],
-        "logins": [entry_view(entry) for entry in tx.audit.list_page(logins, None, LOGINS_SHOWN)],
+        "logins": list(map(entry_view, _list_logins(tx, user))),
         "sessions": list_session_views(tx, services, user.id, None),
         "keys": [key_view(key) for key in tx.keys.list_for_user(user.id)],
         "servers": list(tx.servers.list_uuids_for_user(user.id)),
     }
+
+
+def _list_logins(tx: Transaction, user: User) -> Sequence[Entry]:
+    found: list[Entry] = []
+    for action in LOGIN_ACTIONS:
+        wanted = EntryFilter(target=(user.uuid,), action=action)
+        found += tx.audit.list_page(wanted, None, LOGINS_SHOWN)
+    return sorted(found, key=lambda entry: (entry.at, entry.number), reverse=True)[:LOGINS_SHOWN]
 
 
 def _obstacles(user: User, failed: Sequence[LoginAttempts], now: datetime) -> Iterator[Obstacle]:
