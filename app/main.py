@@ -180,7 +180,9 @@ class Application(FastAPI):
             base_path=self._settings.base_path,
         )
         parts = [getattr(services, f.name) for f in fields(services)]
-        self._metrics.watch(*parts, responses, rpc, LogMetrics())
+        self._metrics.watch(
+            *parts, responses, rpc, LogMetrics(), self._middleware.untrusted_proxies
+        )
         self.state.services = services
         self.state.system = System(
             self._metrics,

@@ -279,6 +279,19 @@ class Settings(BaseModel):
         return "admin" if self.trusted_proxies or self.public_url else "loopback"
 
     @property
+    def proxy_advice(self) -> str | None:
+        """The advice about a proxy that the public URL implies, but that is not trusted."""
+        if self.trusted_proxies or not (self.public_url or "").startswith("https:"):
+            return None
+        is_local = self.host in {"127.0.0.1", "localhost"}
+        peer = "127.0.0.1" if is_local else "::1" if self.host == "::1" else "ADDRESS_OF_THE_PROXY"
+        return (
+            f"{PREFIX}PUBLIC_URL is https, so a proxy forwards the requests, but no proxy is "
+            "trusted: all clients share its address and one rate limit. "
+            f"Set {PREFIX}TRUSTED_PROXIES={peer}, and have the proxy send X-Forwarded-For."
+        )
+
+    @property
     def rules(self) -> Rules:
         """The settings that the domain needs."""
         return Rules(

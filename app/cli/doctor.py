@@ -87,6 +87,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *_check_modes(settings),
         *_check_admin_key(settings),
         _check_free_space(settings),
+        *_check_proxies(settings),
         *await _with_deadline("PostgreSQL", _check_postgresql(settings)),
         *await _with_deadline("database", _check_database(settings)),
         *await _with_deadline("Redis", _check_redis(settings)),
@@ -188,6 +189,13 @@ def _check_free_space(settings: Settings) -> Finding:
             "free space", f"{_size(free)} at {folder}: a backup or migration needs {_size(needed)}"
         )
     return ok("free space", f"{_size(free)} at {folder}")
+
+
+def _check_proxies(settings: Settings) -> Iterator[Finding]:
+    if (advice := settings.proxy_advice) is not None:
+        yield note("proxies", advice)
+    elif settings.trusted_proxies:
+        yield ok("proxies", f"trusted: {', '.join(map(str, settings.trusted_proxies))}")
 
 
 def _size(size: int) -> str:

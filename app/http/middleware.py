@@ -37,6 +37,7 @@ from app.http.request import (
     header,
     problem_response,
 )
+from app.http.untrusted_proxies import UntrustedProxies
 
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 # Defaults that a response may override.
@@ -77,6 +78,7 @@ class RequestMiddleware:
     ) -> None:
         self._app = app
         self._client = ClientAddress(rules.trusted_proxies, forwarded=rules.reads_forwarded)
+        self.untrusted_proxies = UntrustedProxies(self._client, rules.trusted_proxies)
         self._site = rules.origins, rules.base_path
         self._new_id = new_id
         self._logs_requests = rules.logs_requests
@@ -105,6 +107,7 @@ class RequestMiddleware:
             # Other ASGI servers than ours leave this to the application.
             scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         context = scope["gatehouse"] = scope.get("gatehouse") or self.context_for(scope)
+        self.untrusted_proxies.examine(scope)
         if context.recorder is not None:
             send = context.recorder.recording(send, context)
 

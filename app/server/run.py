@@ -126,6 +126,8 @@ def _bind(settings: Settings) -> socket.socket:
 def _log_warnings(settings: Settings) -> None:
     if settings.rate_limits == "off":
         _LOG.warning("rate limits and account locks are disabled")
+    if (advice := settings.proxy_advice) is not None:
+        _LOG.warning("no trusted proxies", reason=advice)
     if settings.sqlite_path is not None and not has_sound_wal():
         _LOG.warning(
             "rollback journal instead of WAL, in which this SQLite can corrupt the database",

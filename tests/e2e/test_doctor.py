@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib import metadata
+from ipaddress import ip_network
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -75,6 +76,15 @@ def test_an_admins_key_that_was_left_lying_is_noted(installation: Settings) -> N
     (installation.data_dir / ADMIN_KEY_FILE).write_text("key")
     (finding,) = found(installation, Mark.NOTE)
     assert "remove it here" in finding.detail
+
+
+def test_a_missing_trusted_proxy_is_noted_with_the_setting(installation: Settings) -> None:
+    public = with_settings(installation, public_url="https://id.example.com")
+    (finding,) = found(public, Mark.NOTE)
+    assert finding.subject == "proxies"
+    assert "Set GATEHOUSE_TRUSTED_PROXIES=127.0.0.1," in finding.detail
+    trusting = with_settings(public, trusted_proxies=(ip_network("127.0.0.1"),))
+    assert Finding(Mark.OK, "proxies", "trusted: 127.0.0.1/32") in found(trusting, Mark.OK)
 
 
 def test_an_sqlite_library_without_a_sound_wal_mode_is_noted(

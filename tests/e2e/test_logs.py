@@ -25,22 +25,26 @@ def test_every_request_is_answered_while_the_log_is_not_read(tmp_path: Path) -> 
     with subprocess.Popen(
         command("serve"),
         cwd=tmp_path,
-        env=environment(tmp_path, {}),
+        env=environment(tmp_path, {"GATEHOUSE_PUBLIC_URL": "https://id.example.com"}),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         try:
             assert process.stderr is not None
-            line = next(line for line in process.stderr if '"serving"' in line)
-            greeting = json.loads(line)
-            with httpx.Client(base_url=greeting["url"], timeout=20) as client:
+            before: dict[str, Any] = {}
+            while "serving" not in before:
+                line = json.loads(process.stderr.readline())
+                before[line["event"]] = line
+            greeting = before["serving"]
+            with httpx.Client(base_url=f"http://{greeting['listens']}", timeout=20) as client:
                 process.stderr.close()
                 answers = [client.post("/rpc", json=CALL) for _ in range(5)]
                 answers.append(client.get("/nowhere"))
         finally:
             process.kill()
     assert [answer.status_code for answer in answers] == [200] * 5 + [404]
-    assert greeting["listens"] == greeting["url"].removeprefix("http://")
+    assert greeting["url"] == "https://id.example.com"
+    assert "GATEHOUSE_TRUSTED_PROXIES=127.0.0.1," in before["no trusted proxies"]["reason"]
     assert greeting["database"] == f"sqlite:///{tmp_path}/var/gatehouse.sqlite3"
     assert greeting["version"] == version("gatehouse")
 
