@@ -135,6 +135,9 @@ async def test_both_apis_answer_from_the_cache_with_and_without_it(
         assert reply.json()["result"]["username"] == "admin"
     assert await hits(below) >= before + 3
     assert (await below.client.head(f"{kept}/users/admin")).status_code == 204
+    for _ in range(2):
+        verified = await below.rest("GET", f"{kept}/auth/verify", below.admin_key)
+        assert verified.headers["x-gatehouse-username"] == "admin"
     options = await below.client.options(f"{kept}/users/@self")
     assert (options.status_code, options.headers["allow"]) == (
         204,
