@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from app.cli.command_setup import set_up_command
 from app.cli.options import AsJson
@@ -120,3 +120,5 @@ class _Bar:
     def advance(self, steps: int) -> None:
         if self._bar is not None:
             self._bar.update(steps)
+        # Otherwise Ctrl-C would wait for the end of a copy between two files.
+        await_only(asyncio.sleep(0))

@@ -5,6 +5,7 @@ FAULT_STATEMENTS says at which statements a copy is killed, as in test_migration
 
 import os
 import resource
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -166,6 +167,28 @@ def test_a_copy_whose_connection_is_cut_ends_with_a_sentence(
         assert (done.status, done.out, len(done.err.splitlines())) == (1, "", 1), done.err
         assert done.err.startswith(f"gatehouse: {PostgresServer(url)}: ")
         assert_refused(tmp_path, PostgresServer(url))
+
+
+def test_an_interrupted_copy_ends_at_once(
+    source: SqliteFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = SqliteDialect.load_rows
+    loaded: list[str] = []
+
+    def interrupt(
+        self: Any, connection: Connection, table: Table, rows: Sequence[Sequence[Any]]
+    ) -> None:
+        load(self, connection, table, rows)
+        loaded.append(table.name)
+        if table.name == "users":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(SqliteDialect, "load_rows", interrupt)
+    target = SqliteFile(tmp_path / "target.sqlite3")
+    done = run_here(tmp_path, "copy", "--to", url_of(target), **settings(source))
+    assert (done.status, done.out, loaded[-1]) == (130, "", "users")
+    assert not any(rows_in(target).values())
+    assert_refused(tmp_path, target)
 
 
 def test_a_copy_for_which_there_is_no_room_ends_with_a_sentence(
