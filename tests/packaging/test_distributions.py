@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from app.version import describe_version
+from app.version import VERSION, describe_version, find_commit
 from tests.docs.test_walkthroughs import git
 from tests.needs import need
 from tools.release import pip_install, serving_from
@@ -100,6 +100,8 @@ def test_the_installed_command_migrates_and_serves_from_any_folder(
 ) -> None:
     with serving_from(environment, tmp_path) as server:
         assert server.client.get("/health/ready").status_code == 200
+        assert (server.greeting["version"], server.greeting["commit"]) == (VERSION, find_commit())
+        assert server.client.get("/openapi.json").json()["info"]["version"] == VERSION
         assert "credentials.html" in server.client.get("/handbook/").text
         headers = {"X-Access-Token": Path(tmp_path, "var/admin-key").read_text().strip()}
         users = server.client.get("/users", headers=headers).json()
