@@ -1,5 +1,6 @@
 """`gatehouse`: run a command, and report its errors."""
 
+import errno
 import sys
 
 from app.cli.output import fail, flush_output
@@ -9,6 +10,16 @@ from app.domain.errors import DomainError
 from app.environment import SettingsError
 from app.security.key_files import SigningKeyError
 from app.storage.errors import StoreError
+
+_ACCESS = "The user that runs this command needs access to it: 'ls -ln' shows the owner."
+_SPACE = "Free space on its disk, and repeat the command."
+_REMEDIES = {
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+    errno.EROFS: _ACCESS,
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+}
 
 
 def main() -> None:
@@ -38,4 +49,6 @@ def _run() -> None:
         # Only file names may contain bytes that are not UTF-8.
         fail("An argument is not in UTF-8.", 1)
     except OSError as error:
-        fail(f"{error.filename or 'The system call failed'}: {error.strerror or error}.", 1)
+        reason = f"{error.filename or 'The system call failed'}: {error.strerror or error}."
+        remedy = _REMEDIES.get(error.errno or 0)
+        fail(" ".join([reason, *([remedy] if remedy else [])]), 1)

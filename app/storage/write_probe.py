@@ -9,6 +9,7 @@ from app.domain.rate_limits import LoginAttempts
 from app.storage.errors import StoreError
 from app.storage.repositories.login_attempts import LoginAttemptRepository
 from app.storage.sqlite.engine import sqlite_engine
+from app.storage.sqlite.library import describe_failure
 from app.storage.tables import AuditRow, metadata
 
 # Seconds to wait for another program's lock.
@@ -41,6 +42,6 @@ def require_writable_file(path: Path) -> None:
         with engine.connect().execution_options(begin="IMMEDIATE") as connection:
             LoginAttemptRepository(connection).save(_ROW)
     except DBAPIError as error:
-        raise StoreError(f"{path}: {error.orig}.") from error
+        raise describe_failure(path, error.orig) from error
     finally:
         engine.dispose()

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 import pysqlite3
 import pytest
 
+from tests.commands import run_here
 from tests.faults.faulty_server import RECOVERY, SETTINGS, FaultyServer, guarded, with_users
 from tests.faults.load import IN_FULL
 from tests.server_process import attend, command, environment, serving
@@ -133,6 +134,21 @@ def test_reads_go_on_while_files_may_not_grow(tmp_path: Path) -> None:
     without_room(tmp_path, limited_files, "a limit on its files")
 
 
+def test_a_start_and_a_backup_without_room_say_what_to_do(
+    tmp_path: Path, small_disk: Path, migrated: Path
+) -> None:
+    shutil.copyfile(migrated, tmp_path / "full.sqlite3")
+    (small_disk / "filler").write_bytes(b" " * ((4 << 20) - (200 << 10)))
+    first = run_here(tmp_path, "migrate")
+    source = {"GATEHOUSE_DATABASE_URL": f"sqlite:///{tmp_path}/full.sqlite3"}
+    backup = run_here(tmp_path, "backup", "var/backup", **source)
+    for done in (first, backup):
+        assert done.status == 1
+        assert done.err.endswith("disk is full. Free space on its disk, and repeat the command.\n")
+        assert done.err.count("\n") == 1
+    assert not (small_disk / "backup").exists()
+
+
 @IN_FULL
 def test_reads_go_on_while_the_disk_is_full(tmp_path: Path, small_disk: Path) -> None:
     without_room(tmp_path, full_disk, "a full disk")
@@ -186,3 +202,38 @@ def test_a_folder_that_becomes_read_only_hinders_no_running_server_but_a_start(
     assert "Permission denied" in said
     assert "Traceback" not in said
     print(f"\nSQLite's folder read-only: served on, {guard}; a start says: {said.strip()}")
+
+
+@pytest.mark.parametrize(
+    ("file", "mode", "sentence"),
+    [
+        ("", 0o500, "var: Permission denied. The user that runs this command needs access to it"),
+        ("gatehouse.sqlite3", 0o400, "gatehouse.sqlite3 cannot be written. It and its folder must"),
+        ("signing-key.pem", 0o000, "signing-key.pem: Permission denied. The user that runs this"),
+    ],
+)
+def test_a_start_on_what_belongs_to_another_user_says_what_to_do(
+    tmp_path: Path,
+    data: Path,
+    migrated: Path,
+    obedient: list[str],
+    file: str,
+    mode: int,
+    sentence: str,
+) -> None:
+    shutil.copyfile(migrated, data / "gatehouse.sqlite3")
+    (data / "signing-key.pem").touch(0o600)
+    (data / file).chmod(mode)
+    done = subprocess.run(
+        [*obedient, *command("serve")],
+        cwd=tmp_path,
+        env=environment(tmp_path, {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "'ls -ln' shows the owner." in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ from typing import Any
 from app.storage.errors import StoreError
 from app.storage.migrations import require_known_revision
 from app.storage.sqlite.engine import BUSY_TIMEOUT, require_regular
-from app.storage.sqlite.library import driver, require_supported_sqlite
+from app.storage.sqlite.library import describe_failure, driver, require_supported_sqlite
 
 # Suffixes of the files that SQLite may have beside a database (sqlite.org/tempfiles.html).
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -259,7 +259,7 @@ def _speaking(path: Path) -> Iterator[None]:
     try:
         yield
     except driver.DatabaseError as error:
-        raise StoreError(f"{path}: {error}.") from error
+        raise describe_failure(path, error) from error
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.storage.copying import Side
-from app.storage.errors import StoreError
 from app.storage.sqlite.engine import require_regular, set_pragma, sqlite_engine
+from app.storage.sqlite.library import describe_failure
 from app.storage.sqlite.store import SqliteFile
 
 # SQLite's default is 2 MB, less than the indexes of many accounts.
@@ -24,7 +24,7 @@ async def open_source(file: SqliteFile) -> AsyncIterator[Side]:
         try:
             closing.enter_context(connection.begin())
         except DBAPIError as error:
-            raise StoreError(f"{file}: {error.orig}.") from error
+            raise describe_failure(file.path, error.orig) from error
         yield Side(str(file), connection)
 
 
@@ -45,5 +45,5 @@ def _connect(file: SqliteFile, closing: ExitStack) -> Connection:
     try:
         connection = closing.enter_context(engine.connect())
     except DBAPIError as error:
-        raise StoreError(f"{file}: {error.orig}.") from error
+        raise describe_failure(file.path, error.orig) from error
     return connection.execution_options(begin="IMMEDIATE")

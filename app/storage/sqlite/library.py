@@ -1,5 +1,7 @@
 """The SQLite library: that of pysqlite3, or Python's own where pysqlite3 has no wheel."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.storage.errors import StoreError
@@ -12,7 +14,15 @@ else:
     except ImportError:
         from sqlite3 import dbapi2 as driver
 
-__all__ = ["driver", "has_sound_wal", "journal_mode", "require_supported_sqlite", "trusted_schema"]
+__all__ = [
+    "describe_failure",
+    "driver",
+    "has_sound_wal",
+    "journal_mode",
+    "require_supported_sqlite",
+    "require_writable_path",
+    "trusted_schema",
+]
 
 # https://sqlite.org/wal.html, section "The WAL-Reset Bug": two connections that write may corrupt
 # the file with a library before 3.51.3, except for the releases with a backported fix.
@@ -26,6 +36,41 @@ INDEX_IS_INNOCUOUS_SINCE = (3, 44, 0)
 
 class UnsupportedSqliteError(StoreError):
     """The SQLite library is too old."""
+
+
+_ACCESS = (
+    "It and its folder must be writable for the user of this process: 'ls -ln' shows the owner."
+)
+_RESTORE = "Restore a backup: gatehouse restore FILE --replace."
+_LOCKED = "Another program has locked it: wait for its end, or stop it."
+# What to do, by the primary code of the error (sqlite.org/rescode.html).
+_REMEDIES = {
+    driver.SQLITE_FULL: "Free space on its disk, and repeat the command.",
+    driver.SQLITE_IOERR: "Check its disk, which may be full or damaged.",
+    driver.SQLITE_CANTOPEN: _ACCESS,
+    driver.SQLITE_READONLY: _ACCESS,
+    driver.SQLITE_PERM: _ACCESS,
+    driver.SQLITE_CORRUPT: _RESTORE,
+    driver.SQLITE_NOTADB: _RESTORE,
+    driver.SQLITE_BUSY: _LOCKED,
+    driver.SQLITE_LOCKED: _LOCKED,
+}
+
+
+def describe_failure(path: Path, error: BaseException | None) -> StoreError:
+    """Return the error of a command about an error of the driver, with what to do."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    if not code and "disk is full" in str(error):
+        # The driver's backup reports no code.
+        code = driver.SQLITE_FULL
+    remedy = _REMEDIES.get(code & 0xFF)
+    return StoreError(" ".join([f"{path}: {error}.", *([remedy] if remedy else [])]))
+
+
+def require_writable_path(path: Path) -> None:
+    """Raise StoreError for a file that may only be read: SQLite would refuse the first write."""
+    if not os.access(path, os.W_OK):
+        raise StoreError(f"{path} cannot be written. {_ACCESS}")
 
 
 def has_sound_wal(version: tuple[int, ...] = driver.sqlite_version_info) -> bool:

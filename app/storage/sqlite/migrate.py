@@ -4,9 +4,9 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from app.storage.errors import StoreError
 from app.storage.migrations import MIGRATION_TIMEOUT, SchemaError, Steps, perform
 from app.storage.sqlite.engine import require_regular, sqlite_engine
+from app.storage.sqlite.library import describe_failure, require_writable_path
 
 
 def migrate(path: Path, steps: Steps) -> None:
@@ -18,6 +18,7 @@ def migrate(path: Path, steps: Steps) -> None:
     require_regular(path)
     engine = sqlite_engine(path, foreign_keys=False, timeout=MIGRATION_TIMEOUT)
     try:
+        require_writable_path(path)
         with (
             engine.connect().execution_options(begin="IMMEDIATE") as connection,
             connection.begin(),
@@ -28,6 +29,6 @@ def migrate(path: Path, steps: Steps) -> None:
         if migration is not None:
             migration.log_end()
     except DBAPIError as error:
-        raise StoreError(f"{path}: {error.orig}.") from error
+        raise describe_failure(path, error.orig) from error
     finally:
         engine.dispose()

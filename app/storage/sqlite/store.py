@@ -20,7 +20,6 @@ from app.runtime.background_tasks import Supervisor
 from app.runtime.shielded_tasks import run_in_thread
 from app.storage.constraints import is_passing
 from app.storage.deferred_writes import DeferredWrites
-from app.storage.errors import StoreError
 from app.storage.migrations import (
     SchemaError,
     Steps,
@@ -40,7 +39,7 @@ from app.storage.sqlite.engine import (
     synchronous_of,
 )
 from app.storage.sqlite.kept_connection import KeptConnection
-from app.storage.sqlite.library import driver
+from app.storage.sqlite.library import describe_failure, driver
 from app.storage.sqlite.lookups import SqliteLookups
 from app.storage.sqlite.migrate import migrate
 from app.storage.sqlite.wal_index import WalIndex
@@ -96,7 +95,7 @@ class SqliteFile:
             with engine.connect() as connection:
                 require_current(connection)
         except DBAPIError as error:
-            raise StoreError(f"{self.path}: {error.orig}.") from error
+            raise describe_failure(self.path, error.orig) from error
 
     async def require_writable(self) -> None:
         """Insert a row and roll it back. Raises StoreError."""
