@@ -284,7 +284,8 @@ def test_the_report_says_why_a_user_cannot_sign_in(folder: Path, server: Server)
         ("users.auth", "done"),
     }
     text = run_in_terminal(folder, "users", "show", "stranded")
-    assert "'gatehouse users unlock stranded' unlocks it" in text
+    assert "'gatehouse users unlock stranded' unlocks the account." in text
+    assert f"Wrong passwords: {FAILURES_BEFORE_LOCK}" in text
     assert "state         active, admin, locked" in text
     assert text.count("FROM") == text.count("AGENT") == text.count("SCOPE") == 1
 

@@ -23,6 +23,7 @@ def show_user(account: AccountArgument, as_json: AsJson = False) -> None:
         "Wrong passwords",
         ("from", "failures", "last", "locked until"),
         list(map(_attempts_row, report["wrong_passwords"])),
+        sum(found["failures"] for found in report["wrong_passwords"]),
     )
     _print_section(
         "Recent logins",
@@ -65,7 +66,10 @@ def _login_row(entry: AuditEntry) -> list[Cell]:
     return [entry["at"], entry["action"], entry["outcome"], entry["address"], entry["door"]]
 
 
-def _print_section(title: str, columns: Sequence[str], rows: list[list[Cell]]) -> None:
-    print(f"\n{title}: {len(rows) or 'none'}")
+def _print_section(
+    title: str, columns: Sequence[str], rows: list[list[Cell]], count: int | None = None
+) -> None:
+    """Print a table below its title and a number, by default that of its rows."""
+    print(f"\n{title}: {(len(rows) if count is None else count) or 'none'}")
     if rows:
         print_table(columns, rows)

@@ -121,8 +121,9 @@ def _obstacles(user: User, failed: Sequence[LoginAttempts], now: datetime) -> It
             place = attempts.place or "networks without a recent login"
             yield {
                 "code": "locked",
-                "detail": f"{attempts.failures} wrong passwords lock the account for {place} until "
-                f"{format_time(end)}: 'gatehouse users unlock {name}' unlocks it.",
+                "detail": f"After {attempts.failures} wrong passwords, logins from {place} are "
+                f"refused until {format_time(end)}: 'gatehouse users unlock {name}' unlocks the "
+                "account.",
             }
 
 
