@@ -26,6 +26,7 @@ from app.rest.operation_route import OperationRoute
 from app.rest.router import PAGES, ROUTES
 from app.rpc.openrpc import NEEDS, openrpc_document
 from app.settings import SECRETS, Settings
+from tests.json_of_commands import COMMANDS, each_command
 from tests.mistakes.answers import answers_by_subject
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -75,6 +76,22 @@ def commands() -> str:
     """Return every command, with arguments and description. All have --json, which is left out."""
     rows = ((f"`{usage}`", text) for usage, text in _commands(typer.main.get_command(app)))
     return table(("command", "description"), rows)
+
+
+def json_output() -> str:
+    """Return the JSON of every command that has --json."""
+    rows = []
+    for name in each_command(typer.main.get_command(app)):
+        printed = [found for line, found in COMMANDS if f"{line} ".startswith(f"{name} ")]
+        rows += [(f"`gatehouse {name}`", _json_of(printed[0]))] if printed else []
+    return table(("command", "JSON"), rows)
+
+
+def _json_of(found: str | Iterable[str]) -> str:
+    if isinstance(found, str):
+        return f"the result of [`{found}`](json-rpc-api.md#methods)"
+    members = ", ".join(f"`{name}`" for name in found)
+    return f"an array of objects with {members}" if isinstance(found, list) else members
 
 
 def _commands(command: Any, name: str = "gatehouse") -> Iterator[tuple[str, str]]:
@@ -231,6 +248,7 @@ PARTS: dict[str, Callable[[], str]] = {
     for part in (
         settings,
         commands,
+        json_output,
         methods,
         routes,
         pages,
