@@ -19,9 +19,11 @@ def run_here(
 ) -> Finished:
     """Run a command like `tests.server_process.run`, but in this process and without its log.
 
-    `encoding` is that of standard output and error, as PYTHONIOENCODING sets it.
+    `encoding` is that of the standard streams, as PYTHONIOENCODING sets it; with 'latin-1', each
+    character is a byte.
     """
-    with _process(folder, ["gatehouse", *arguments], environment(folder, settings), stdin):
+    octets = stdin.encode(encoding)
+    with _process(folder, ["gatehouse", *arguments], environment(folder, settings), octets):
         return _run(_stream(encoding), _stream(encoding))
 
 
@@ -29,7 +31,7 @@ def run_in_terminal(folder: Path, *arguments: str) -> str:
     """Run a command whose output is a terminal; return the output."""
     out = _stream("utf-8")
     with (
-        _process(folder, ["gatehouse", *arguments], environment(folder, {}), ""),
+        _process(folder, ["gatehouse", *arguments], environment(folder, {}), b""),
         patch.object(out, "isatty", lambda: True),
     ):
         return _run(out, _stream("utf-8")).out
@@ -52,13 +54,13 @@ def _status() -> int:
 
 @contextmanager
 def _process(
-    folder: Path, arguments: list[str], environ: Mapping[str, str], stdin: str
+    folder: Path, arguments: list[str], environ: Mapping[str, str], stdin: bytes
 ) -> Iterator[None]:
     with (
         chdir(folder),
         patch.dict(os.environ, environ, clear=True),
         patch.object(sys, "argv", arguments),
-        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")),
         patch.object(command_setup, "configure_logs", lambda *_: None),
     ):
         yield
