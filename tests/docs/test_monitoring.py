@@ -151,6 +151,10 @@ CASES: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
             'gatehouse_throttle_refusals_total{limit="check"}': "0+90x30",
         },
     ),
+    "GatehouseProxyNotTrusted": (
+        {"gatehouse_untrusted_forwards_total": "0+5x30"},
+        {"gatehouse_untrusted_forwards_total": "0x25 1 2 3 4 5"},
+    ),
     "GatehouseAccountsLocked": (
         {"gatehouse_locked_accounts": "21x30"},
         {"gatehouse_locked_accounts": "20x30"},
