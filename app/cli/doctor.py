@@ -5,21 +5,18 @@ The checks change nothing, each that may block has a deadline, and no output con
 
 import asyncio
 import platform
-import shutil
-import stat
 from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cryptography.hazmat.backends.openssl.backend import backend
 from packaging.requirements import Requirement
 
-from app.container import ADMIN_KEY_FILE, database_of, open_upstreams
+from app.cli.checks.files import check_admin_key, check_free_space, check_modes
+from app.cli.checks.findings import Finding, bad, note, ok
+from app.container import database_of, open_upstreams
 from app.domain.audit import EntryFilter
 from app.domain.errors import DomainError
 from app.domain.ports import Store, Transaction
@@ -27,7 +24,7 @@ from app.domain.signing_keys import PublicKey
 from app.domain.users import OPERATOR
 from app.security.clock import SystemClock
 from app.security.ids import snowflake_time
-from app.security.key_files import KEY_FILE, KeyFiles, SigningKeyError
+from app.security.key_files import KeyFiles, SigningKeyError
 from app.settings import Settings
 from app.storage.errors import StoreError
 from app.storage.sqlite.library import (
@@ -43,39 +40,8 @@ if TYPE_CHECKING:
 
 # Deadline of each check.
 SECONDS = 5.0
-# Besides the size of the database: a migration or a backup needs that much again.
-FREE_BYTES = 256 * 1024 * 1024
 # Clocks that differ by more do not agree.
 CLOCK_TOLERANCE = timedelta(seconds=5)
-
-
-class Mark(StrEnum):
-    """Severity of a finding: nothing to do, worth a look, or to be fixed."""
-
-    OK = "ok"
-    NOTE = "note"
-    BAD = "BAD"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Result of one check."""
-
-    mark: Mark
-    subject: str
-    detail: str
-
-
-def ok(subject: str, detail: str) -> Finding:
-    return Finding(Mark.OK, subject, detail)
-
-
-def note(subject: str, detail: str) -> Finding:
-    return Finding(Mark.NOTE, subject, detail)
-
-
-def bad(subject: str, detail: str) -> Finding:
-    return Finding(Mark.BAD, subject, detail)
 
 
 async def examine(settings: Settings) -> list[Finding]:
@@ -84,9 +50,9 @@ async def examine(settings: Settings) -> list[Finding]:
         ok("Python", f"{platform.python_version()}, {backend.openssl_version_text()}"),
         _check_sqlite(),
         _check_libraries(),
-        *_check_modes(settings),
-        *_check_admin_key(settings),
-        _check_free_space(settings),
+        *check_modes(settings),
+        *check_admin_key(settings),
+        check_free_space(settings),
         *_check_proxies(settings),
         *await _with_deadline("PostgreSQL", _check_postgresql(settings)),
         *await _with_deadline("database", _check_database(settings)),
@@ -149,58 +115,11 @@ def _find_wrong_libraries() -> Iterator[str]:
     yield "passlib is installed beside libpass, into the same folder"
 
 
-def _check_modes(settings: Settings) -> Iterator[Finding]:
-    private = {settings.data_dir: 0o700}
-    if settings.sqlite_path is not None:
-        private[settings.sqlite_path] = 0o600
-    # `_check_signing_key` reports a missing file.
-    if (settings.data_dir / KEY_FILE).exists():
-        private[settings.data_dir / KEY_FILE] = 0o600
-    for path, wanted in private.items():
-        yield _check_mode(path, wanted)
-
-
-def _check_mode(path: Path, wanted: int) -> Finding:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        return bad(str(path), error.strerror or "cannot be read")
-    if mode & ~wanted:
-        return bad(str(path), f"other users can access it (mode {mode:04o}): chmod {wanted:o}")
-    return ok(str(path), f"private (mode {mode:04o})")
-
-
-def _check_admin_key(settings: Settings) -> Iterator[Finding]:
-    path = settings.data_dir / ADMIN_KEY_FILE
-    if path.exists():
-        yield note(str(path), "the key of the first admin: store it elsewhere and remove it here")
-
-
-def _check_free_space(settings: Settings) -> Finding:
-    path = settings.sqlite_path
-    folder = settings.data_dir if path is None else path.parent
-    try:
-        free = shutil.disk_usage(folder).free
-        needed = FREE_BYTES + (path.stat().st_size if path is not None and path.exists() else 0)
-    except OSError as error:
-        return bad("free space", error.strerror or "cannot be determined")
-    if free < needed:
-        return bad(
-            "free space", f"{_size(free)} at {folder}: a backup or migration needs {_size(needed)}"
-        )
-    return ok("free space", f"{_size(free)} at {folder}")
-
-
 def _check_proxies(settings: Settings) -> Iterator[Finding]:
     if (advice := settings.proxy_advice) is not None:
         yield note("proxies", advice)
     elif settings.trusted_proxies:
         yield ok("proxies", f"trusted: {', '.join(map(str, settings.trusted_proxies))}")
-
-
-def _size(size: int) -> str:
-    mebibytes = size / 2**20
-    return f"{mebibytes:.0f} MiB" if mebibytes < 10_000 else f"{mebibytes / 1024:.0f} GiB"
 
 
 async def _check_postgresql(settings: Settings) -> list[Finding]:

@@ -24,7 +24,8 @@ def migrate(as_json: AsJson = False) -> None:
 
 def doctor(as_json: AsJson = False) -> None:
     """Check the installation, within seconds; exit with status 1 if there is a problem."""
-    from app.cli.doctor import Mark, examine
+    from app.cli.checks.findings import Mark
+    from app.cli.doctor import examine
 
     findings = asyncio.run(examine(set_up_command()))
     is_sound = all(finding.mark is not Mark.BAD for finding in findings)

@@ -1,6 +1,7 @@
 """`gatehouse doctor`: what it finds wanting, of the machine and of every part configured."""
 
 import asyncio
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from app.cli import doctor
-from app.cli.doctor import Finding, Mark, examine
+from app.cli.checks import files
+from app.cli.checks.findings import Finding, Mark
+from app.cli.doctor import examine
 from app.container import ADMIN_KEY_FILE, open_container, prepare_store
 from app.operations import operator
 from app.operations.admin_users import AdminCreateUser
@@ -87,6 +90,19 @@ def test_a_missing_trusted_proxy_is_noted_with_the_setting(installation: Setting
     assert Finding(Mark.OK, "proxies", "trusted: 127.0.0.1/32") in found(trusting, Mark.OK)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give a file to another user.")
+def test_a_file_of_another_user_is_bad(installation: Settings) -> None:
+    """As root leaves it by a command; the files that SQLite has beside a database count, too."""
+    log = installation.data_dir / "gatehouse.sqlite3-wal"
+    log.touch()
+    os.chown(log, 4711, -1)
+    finding = the_bad(installation)
+    assert (finding.subject, finding.detail) == (
+        str(log),
+        "belongs to user 4711, the data directory to 0: chown 0",
+    )
+
+
 def test_an_sqlite_library_without_a_sound_wal_mode_is_noted(
     installation: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +132,7 @@ def test_a_clock_that_was_set_back_is_bad(
 
 
 def test_too_little_space_is_bad(installation: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "FREE_BYTES", 2**60)
+    monkeypatch.setattr(files, "FREE_BYTES", 2**60)
     assert the_bad(installation).subject == "free space"
 
 

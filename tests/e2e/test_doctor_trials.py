@@ -7,7 +7,8 @@ from secrets import token_hex
 
 import pytest
 
-from app.cli.doctor import Mark, examine
+from app.cli.checks.findings import Mark
+from app.cli.doctor import examine
 from app.settings import Settings
 from app.storage.postgresql.store import PostgresServer
 from app.storage.sqlite.engine import sqlite_engine

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.doctor import Mark, examine
+from app.cli.checks.findings import Mark
+from app.cli.doctor import examine
 from app.settings import Settings
 from tests.commands import run_here
 from tests.faults.faulty_server import SETTINGS, guarded, with_users

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from app.cli.doctor import Mark, examine
+from app.cli.checks.findings import Mark
+from app.cli.doctor import examine
 from app.database_url import PostgresUrl
 from app.settings import Settings
 from app.storage.errors import StoreError

@@ -1,0 +1,80 @@
+"""Files of an installation: who can access and who owns them, and the space for them."""
+
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from app.cli.checks.findings import Finding, bad, note, ok
+from app.container import ADMIN_KEY_FILE
+from app.security.key_files import KEY_FILE
+from app.settings import Settings
+
+# Besides the size of the database: a migration or a backup needs that much again.
+FREE_BYTES = 256 * 1024 * 1024
+
+
+def check_modes(settings: Settings) -> Iterator[Finding]:
+    """Check that no other user can access what is private, and that one user owns it."""
+    private = {settings.data_dir: 0o700}
+    if settings.sqlite_path is not None:
+        private[settings.sqlite_path] = 0o600
+    # `_check_signing_key` reports a missing file.
+    if (settings.data_dir / KEY_FILE).exists():
+        private[settings.data_dir / KEY_FILE] = 0o600
+    for path, wanted in private.items():
+        yield _check_mode(path, wanted)
+    yield from _check_owners(settings.data_dir, private)
+
+
+def _check_owners(data_dir: Path, paths: Iterable[Path]) -> Iterator[Finding]:
+    """Find what another user left, such as root with a command: the service cannot write it."""
+    with suppress(OSError):
+        owner = data_dir.stat().st_uid
+        # `paths` has the database, which may be elsewhere.
+        for path in sorted({*paths, *data_dir.iterdir()}):
+            with suppress(OSError):
+                if (found := path.stat().st_uid) != owner:
+                    detail = (
+                        f"belongs to user {found}, the data directory to {owner}: chown {owner}"
+                    )
+                    yield bad(str(path), detail)
+
+
+def _check_mode(path: Path, wanted: int) -> Finding:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        return bad(str(path), error.strerror or "cannot be read")
+    if mode & ~wanted:
+        return bad(str(path), f"other users can access it (mode {mode:04o}): chmod {wanted:o}")
+    return ok(str(path), f"private (mode {mode:04o})")
+
+
+def check_admin_key(settings: Settings) -> Iterator[Finding]:
+    """Find the key that the first start wrote."""
+    path = settings.data_dir / ADMIN_KEY_FILE
+    if path.exists():
+        yield note(str(path), "the key of the first admin: store it elsewhere and remove it here")
+
+
+def check_free_space(settings: Settings) -> Finding:
+    """Check that a migration or a backup has room."""
+    path = settings.sqlite_path
+    folder = settings.data_dir if path is None else path.parent
+    try:
+        free = shutil.disk_usage(folder).free
+        needed = FREE_BYTES + (path.stat().st_size if path is not None and path.exists() else 0)
+    except OSError as error:
+        return bad("free space", error.strerror or "cannot be determined")
+    if free < needed:
+        return bad(
+            "free space", f"{_size(free)} at {folder}: a backup or migration needs {_size(needed)}"
+        )
+    return ok("free space", f"{_size(free)} at {folder}")
+
+
+def _size(size: int) -> str:
+    mebibytes = size / 2**20
+    return f"{mebibytes:.0f} MiB" if mebibytes < 10_000 else f"{mebibytes / 1024:.0f} GiB"
