@@ -13,8 +13,15 @@ MIXED = "mixed"
 LISTED_MAX = 16
 
 
+def note_call(context: Context, method: str, outcome: str) -> None:
+    """Set the outcome of a request with a single call, and the member of its log line."""
+    context.outcome = outcome
+    if method != NO_METHOD:
+        context.noted["rpc_method"] = method
+
+
 class CallLog:
-    """Counts the calls of a request by method, outcome and account."""
+    """Counts the calls of a batch by method, outcome and account."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str | None]] = Counter()
@@ -23,20 +30,17 @@ class CallLog:
         """Count a call."""
         self._counts[method, outcome, account] += 1
 
-    def note(self, context: Context, *, is_batch: bool) -> None:
+    def note(self, context: Context) -> None:
         """Set outcome and account of the request, and the members of its log line.
 
-        A batch has the outcome MIXED and no account if its calls differ in it.
+        The outcome is MIXED, and there is no account, if the calls differ in it.
         """
         if not self._counts:
             return
-        methods, outcomes, accounts = (set(values) for values in zip(*self._counts, strict=True))
+        _, outcomes, accounts = (set(values) for values in zip(*self._counts, strict=True))
         context.outcome = next(iter(outcomes)) if len(outcomes) == 1 else MIXED
         context.account = next(iter(accounts)) if len(accounts) == 1 else None
-        if is_batch:
-            context.noted.update(self._list_calls(show_accounts=len(accounts) > 1))
-        elif methods != {NO_METHOD}:
-            context.noted["rpc_method"] = next(iter(methods))
+        context.noted.update(self._list_calls(show_accounts=len(accounts) > 1))
 
     def _list_calls(self, *, show_accounts: bool) -> dict[str, Any]:
         """Return the kinds of calls, failed ones first, and the number of calls left out."""

@@ -48,7 +48,7 @@ from app.operations.framework.context import Caller
 from app.operations.framework.idempotency import hash_batch
 from app.operations.framework.operation import Operation
 from app.operations.framework.services import Services
-from app.rpc.call_log import NO_METHOD, CallLog
+from app.rpc.call_log import NO_METHOD, CallLog, note_call
 from app.rpc.envelope import (
     DISCOVER,
     PROTOCOL_ERRORS,
@@ -134,7 +134,7 @@ class RpcEndpoint:
     def note_cached(self, context: Context, method: str) -> None:
         """Count and log a call that was answered from the response cache."""
         context.route = PATH
-        context.noted["rpc_method"] = method
+        note_call(context, method, OK)
         self._counts[method, OK] += 1
 
     def _exchange(self, scope: Scope, context: Context, dialect: ErrorDialect) -> "RpcExchange":
@@ -160,8 +160,8 @@ class RpcExchange:
         self._dialect = dialect
         self._context = context
         self._counts = counts
-        self._calls = CallLog()
-        self._is_batch = False
+        # Of a batch; the log line of a single call needs no counts.
+        self._calls: CallLog | None = None
         # Bytes left for replies; infinite outside of a batch.
         self._room = math.inf
         # Whether a reply repeats that to an earlier request with the same Idempotency-Key.
@@ -169,12 +169,6 @@ class RpcExchange:
 
     async def answer(self, body: bytes) -> bytes | None:
         """Return the reply to a call or a batch; None if all calls are notifications."""
-        try:
-            return await self._answer(body)
-        finally:
-            self._calls.note(self._context, is_batch=self._is_batch)
-
-    async def _answer(self, body: bytes) -> bytes | None:
         read = _read
         try:
             value = self._context.parsed
@@ -193,11 +187,14 @@ class RpcExchange:
             return await self.reply(call)
         if (refused := _check_batch(value)) is not None:
             return self._reject(refused)
-        self._is_batch = True
         calls: Sequence[Request | RpcError] = list(map(read, value))
         if any(map(_takes_key, calls)):
             calls = self._with_keys(calls, is_batch=True)
-        return await self._batch(calls)
+        self._calls = CallLog()
+        try:
+            return await self._batch(calls)
+        finally:
+            self._calls.note(self._context)
 
     def _with_keys(
         self, calls: Sequence[Request | RpcError], *, is_batch: bool = False
@@ -282,7 +279,10 @@ class RpcExchange:
 
     def _count(self, method: str, outcome: str, account: str | None = None) -> None:
         self._counts[method, outcome] += 1
-        self._calls.add(method, outcome, account)
+        if self._calls is not None:
+            self._calls.add(method, outcome, account)
+        else:
+            note_call(self._context, method, outcome)
 
     def _reject(self, error: RpcError) -> bytes:
         """Return the reply to an invalid call."""
