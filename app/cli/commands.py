@@ -1,6 +1,7 @@
 """All commands, as one typer application."""
 
 import sys
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -57,10 +58,14 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(outbox.app, name="outbox")
 
 
+# Building the parser takes as long as a short command, and a process of the tests runs many.
+_parser = cache(typer.main.get_command)
+
+
 def run() -> None:
     """Run the command of the command line. A wrong command line is a sentence and status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = _parser(app)(standalone_mode=False)
     except typer.Abort:
         fail("The input ended before the command had all it asks for.", 1)
     except typer.TyperException as error:
