@@ -93,3 +93,11 @@ async def test_one_that_is_cancelled_while_it_waits_takes_no_turn(account: Accou
     with pytest.raises(RateLimited):
         await waiting
     assert account.queue.is_empty
+
+
+async def test_a_queue_with_an_attempt_is_not_empty() -> None:
+    queue = LoginQueue()
+    for slot in (queue.slot(ALICE, "network"), queue.network_slot("network")):
+        async with slot:
+            assert not queue.is_empty
+        assert queue.is_empty

@@ -157,6 +157,16 @@ async def test_an_exempt_network_has_the_locks_of_accounts_alone() -> None:
     assert await log_in(services, "bobby", origin=ELSEWHERE) == "rate-limited"
 
 
+async def test_any_number_of_an_exempt_network_may_log_in_at_once(hasher: SlowHasher) -> None:
+    exempt = Rules(rate_limit_exempt=[ip_network("203.0.113.0/28")])
+    services = make_services(rules=exempt, hasher=hasher)
+    for name in NAMES:
+        await sign_up(services, name)
+    count = ATTEMPTS_MAX + 10
+    logins = [log_in(services, NAMES[number % 3]) for number in range(count)]
+    assert Counter(await asyncio.gather(*logins)) == {OK: count}
+
+
 @pytest.mark.parametrize(
     ("address", "is_exempt"),
     [
@@ -292,3 +302,13 @@ async def test_a_lock_that_a_right_password_has_ended_is_not_reported(
     logins = log_in(services, "alice"), log_in(services, "alice", WRONG)
     assert [*await asyncio.gather(*logins)] == [OK, "invalid-credentials"]
     assert reports(caplog, "account locked") == []
+
+
+async def test_a_lock_is_reported_by_the_attempt_that_causes_it(
+    services: Services, hasher: SlowHasher, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(FAILURES_BEFORE_LOCK - 2):
+        await log_in(services, "alice", WRONG)
+    # The lock is counted before the first of them has failed.
+    await asyncio.gather(*[log_in(services, "alice", WRONG) for _ in range(2)])
+    assert len(reports(caplog, "account locked")) == 1

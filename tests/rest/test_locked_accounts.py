@@ -1,5 +1,6 @@
 """`locked_until`: an account that wrong passwords lock, as an admin sees it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LOCK_MIN
 from app.domain.timestamps import format_time
+from app.main import create_app
+from app.settings import Settings
 from tests.fakes.services import PASSWORD
-from tests.gateway import Gateway
+from tests.gateway import CLIENT, Gateway, client_of
 from tests.rest.wire import create
 
 pytestmark = pytest.mark.anyio
@@ -86,3 +89,13 @@ async def test_the_entity_tag_tells_of_the_lock_and_does_not_guard_a_change_agai
     )
     assert sent_back.status_code == 204, sent_back.text
     assert (await seen(gateway, path))["email"] == "new@example.com"
+
+
+async def test_without_rate_limits_no_account_is_locked(gateway: Gateway, locked: str) -> None:
+    rules = replace(gateway.services.rules, rate_limits=False)
+    app = create_app(Settings(rate_limits="off"), replace(gateway.services, rules=rules))
+    async with client_of(app, CLIENT[0]) as client:
+        headers = {"X-Access-Token": gateway.admin_key}
+        view = (await client.get(f"/users/{locked}", headers=headers)).json()
+    assert view["username"] == "alice"
+    assert "locked_until" not in view

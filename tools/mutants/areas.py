@@ -79,6 +79,7 @@ AREAS = {
             "tests/domain/test_rate_limits.py",
             "tests/operations/test_login_attempts.py",
             "tests/operations/test_network_limits.py",
+            "tests/rest/test_locked_accounts.py",
             "tests/operations/test_rate_limits.py",
             "tests/operations/test_login_queue.py",
             "tests/operations/test_login.py",
