@@ -23,3 +23,5 @@ find "$folder" -maxdepth 1 -type f -name 'gatehouse-*T*Z.dump' ! -path "$file" |
     rm "$oldest"
     echo "$oldest: deleted"
 done
+# What a killed run has left.
+find "$folder" -maxdepth 1 -type f -name 'gatehouse-*T*Z.dump.part' -mtime +1 -delete

@@ -66,6 +66,25 @@ def test_the_oldest_backups_are_deleted_after_the_new_one_is_verified(
     assert run_here(elsewhere, "restore", str(backups / made)).status == 0
 
 
+def test_leftovers_of_killed_backups_are_deleted_a_day_later(folder: Path, backups: Path) -> None:
+    draft = backups / ".gatehouse-20260101T030000Z.sqlite3.x"
+    piped = folder / "var" / ".gatehouse.sqlite3.abcdefgh"
+    piped.mkdir()
+    (piped / "backup").write_text("unfinished")
+    for _ in range(2):
+        assert run_here(folder, "backup", "backups", "--keep", "9").status == 0
+        run_here(folder, "backup", "-", encoding="latin-1")
+        if draft.exists():
+            assert piped.exists()
+            for path in (draft, piped):
+                os.utime(path, (0, 0))
+        for path in backups.glob("gatehouse-2*"):
+            path.rename(path.with_name(f"kept-{path.name}"))
+    assert not draft.exists()
+    assert not piped.exists()
+    assert (backups / "gatehouse-before-the-move.sqlite3").exists()
+
+
 def test_a_backup_is_kept_even_if_the_clock_was_set_back(folder: Path, backups: Path) -> None:
     for name in names_in(backups):
         (backups / name).rename(backups / name.replace("2026", "2999"))
