@@ -2,10 +2,7 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
-from shutil import copy2
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -138,40 +135,3 @@ def test_settings_of_dotenv_do_not_contradict_those_of_the_replicas(
     settings = load_settings()
     assert settings.database_url == "postgresql://gatehouse@postgres/gatehouse"
     assert settings.redis_url == "redis://redis:6379/0"
-
-
-PASSWORD = "".join(map(chr, range(33, 127))) + " \u00fc\u706f"
-
-
-def compose_command() -> list[str] | None:
-    """Return the command of Docker Compose 2, if it is installed."""
-    for command in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which(command[0]) is None:
-            continue
-        asked = subprocess.run([*command, "version"], capture_output=True, text=True, check=False)
-        if re.search(r"version v?[2-9]", asked.stdout):
-            return command
-    return None
-
-
-@pytest.mark.skipif(compose_command() is None, reason="Docker Compose 2 is not installed")
-def test_docker_compose_passes_a_password_with_any_character(tmp_path: Path) -> None:
-    copy2(ROOT / "compose.yaml", tmp_path)
-    escaped = PASSWORD.replace("'", "\\'")
-    (tmp_path / ".env").write_text(f"POSTGRES_PASSWORD='{escaped}'\n")
-    command = compose_command()
-    assert command is not None
-    shown = subprocess.run(
-        [*command, "--profile", "cluster", "config", "--format", "json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (shown.returncode, shown.stderr) == (0, "")
-    services = json.loads(shown.stdout)["services"]
-    # Compose writes '$' as '$$', so that its output can be used as a file.
-    found = [services["replica"]["environment"]["PGPASSWORD"]]
-    found.append(services["postgres"]["environment"]["POSTGRES_PASSWORD"])
-    assert [value.replace("$$", "$") for value in found] == [PASSWORD] * 2
