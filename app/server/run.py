@@ -25,6 +25,7 @@ from app.logs.setup import is_readable, write_text
 from app.operations.framework.services import Services
 from app.server.fast_path import FastPathConnection
 from app.server.http_server import HttpServer
+from app.server.late_modules import load_late_modules
 from app.server.supervisor import WorkerSupervisor
 from app.settings import Settings
 from app.storage.sqlite.library import driver, has_sound_wal
@@ -73,6 +74,7 @@ async def _greet_once(settings: Settings, sock: socket.socket) -> None:
     async with open_container(settings, signs=True) as container:
         key_hint = await ensure_first_admin(container, settings, show=_is_interactive(settings))
     _greet(settings, sock, key_hint)
+    load_late_modules()
 
 
 async def _serve(
@@ -83,6 +85,7 @@ async def _serve(
             key_hint = await ensure_first_admin(container, settings, show=_is_interactive(settings))
             _greet(settings, sock, key_hint)
         app = create_app(settings, container.services)
+        load_late_modules()
         # What exists now stays, so the garbage collector need not look at it during requests.
         gc.freeze()
         config = uvicorn.Config(
