@@ -9,6 +9,7 @@ Each part is on one page, between `<!-- generated: NAME -->` and `<!-- end -->`.
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,11 @@ def _duration(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
+def _code(text: str) -> str:
+    """Return code for a cell, in which `\\|` would be shown as it is."""
+    return f"<code>{escape(text, quote=False).replace('|', '&#124;')}</code>"
+
+
 def alerts() -> str:
     """Return the alerts of the example file."""
     rules = yaml.safe_load((DOCS / "examples" / "prometheus-alerts.yml").read_text("utf-8"))
@@ -227,7 +233,7 @@ def alerts() -> str:
             f"[{alert['alert']}](#{alert['alert'].lower()})",
             alert["labels"]["severity"],
             alert.get("for", ""),
-            f"`{' '.join(alert['expr'].split())}`".replace("|", "\\|"),
+            _code(" ".join(alert["expr"].split())),
         )
         for group in rules["groups"]
         for alert in group["rules"]

@@ -24,9 +24,7 @@ def delete_oldest(newest: Path, keep: int) -> Sequence[Path]:
     `newest` is one of those that are kept, whatever its name says: the clock may have been set
     back. Files with other names are ignored. Raises OSError.
     """
-    others = sorted(
-        path for path in newest.parent.glob(_NAMES) if path != newest and not path.is_symlink()
-    )
+    others = sorted(path for path in newest.parent.glob(_NAMES) if path != newest)
     drafts = newest.parent.glob(f".{_NAMES}.*")
     oldest = [*others[: max(len(others) - keep + 1, 0)], *_abandoned(drafts, newest)]
     for path in oldest:
