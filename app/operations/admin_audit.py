@@ -188,7 +188,7 @@ def _require_known(
         return raw
     nearest = closest_match(raw, known, QUOTED_MAX)
     hint = f"the nearest is {nearest!r}" if nearest is not None else f"such as {min(known)!r}"
-    raise InvalidInput.for_fields(FieldError(name, f"is none that entries have ({hint})"))
+    raise InvalidInput.for_fields(FieldError(name, f"is no {name} of the audit trail ({hint})"))
 
 
 def _targets(tx: Transaction, raw: str) -> tuple[str, ...]:

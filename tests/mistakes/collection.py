@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from tests.fakes.services import PASSWORD
 
@@ -463,6 +464,14 @@ def members(k: Known) -> list[Mistake]:
             sent("GET", f"/users?{query}", headers={"X-Access-Token": k.key}),
         )
 
+    def trail(what: str, says: str, **params: str) -> Mistake:
+        return Mistake(
+            what,
+            says,
+            call("admin.audit.list", params, auth=k.key),
+            sent("GET", f"/audit?{urlencode(params)}", headers={"X-Access-Token": k.key}),
+        )
+
     def positions(what: str, says: str, *values: Any) -> Mistake:
         return Mistake(what, says, call("users.create", list(values)))
 
@@ -575,6 +584,10 @@ def members(k: Known) -> list[Mistake]:
         listing(
             "a snowflake as a number", "string", f"user_id={k.user_id}.0", user_id=int(k.user_id)
         ),
+        trail("a misspelt action of the audit trail", "'keys.create'", action="keys.creat"),
+        trail("an action of the audit trail with its path", "action", action="POST /users"),
+        trail("an outcome in other words", "'invalid-credentials'", outcome="invalid_credential"),
+        trail("a username as actor", "uuid or its snowflake", actor="someone"),
         listing("a query parameter given twice", "twice", "limit=10&limit=20"),
         listing("brackets of PHP in the query", "'status'", "status[]=active"),
         listing("Latin-1 in the query", "UTF-8", "q=m%FCller"),

@@ -358,7 +358,7 @@ async def test_an_unknown_actor_action_or_outcome_is_an_error(
     with pytest.raises(UserNotFound):
         await trail(services, actor=name)
     for member in ("action", "outcome"):
-        with pytest.raises(InvalidInput, match=f"{member}: is none that entries have"):
+        with pytest.raises(InvalidInput, match=f"{member}: is no {member} of the audit trail"):
             await trail(services, **{member: name})
 
 
