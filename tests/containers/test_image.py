@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.version import VERSION
+from app.version import RECORD, VERSION
 from tests.containers.dockerfile import Context, read_stages
 from tests.containers.image import Image, build
 from tests.needs import need
@@ -54,6 +54,8 @@ def strict_clone(folder: Path) -> Context:
     for name in LEFTOVERS:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("not for the image")
+    # A source distribution has a record, which counts before .git.
+    (folder / "app" / RECORD).unlink(missing_ok=True)
     (folder / ".git/HEAD").write_text("ref: refs/heads/main\n")
     (folder / ".git/refs/heads").mkdir(parents=True, exist_ok=True)
     (folder / ".git/refs/heads/main").write_text(f"{COMMIT}\n")
