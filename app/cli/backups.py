@@ -15,7 +15,7 @@ from app.backups import BackupResult
 from app.cli.command_setup import set_up_command
 from app.cli.confirmation import IsConfirmed, confirm
 from app.cli.options import AsJson
-from app.cli.output import fail, pluralize, print_json, print_warning
+from app.cli.output import fail, pluralize, print_json, print_line, print_warning
 from app.domain.ports import LiveCredentials
 from app.operations.operator import RestoreSummary
 
@@ -73,9 +73,9 @@ def _print_backup(made: BackupResult, *, as_json: bool) -> None:
             {"file": str(made.file), "accounts": accounts, "schema": schema, "deleted": deleted}
         )
         return
-    print(f"{made.file}: {pluralize(accounts, 'account')}, schema {schema}")
+    print_line(f"{made.file}: {pluralize(accounts, 'account')}, schema {schema}")
     for path in made.deleted:
-        print(f"{path}: deleted")
+        print_line(f"{path}: deleted")
 
 
 def restore(
@@ -103,7 +103,7 @@ def restore(
         return
     print(f"Restored: {pluralize(accounts, 'account')}.")
     if result.kept_as is not None:
-        print(f"The previous database is kept as {result.kept_as}.")
+        print_line(f"The previous database is kept as {result.kept_as}.")
     _print_restored(result.restored)
     _warn("are active again, although they have been disabled since", regain.active)
     _warn("are admins again, although they have been demoted since", regain.admins)

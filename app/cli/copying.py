@@ -14,7 +14,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from app.cli.command_setup import set_up_command
 from app.cli.options import AsJson
-from app.cli.output import pluralize, print_json, print_table
+from app.cli.output import pluralize, print_json, print_line, print_table
 from app.container import StartError, database_at, database_of, prepare_data_dir, use_exclusively
 from app.environment import SettingsError
 from app.storage.copying import Side, TableSummary, copy_all
@@ -52,10 +52,10 @@ def copy(to: Target, as_json: AsJson = False) -> None:
         print_json({**ends, "rows": rows, "tables": list(map(asdict, tables))})
         return
     print_table(("table", "rows", "checksum"), map(astuple, tables))
-    print(f"Copied {pluralize(rows, 'row')} from {source} to {target}: both sides are equal.")
-    print(f"Set GATEHOUSE_DATABASE_URL{_value(target)}.")
-    print(f"Keep the data directory {settings.data_dir.resolve()}: it contains the signing key.")
-    print(f"{source} is unchanged. Do not serve it again: {target} would lack its changes.")
+    print_line(f"Copied {pluralize(rows, 'row')} from {source} to {target}: both sides are equal.")
+    print_line(f"Set GATEHOUSE_DATABASE_URL{_value(target)}.")
+    print_line(f"Keep the data directory {settings.data_dir.resolve()}: it contains the signing key.")
+    print_line(f"{source} is unchanged. Do not serve it again: {target} would lack its changes.")
 
 
 def _read_target(to: str) -> "SqliteFile | PostgresServer":

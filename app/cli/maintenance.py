@@ -7,7 +7,7 @@ import typer
 
 from app.cli.command_setup import set_up_command
 from app.cli.options import AsJson
-from app.cli.output import print_json
+from app.cli.output import print_json, print_line
 from app.container import database_of, prepare_store
 
 
@@ -19,7 +19,7 @@ def migrate(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"database": database})
     else:
-        print(f"{database} has the current schema.")
+        print_line(f"{database} has the current schema.")
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -33,6 +33,6 @@ def doctor(as_json: AsJson = False) -> None:
         print_json({"ok": is_sound, "findings": list(map(asdict, findings))})
     else:
         for finding in findings:
-            print(f"{finding.mark:4} {finding.subject}: {finding.detail}")
+            print_line(f"{finding.mark:4} {finding.subject}: {finding.detail}")
     if not is_sound:
         raise typer.Exit(1)

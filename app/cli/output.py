@@ -7,7 +7,7 @@ line of tab-separated cells. With --json, a command prints one JSON document; er
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NoReturn
 from unicodedata import combining, east_asian_width
@@ -33,9 +33,11 @@ def print_json(value: object) -> None:
 
 
 def dump_json(value: object, indent: int | None = None) -> str:
-    """Return `value` as JSON; characters that the output's encoding may lack are escaped."""
+    """Return `value` as JSON; control characters are escaped, and so are those that the output's
+    encoding may lack."""
     is_unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    return json.dumps(value, ensure_ascii=not is_unicode, indent=indent, default=_jsonable)
+    text = json.dumps(value, ensure_ascii=not is_unicode, indent=indent, default=_jsonable)
+    return _escaped(text, json.dumps, allowed=f"\n{_JOINER}")
 
 
 def _jsonable(value: object) -> str:
@@ -102,9 +104,19 @@ def _text(cell: Cell) -> str:
 
 def printable(text: str) -> str:
     """Return `text` with control characters escaped, which might drive a terminal."""
+    return _escaped(text, ascii, allowed=_JOINER)
+
+
+def _escaped(text: str, literal: Callable[[str], str], allowed: str) -> str:
+    """Escape all characters but printable and allowed ones, as `literal` does within quotes."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == _JOINER else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c in allowed else literal(c)[1:-1] for c in text)
+
+
+def print_line(text: str) -> None:
+    """Print a line, in which names of accounts, files and databases may be of any origin."""
+    print(printable(text))
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -124,13 +136,21 @@ def print_error(sentence: str, code: str) -> None:
     if wants_json():
         print(json.dumps({"error": {"code": code, "detail": sentence}}), file=sys.stderr)
     else:
-        print(f"gatehouse: {sentence}", file=sys.stderr)
+        _print_sentences(sentence)
 
 
 def print_warning(sentence: str) -> None:
     """Print what needs attention after a command that succeeded, on standard error."""
-    text = json.dumps({"warning": sentence}) if wants_json() else f"gatehouse: {sentence}"
-    print(text, file=sys.stderr)
+    if wants_json():
+        print(json.dumps({"warning": sentence}), file=sys.stderr)
+    else:
+        _print_sentences(sentence)
+
+
+def _print_sentences(lines: str) -> None:
+    """Print a message, which may quote a damaged or foreign database."""
+    for line in f"gatehouse: {lines}".split("\n"):
+        print(printable(line), file=sys.stderr)
 
 
 def fail(sentence: str, status: int, code: str = "failed") -> NoReturn:

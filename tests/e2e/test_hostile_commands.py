@@ -157,6 +157,45 @@ def test_a_trigger_in_a_backup_never_runs(folder: Path, run: Run) -> None:
     assert run("restore", "file", "--replace")[0] == 1
 
 
+ESCAPES = "\x1b]0;title\x07\x9b31m"
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
+def test_no_text_of_a_database_or_file_drives_the_terminal(
+    folder: Path, run: Run, as_json: list[str]
+) -> None:
+    run("users", "create", "other", "--admin")
+    run("users", "create", "demo", "--admin", "--email", "demo@example.com")
+    run("backup", "file")
+    printed = []
+    in_sql = "'x" + "".join(f"' || char({ord(c)}) || '" for c in ESCAPES) + "'"
+    for statement, status in (
+        (f'CREATE TABLE "{ESCAPES}" (x)', 1),
+        (f"UPDATE alembic_version SET version_num = {in_sql}", 1),
+        # Not an admin in the database that is replaced, so that the command warns of the name.
+        (f"UPDATE users SET username = {in_sql} WHERE username = 'demo'", 0),
+    ):
+        copyfile(folder / "file", folder / "spoilt")
+        spoil(folder / "spoilt", statement)
+        run("users", "update", "demo", "--no-admin")
+        done = run_here(folder, "restore", "spoilt", "--replace", *as_json)
+        assert done.status == status, done.err
+        printed.append(done)
+    for words in (
+        ["users", "disable", "demo@example.com"],
+        ["users", "list"],
+        ["users", "show", "other"],
+        ["backup", f"to{ESCAPES}\udcff"],
+        ["backup", f"to{ESCAPES}\udcff"],
+        ["doctor"],
+    ):
+        printed.append(run_here(folder, *words, *as_json))
+    assert [done.status for done in printed[3:-1]] == [0, 0, 0, 0, 1]
+    text = "".join(done.out + done.err for done in printed)
+    assert {c for c in text if not c.isprintable()} == {"\n", *("" if as_json else "\t")}
+    assert text.count("31m") >= 6
+
+
 def socket_at(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(path.name)

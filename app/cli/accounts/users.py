@@ -10,7 +10,7 @@ from app.cli.accounts.passwords import read_password
 from app.cli.accounts.report import show_user
 from app.cli.command_setup import run_in_container
 from app.cli.options import AccountArgument, AsJson
-from app.cli.output import print_json, print_warning
+from app.cli.output import print_json, print_line, print_warning
 from app.container import Container
 from app.domain.errors import InvalidInput
 from app.operations import operator
@@ -106,7 +106,7 @@ def set_password(
     elif generate:
         print(f"password\t{password}")
     else:
-        print(f"{view['username']} has a new password; its sessions have ended.")
+        print_line(f"{view['username']} has a new password; its sessions have ended.")
 
 
 @app.command("disable")
@@ -146,7 +146,7 @@ def _print_changed(view: AccountView, state: str, as_json: bool) -> None:
     if as_json:
         print_json(view)
     else:
-        print(f"{view['username']} {state}.")
+        print_line(f"{view['username']} {state}.")
 
 
 app.command("sessions")(list_sessions)
