@@ -119,6 +119,14 @@ def _read_secret(name: str, given: Mapping[str, str]) -> str:
     path, direct = Path(given[name]), name.removesuffix(_FILE_SUFFIX)
     if direct in given:
         raise SettingsError(f"{direct} and {name} are both set; remove one of them.")
+    try:
+        path.lstat()
+    except OSError as error:
+        # It may be the secret itself.
+        raise SettingsError(
+            f"{name}: the file cannot be read: {error.strerror}. Write the path of a file, not the "
+            "secret."
+        ) from None
     text = _read_text(path, f"{name}: the file {path}", _SECRET_MAX).rstrip("\r\n")
     if not text:
         raise SettingsError(f"{name}: the file {path} is empty.")

@@ -54,7 +54,9 @@ def copy(to: Target, as_json: AsJson = False) -> None:
     print_table(("table", "rows", "checksum"), map(astuple, tables))
     print_line(f"Copied {pluralize(rows, 'row')} from {source} to {target}: both sides are equal.")
     print_line(f"Set GATEHOUSE_DATABASE_URL{_value(target)}.")
-    print_line(f"Keep the data directory {settings.data_dir.resolve()}: it contains the signing key.")
+    print_line(
+        f"Keep the data directory {settings.data_dir.resolve()}: it contains the signing key."
+    )
     print_line(f"{source} is unchanged. Do not serve it again: {target} would lack its changes.")
 
 

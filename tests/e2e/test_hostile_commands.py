@@ -171,9 +171,9 @@ def test_no_text_of_a_database_or_file_drives_the_terminal(
     in_sql = "'x" + "".join(f"' || char({ord(c)}) || '" for c in ESCAPES) + "'"
     for statement, status in (
         (f'CREATE TABLE "{ESCAPES}" (x)', 1),
-        (f"UPDATE alembic_version SET version_num = {in_sql}", 1),
+        (f"UPDATE alembic_version SET version_num = {in_sql}", 1),  # noqa: S608
         # Not an admin in the database that is replaced, so that the command warns of the name.
-        (f"UPDATE users SET username = {in_sql} WHERE username = 'demo'", 0),
+        (f"UPDATE users SET username = {in_sql} WHERE username = 'demo'", 0),  # noqa: S608
     ):
         copyfile(folder / "file", folder / "spoilt")
         spoil(folder / "spoilt", statement)

@@ -44,7 +44,8 @@ def test_lines_names_files_and_values_are_named_together(
         "There is no setting GATEHOUSE_REGISTRATOIN (.env, line 3). "
         "The nearest is GATEHOUSE_REGISTRATION.",
         "There is no setting GATEHOUSE_WORKER. The nearest is GATEHOUSE_WORKERS.",
-        "GATEHOUSE_PANEL_TOKEN_FILE: the file token cannot be read: No such file or directory.",
+        "GATEHOUSE_PANEL_TOKEN_FILE: the file cannot be read: No such file or directory. "
+        "Write the path of a file, not the secret.",
         "GATEHOUSE_PORT: must be a whole number.",
         "GATEHOUSE_WORKERS: must be at least 1.",
         "GATEHOUSE_CHAT_URL: the URL must have the form https://chat.example.com/internal, "
@@ -130,18 +131,29 @@ def test_a_secret_is_set_in_one_way(files: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_file_that_cannot_be_read_is_named_once(files: Path) -> None:
-    (files / "DATABASE_URL").unlink()
     (files / "REDIS_URL").unlink()
     (files / "REDIS_URL").mkdir()
     (files / "CHAT_TOKEN").write_bytes(b"\xff")
     (files / "PANEL_TOKEN").write_text("\n")
     (files / "BOOTSTRAP_ADMIN_KEY").write_text("x" * (256 * 1024 + 1))
-    names = ("DATABASE_URL", "REDIS_URL", "CHAT_TOKEN", "PANEL_TOKEN", "BOOTSTRAP_ADMIN_KEY")
-    reasons = (
-        "cannot be read: No such file or directory",
-        *("is a directory", "is not in UTF-8", "is empty", "has more than 256 KiB"),
-    )
+    names = ("REDIS_URL", "CHAT_TOKEN", "PANEL_TOKEN", "BOOTSTRAP_ADMIN_KEY")
+    reasons = ("is a directory", "is not in UTF-8", "is empty", "has more than 256 KiB")
     assert faults() == [
         f"GATEHOUSE_{name}_FILE: the file {name} {reason}."
         for name, reason in zip(names, reasons, strict=True)
     ]
+
+
+def test_a_secret_in_place_of_its_path_is_not_repeated(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Text of an absolute path, of a URL, of a path below a file, of a name that is too long.
+    for name, secret in zip(
+        SECRETS, ("/s3cret", "a://b:s3cret@c", "REDIS_URL/s3cret"), strict=False
+    ):
+        monkeypatch.setenv(f"GATEHOUSE_{name}_FILE", secret)
+    monkeypatch.setenv("GATEHOUSE_PANEL_TOKEN_FILE", "s3cret" * 1000)
+    shown = faults()
+    assert len(shown) == 4
+    assert "s3cr" not in "".join(shown)
+    assert all(line.endswith("Write the path of a file, not the secret.") for line in shown)
