@@ -48,17 +48,15 @@ class Metrics:
 
         Raises Overloaded if a merge of the files of ended workers takes too long.
         """
-        from prometheus_client.exposition import generate_latest
-
         self._copy()
         if not _are_shared():
-            return generate_latest(self.registry)
+            return await _written(self.registry)
         for _ in range(_TRIES):
             with unchanging(Path(os.environ[FOLDER])) as is_unchanging:
                 if is_unchanging:
                     registry = CollectorRegistry()
                     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-                    return generate_latest(registry)
+                    return await _written(registry)
             await asyncio.sleep(_PAUSE)
         raise Overloaded
 
@@ -109,6 +107,13 @@ class Metrics:
                 )
             self._families[reading.name] = family
         return family.labels(**labels) if labels else family
+
+
+async def _written(registry: CollectorRegistry) -> bytes:
+    """Return the text of all series, written in a thread: 300 histograms take 50 ms."""
+    from prometheus_client.exposition import generate_latest
+
+    return await asyncio.to_thread(generate_latest, registry)
 
 
 def expose(measurements: Iterable[Measurement]) -> bytes:

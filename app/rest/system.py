@@ -1,7 +1,7 @@
 """Health, metrics, public keys, the two documents, and the pages of errors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Annotated, Any, Literal
 
@@ -30,6 +30,7 @@ from app.operations.operator import list_published_keys
 from app.rest.deps import get_services
 from app.rest.operation_route import StrictRoute, make_router
 from app.runtime.background_tasks import TASKS
+from app.runtime.single_flight import SingleFlight
 
 ERRORS = {error.slug: error for error in CATALOGUE}
 # Seconds. A signing key is published for longer than this before it signs.
@@ -108,6 +109,17 @@ class System:
     openapi: Callable[[], bytes]
     openrpc: Callable[[Scope], bytes]
     """Both take longer at their first call than other requests may wait."""
+    scrapes: SingleFlight[None, bytes] = field(default_factory=SingleFlight)
+
+    async def scrape(self) -> bytes:
+        """Return all metrics; concurrent scrapes share one text, which takes a while to write."""
+        return await self.scrapes.run(None, self._write_metrics)
+
+    async def _write_metrics(self) -> bytes:
+        # The processes' own counts are shown even while the store is unavailable.
+        stored = await self.store_metrics.measure()
+        counted = await self.metrics.exposition()
+        return counted + expose([measure_build(), *measure_processes(), *stored])
 
 
 async def get_system(request: Request) -> System:
@@ -209,11 +221,7 @@ async def metrics(request: Request, services: ServicesDep, system: SystemDep) ->
         await OperationContext(services, "metrics", Access.ADMIN, caller, changes=False).actor()
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-    # The processes' own counts are shown even while the store is unavailable.
-    stored = await system.store_metrics.measure()
-    counted = await system.metrics.exposition()
-    body = counted + expose([measure_build(), *measure_processes(), *stored])
-    return Response(body, media_type=CONTENT_TYPE_LATEST)
+    return Response(await system.scrape(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get(

@@ -111,6 +111,7 @@ STARTED_BESIDE = {
         "create_task",
     ): "one delivery, whose errors it keeps as its outcome",
     ("logs/writer.py", "Thread"): "lines of log, which a reader may keep waiting for hours",
+    ("http/metrics.py", "to_thread"): "the text of the metrics, awaited by the scrape",
     ("main.py", "to_thread"): "migrations, awaited by the start",
     ("rpc/endpoint.py", "to_thread"): "the document of the API, awaited by the request",
     ("security/passwords.py", "ThreadPoolExecutor"): "hashes, awaited by requests",

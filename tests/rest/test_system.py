@@ -1,14 +1,19 @@
 """Health, the published keys, metrics."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from ipaddress import ip_network
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import httpx
 import pytest
 from jose import jwt
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from app.domain.errors import Overloaded
@@ -208,3 +213,28 @@ async def test_a_route_that_is_none_does_not_fill_the_metrics(shared_gateway: Ga
     text = (await shared_gateway.rest("GET", "/metrics", shared_gateway.admin_key)).text
     assert "/nothing" not in text
     assert "VERB" not in text
+
+
+async def test_concurrent_scrapes_share_one_text_that_a_thread_writes(
+    shared_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text of a busy server takes 50 ms, in which no other request would be read."""
+    loop, written = get_ident(), Counter[bool]()
+    # The start replaces the module for a moment, so the package has another one as its attribute.
+    exposition = import_module("prometheus_client.exposition")
+    generate_latest = exposition.generate_latest
+
+    def write(registry: CollectorRegistry) -> bytes:
+        text: bytes = generate_latest(registry)
+        written[b"gatehouse_http_request_seconds" in text and get_ident() != loop] += 1
+        return text
+
+    monkeypatch.setattr(exposition, "generate_latest", write)
+    async with client_at(shared_gateway, "127.0.0.1") as client:
+        await client.get("/users/alice")
+        responses = await asyncio.gather(*(client.get("/metrics") for _ in range(8)))
+        assert {(one.status_code, len(one.content) > 1000) for one in responses} == {(200, True)}
+        # The measurements of the store are a short text of their own.
+        assert written == {True: 1, False: 1}
+        await client.get("/metrics")
+        assert written == {True: 2, False: 2}
