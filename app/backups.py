@@ -19,7 +19,9 @@ from app.container import (
     prepare_data_dir,
     use_exclusively,
 )
-from app.domain.ports import Clock, LiveCredentials, Transaction
+from app.domain.ports.repositories import LiveCredentials
+from app.domain.ports.services import Clock
+from app.domain.ports.store import Transaction
 from app.operations import operator
 from app.operations.operator import RestoreSummary
 from app.runtime.background_tasks import Supervisor

@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING
 
 from app.database_url import PostgresUrl, is_postgres, parse_sqlite_url
 from app.domain.errors import UsernameTaken
-from app.domain.ports import (
-    BreachedPasswords,
-    Clock,
-    GuildSource,
-    Handler,
-    Panel,
-    RateLimiter,
-    Store,
-)
+from app.domain.ports.services import BreachedPasswords, Clock, Handler, RateLimiter
+from app.domain.ports.store import Store
+from app.domain.ports.upstreams import GuildSource, Panel
 from app.operations.framework.services import Services
 from app.operations.operator import FIRST_ADMIN, create_first_admin, needs_first_admin
 from app.operations.panel_sync import SERVERS, make_panel_handler

@@ -11,7 +11,7 @@ from app.operations import operator
 from app.operations.admin_audit import ListAudit
 from app.operations.framework.operation import UNSET
 from app.operations.framework.pagination import LIMIT_DEFAULT
-from app.operations.views import AuditChange, AuditEntry
+from app.operations.views.audit import AuditChange, AuditEntry
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
 

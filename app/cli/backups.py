@@ -16,7 +16,7 @@ from app.cli.command_setup import set_up_command
 from app.cli.confirmation import IsConfirmed, confirm
 from app.cli.options import AsJson
 from app.cli.output import fail, pluralize, print_json, print_line, print_warning
-from app.domain.ports import LiveCredentials
+from app.domain.ports.repositories import LiveCredentials
 from app.operations.operator import RestoreSummary
 
 _PIPE = Path("-")

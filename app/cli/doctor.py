@@ -19,7 +19,7 @@ from app.cli.checks.findings import Finding, bad, note, ok
 from app.container import database_of, open_upstreams
 from app.domain.audit import EntryFilter
 from app.domain.errors import DomainError
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.signing_keys import PublicKey
 from app.domain.users import OPERATOR
 from app.security.clock import SystemClock

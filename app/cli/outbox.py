@@ -15,7 +15,7 @@ from app.operations.admin_outbox import ListOutbox
 from app.operations.framework.operation import UNSET
 from app.operations.framework.pagination import LIMIT_DEFAULT
 from app.operations.framework.services import Services
-from app.operations.views import OutboxMessage
+from app.operations.views.outbox import OutboxMessage
 
 app = typer.Typer(help="Messages to other services.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ from app.domain.errors import FieldError, InvalidInput
 from app.domain.idempotency import IdempotencyKey
 from app.domain.text import ASCII, Pattern
 from app.operations.framework.idempotency import HEADER
-from app.operations.views import Created
+from app.operations.views.results import Created
 
 KEY_MAX = 255
 # Visible ASCII as a structured field's string (RFC 9651 section 3.3.3), or without

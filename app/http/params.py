@@ -32,7 +32,7 @@ from app.http.schemas import Schemas
 from app.operations.examples import CALL_EXAMPLES
 from app.operations.formats import Keywords
 from app.operations.framework.operation import Operation, Param, Unset
-from app.operations.views import RawJson, Result
+from app.operations.views.results import RawJson, Result
 
 _TEXT_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 # Called with names that are known only at run time.

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from starlette.types import Message, Send
 
 from app.domain.measurements import Measurement, measure_cache
-from app.domain.ports import Clock, Store
+from app.domain.ports.services import Clock
+from app.domain.ports.store import Store
 from app.http.request import Context
 from app.runtime.bounded_map import BoundedMap
 

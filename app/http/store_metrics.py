@@ -8,7 +8,8 @@ from time import monotonic
 from app.domain.errors import Overloaded
 from app.domain.measurements import Measurement
 from app.domain.outbox import Depth, State
-from app.domain.ports import AccountTotals, LiveCredentials, Transaction
+from app.domain.ports.repositories import AccountTotals, LiveCredentials
+from app.domain.ports.store import Transaction
 from app.operations.framework.services import Services
 
 # Counting reads whole indexes: about 0.2 s for a million accounts and as many sessions.

@@ -16,7 +16,7 @@ from app.domain.errors import (
 from app.domain.names import FORMER_NAMES_MAX, Username, parse_display_name
 from app.domain.passwords import validate_new_password
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.presence import Presence
 from app.domain.rate_limits import CHECKS, REGISTRATIONS, add_rename
 from app.domain.users import (
@@ -34,7 +34,9 @@ from app.operations.framework.idempotency import IdempotentRequest
 from app.operations.framework.operation import UNSET, Param, Unset, unwrap_single
 from app.operations.framework.services import Services
 from app.operations.panel_sync import panel_sync_message
-from app.operations.views import ChatUser, Created, Guilds, chat_user, guild_view
+from app.operations.views.accounts import ChatUser, chat_user
+from app.operations.views.guilds_and_servers import Guilds, guild_view
+from app.operations.views.results import Created
 
 UsernameParam = Annotated[
     NewUsername,

@@ -8,7 +8,7 @@ from typing import Annotated
 from app.domain.audit import DONE, OTHER_ACTIONS, EntryFilter
 from app.domain.errors import CATALOGUE, FieldError, InvalidInput
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.quoting import QUOTED_MAX
 from app.domain.text import closest_match
 from app.domain.timestamps import parse_time
@@ -23,7 +23,7 @@ from app.operations.framework.pagination import (
     parse_cursor,
     require_limit,
 )
-from app.operations.views import AuditPage, entry_view
+from app.operations.views.audit import AuditPage, entry_view
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.operations.accounts import find_user_by_uuid
 from app.operations.admin_users import UserByUuid, UuidParam
 from app.operations.credentials import (
@@ -17,7 +17,7 @@ from app.operations.formats import Count
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import UNSET, Unset
-from app.operations.views import Keys, Sessions, key_view
+from app.operations.views.credentials import Keys, Sessions, key_view
 
 
 async def list_user_sessions(context: OperationContext, command: UserByUuid) -> Sessions:

@@ -6,7 +6,7 @@ from typing import Annotated
 from app.domain.errors import FieldError, InvalidInput
 from app.domain.outbox import OutboxFilter, State
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import Position
 from app.operations.accounts import find_user
 from app.operations.formats import AccountId, Cursor, PageLimit
@@ -18,7 +18,7 @@ from app.operations.framework.pagination import (
     parse_cursor,
     require_limit,
 )
-from app.operations.views import OutboxPage, message_view
+from app.operations.views.outbox import OutboxPage, message_view
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 from app.domain.errors import FieldError, InvalidEmail, InvalidInput
 from app.domain.names import Email, parse_stored_username
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import (
     PAGE_MAX,
     SEARCH_MAX,
@@ -39,17 +39,17 @@ from app.operations.framework.pagination import (
     user_position,
 )
 from app.operations.login_attempts import find_locks
-from app.operations.views import (
+from app.operations.views.accounts import (
     PANEL_USER,
     PanelUser,
     PanelUsers,
-    RawJsonPage,
     UserPage,
     render_user_page,
     render_users,
     uuid_of,
     with_locks,
 )
+from app.operations.views.results import RawJsonPage
 
 _STATUSES = frozenset(Status)
 

@@ -7,7 +7,8 @@ from app.domain.audit import Changes
 from app.domain.errors import FieldError, InvalidInput
 from app.domain.names import Email, Username, parse_display_name
 from app.domain.policy import Principal
-from app.domain.ports import Panel, Transaction
+from app.domain.ports.store import Transaction
+from app.domain.ports.upstreams import Panel
 from app.domain.users import (
     AccountRef,
     User,
@@ -40,14 +41,13 @@ from app.operations.framework.idempotency import IdempotentRequest
 from app.operations.framework.operation import UNSET, Param, Unset
 from app.operations.framework.services import Services
 from app.operations.login_attempts import find_locks
-from app.operations.views import (
-    Created,
+from app.operations.views.accounts import (
     CreatedUser,
     PanelUserDetail,
-    WithETag,
     created_user,
     panel_user_detail,
 )
+from app.operations.views.results import Created, WithETag
 
 UuidParam = Annotated[
     Uuid,

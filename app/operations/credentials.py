@@ -14,7 +14,7 @@ from app.domain.credentials import (
 from app.domain.errors import Forbidden, NotFound
 from app.domain.key_limits import UNLIMITED, KeyLimits, Networks, Scope
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import User
 from app.operations.accounts import NoInput
 from app.operations.formats import Count, KeyId, KeyName, NetworkList, SessionId, Timestamp
@@ -24,7 +24,8 @@ from app.operations.framework.context import OperationContext
 from app.operations.framework.idempotency import IdempotentRequest
 from app.operations.framework.operation import UNSET, Param, Unset
 from app.operations.framework.services import Services
-from app.operations.views import Created, CreatedKey, Keys, Sessions, key_view, session_view
+from app.operations.views.credentials import CreatedKey, Keys, Sessions, key_view, session_view
+from app.operations.views.results import Created
 
 SessionIdParam = Annotated[
     SessionId, Param("The session's id.", "5b1c0f4e-6a1f-4d7e-9c55-2f9d2f6f0a11")

@@ -7,15 +7,14 @@ from typing import Any
 
 from app.domain.guilds_and_servers import Guild, Server
 from app.domain.users import User
-from app.operations.views import (
+from app.operations.views.accounts import (
     chat_user,
     created_user,
-    guild_view,
     panel_user,
     panel_user_detail,
     profile,
-    server_view,
 )
+from app.operations.views.guilds_and_servers import guild_view, server_view
 
 
 def _user(number: int, uuid: str, username: str, email: str | None, *, admin: bool = False) -> User:

@@ -144,3 +144,8 @@ PageLimit = TypeAliasType("PageLimit", Annotated[int, Keywords(minimum=1, maximu
 UserSort = TypeAliasType(
     "UserSort", Annotated[str, Keywords(enum=[*SortKey, *(f"-{key}" for key in SortKey)])]
 )
+
+
+def bit(value: bool) -> Bit:
+    """Return a flag as 0 or 1."""
+    return 1 if value else 0

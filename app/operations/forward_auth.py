@@ -7,7 +7,7 @@ from app.domain.policy import Access
 from app.operations.formats import Bit
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import Param
-from app.operations.views import Identity, identity
+from app.operations.views.accounts import Identity, identity
 
 
 @dataclass(frozen=True, slots=True)

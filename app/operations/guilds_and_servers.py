@@ -14,7 +14,7 @@ from app.domain.guilds_and_servers import (
     parse_server_uuid,
 )
 from app.domain.policy import Principal, can_list_members
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import Position, User
 from app.operations.accounts import NoInput, find_user
 from app.operations.formats import (
@@ -37,17 +37,17 @@ from app.operations.framework.pagination import (
     parse_cursor,
     require_limit,
 )
-from app.operations.views import (
+from app.operations.views.accounts import profile
+from app.operations.views.guilds_and_servers import (
     Guilds,
     GuildView,
     MemberPage,
-    Put,
     Servers,
     ServerView,
     guild_view,
-    profile,
     server_view,
 )
+from app.operations.views.results import Put
 
 ServerUuid = Annotated[Uuid, Param("The server's uuid.", "7c9e6679-7425-40de-944b-e07fc1f90ae7")]
 GuildId = Annotated[Snowflake, Param("The guild's snowflake.", "71395574100676610")]

@@ -9,7 +9,7 @@ from app.domain.errors import AccountDisabled, DomainError, InvalidCredentials, 
 from app.domain.names import parse_stored_username
 from app.domain.passwords import normalize_password
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import PASSWORD_USES, LoginAttempts, unknown_name_subject
 from app.domain.users import AccountRef, User
 from app.operations.accounts import NoInput, PasswordParam, hash_new_password, save_changes
@@ -30,7 +30,8 @@ from app.operations.login_attempts import (
     verify_attempt,
 )
 from app.operations.login_queue import AttemptSlot, CountResult
-from app.operations.views import IssuedLogin, Login, RefreshedLogin
+from app.operations.views.credentials import Login, RefreshedLogin
+from app.operations.views.results import IssuedLogin
 
 
 @dataclass(frozen=True, slots=True)

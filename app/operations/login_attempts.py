@@ -10,7 +10,8 @@ from datetime import datetime
 
 from app.domain.audit import LOCKED
 from app.domain.errors import Overloaded, RateLimited
-from app.domain.ports import PasswordCheck, Transaction
+from app.domain.ports.services import PasswordCheck
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import (
     FAILURES_BEFORE_LOCK,
     LOCK_MAX,

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from app.domain.errors import UpstreamFailed
 from app.domain.guilds_and_servers import SERVERS_MAX
 from app.domain.outbox import Delivery, Json, Message
-from app.domain.ports import Handler, Panel, Store, Transaction
+from app.domain.ports.services import Handler
+from app.domain.ports.store import Store, Transaction
+from app.domain.ports.upstreams import Panel
 from app.domain.users import AccountRef, User
 
 SERVERS = "servers"

@@ -12,7 +12,7 @@ from app.domain.users import AccountRef, user_not_found
 from app.operations.formats import Keywords, UserRef
 from app.operations.framework.context import OperationContext
 from app.operations.framework.operation import Param
-from app.operations.views import Profile, Profiles, profile
+from app.operations.views.accounts import Profile, Profiles, profile
 
 PROFILES_MAX = 100
 UserRefs = TypeAliasType("UserRefs", Annotated[list[UserRef], Keywords(maxItems=PROFILES_MAX)])

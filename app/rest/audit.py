@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.admin_audit import ListAudit
-from app.operations.views import AuditEntries
+from app.operations.views.audit import AuditEntries
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links

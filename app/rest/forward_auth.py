@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from app.http.params import view_of
 from app.operations.forward_auth import Verify
-from app.operations.views import Identity
+from app.operations.views.accounts import Identity
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import documented_headers

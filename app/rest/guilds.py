@@ -4,7 +4,8 @@ from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.guilds_and_servers import GuildById, ListMembers, Membership, PutGuild
-from app.operations.views import Guilds, GuildView, Profiles
+from app.operations.views.accounts import Profiles
+from app.operations.views.guilds_and_servers import Guilds, GuildView
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links, put

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from app.operations.admin_credentials import RevokeUserKey
 from app.operations.admin_users import UserByUuid
 from app.operations.credentials import CreateKey, RevokeKey
-from app.operations.views import CreatedKey, Keys
+from app.operations.views.credentials import CreatedKey, Keys
 from app.rest.deps import IdempotencyKey, Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import created

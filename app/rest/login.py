@@ -11,7 +11,7 @@ from app.domain.text import DOT_ALL, IGNORE_CASE, Pattern
 from app.http.cross_origin import refuse_foreign_page
 from app.http.request import JSON, media_type, refuse_query, require_media_type
 from app.operations.formats import Count, Token, constant
-from app.operations.views import RefreshedLogin
+from app.operations.views.credentials import RefreshedLogin
 from app.rest.strict_request import StrictRequest, parse_object
 
 FORM = "application/x-www-form-urlencoded"

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from app.http.request import JsonResponse
 from app.operations.admin_outbox import ListOutbox
-from app.operations.views import OutboxMessages
+from app.operations.views.outbox import OutboxMessages
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import PAGE_HEADERS, page_links

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.domain.names import IMPORTED_MAX
 from app.http.request import JsonResponse, refuse_query
 from app.operations.profiles import PROFILES_MAX, GetProfile, GetProfiles
-from app.operations.views import Profile, Profiles
+from app.operations.views.accounts import Profile, Profiles
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.strict_request import StrictRequest, query_names

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.http.idempotency import replayed
 from app.http.request import JsonResponse
 from app.operations.framework.pagination import LIMIT_DEFAULT
-from app.operations.views import Created, Put
+from app.operations.views.results import Created, Put
 from app.rest.strict_request import StrictRequest, prefix_of
 
 # The documented length: proxies and clients commonly take no longer line.

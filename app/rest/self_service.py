@@ -10,7 +10,9 @@ from app.http import json
 from app.http.request import JsonResponse, refuse_query
 from app.operations.accounts import CreateUser, SetPresence, UpdateSelf
 from app.operations.login import Authenticate, ChangePassword
-from app.operations.views import ChatUser, Guilds, RefreshedLogin
+from app.operations.views.accounts import ChatUser
+from app.operations.views.credentials import RefreshedLogin
+from app.operations.views.guilds_and_servers import Guilds
 from app.rest.deps import IdempotencyKey, Perform
 from app.rest.login import IssuedToken, read_login
 from app.rest.operation_route import OperationRoute, make_router

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from app.operations.guilds_and_servers import PutServer, ServerByUuid
-from app.operations.views import Servers, ServerView
+from app.operations.views.guilds_and_servers import Servers, ServerView
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 from app.rest.responses import put

@@ -6,7 +6,7 @@ from app.domain.errors import NotFound
 from app.operations.admin_credentials import RevokeUserSession
 from app.operations.admin_users import UserByUuid
 from app.operations.credentials import RevokeSession
-from app.operations.views import Sessions
+from app.operations.views.credentials import Sessions
 from app.rest.deps import Perform
 from app.rest.operation_route import OperationRoute, make_router
 

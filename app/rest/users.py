@@ -17,14 +17,8 @@ from app.operations.admin_user_lists import ListAndCountUsers
 from app.operations.admin_users import AdminCreateUser, AdminUpdateUser, UserByUuid
 from app.operations.catalog import COUNT_USERS, OPERATIONS
 from app.operations.formats import UserRef
-from app.operations.views import (
-    Created,
-    CreatedUser,
-    PanelUserDetail,
-    PanelUsers,
-    RawJsonPage,
-    UserPage,
-)
+from app.operations.views.accounts import CreatedUser, PanelUserDetail, PanelUsers, UserPage
+from app.operations.views.results import Created, RawJsonPage
 from app.rest.deps import (
     IdempotencyKey,
     IfMatch,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from app.domain.ports import Clock
+from app.domain.ports.services import Clock
 
 # The epoch of snowflakes; 41 bits of milliseconds last until 2094.
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from app.domain.measurements import Measurement
-from app.domain.ports import PasswordCheck
+from app.domain.ports.services import PasswordCheck
 from app.security.hash_queue import HashQueue
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Rate limits counted in the memory of this process."""
 
-from app.domain.ports import Clock
+from app.domain.ports.services import Clock
 from app.domain.rate_limits import Limit
 from app.runtime.bounded_map import BoundedMap
 

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from app.domain.measurements import Measurement
-from app.domain.ports import RateLimiter
+from app.domain.ports.services import RateLimiter
 from app.domain.rate_limits import Limit
 from app.domain.timestamps import EPOCH
 from app.runtime.background_tasks import Supervisor

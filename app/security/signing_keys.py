@@ -12,7 +12,8 @@ from jose import jwk
 from jose.backends.base import Key
 
 from app.domain.errors import Overloaded
-from app.domain.ports import Clock, Store, Transaction
+from app.domain.ports.services import Clock
+from app.domain.ports.store import Store, Transaction
 from app.domain.signing_keys import KEY_LEASE, PublicKey
 from app.domain.timestamps import EPOCH
 from app.runtime.background_tasks import Supervisor

@@ -16,7 +16,8 @@ from jose.exceptions import JOSEError
 from pydantic_core import from_json, to_json
 
 from app.domain.credentials import TOKEN_MAX, TokenClaims
-from app.domain.ports import Clock, Store
+from app.domain.ports.services import Clock
+from app.domain.ports.store import Store
 from app.domain.signing_keys import PublicKey
 from app.domain.text import ASCII, Pattern
 from app.domain.users import parse_snowflake, parse_uuid

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from app.domain.errors import Overloaded
 from app.domain.measurements import Measurement
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime.background_tasks import BackgroundTask, Supervisor
 from app.runtime.bounded_map import BoundedMap
 

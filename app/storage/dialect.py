@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from sqlalchemy import Column, ColumnElement, Connection, Table
 
-from app.domain.ports import Clock
+from app.domain.ports.services import Clock
 
 
 class EngineDialect(Protocol):

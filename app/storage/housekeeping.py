@@ -24,7 +24,8 @@ from app.domain.idempotency import KEPT_FOR as RECORD_KEPT_FOR
 from app.domain.idempotency import RECORDS_PER_CALLER
 from app.domain.outbox import DONE_KEPT_FOR as MESSAGE_KEPT_FOR
 from app.domain.outbox import State
-from app.domain.ports import Clock, Store, Transaction
+from app.domain.ports.services import Clock
+from app.domain.ports.store import Store, Transaction
 from app.domain.rate_limits import FAILURES_EXPIRE_AFTER
 from app.domain.retention import DEAD_MESSAGE_KEPT_FOR, EXPIRED_KEY_KEPT_FOR, GRACE
 from app.domain.signing_keys import KEY_LEASE

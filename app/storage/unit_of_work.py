@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.storage.repositories.audit import AuditRepository
 from app.storage.repositories.credentials import (
     AccessKeyRepository,

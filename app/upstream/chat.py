@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain.guilds_and_servers import Guild
 from app.domain.measurements import Measurement
-from app.domain.ports import Cached
+from app.domain.ports.upstreams import Cached
 from app.upstream.client import ReplyLimits, Upstream, UpstreamResponse
 from app.upstream.parsing import (
     parse_json,

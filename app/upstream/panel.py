@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from app.domain.guilds_and_servers import SERVERS_MAX, PanelServer
 from app.domain.measurements import Measurement
-from app.domain.ports import Cached
+from app.domain.ports.upstreams import Cached
 from app.upstream.client import ReplyLimits, Upstream, UpstreamError, UpstreamResponse
 from app.upstream.parsing import (
     parse_json,

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from app.domain.errors import Overloaded, UpstreamFailed, UpstreamTimeout
-from app.domain.ports import Cached
+from app.domain.ports.upstreams import Cached
 from app.runtime.bounded_map import BoundedMap
 from app.runtime.single_flight import SingleFlight
 from app.upstream.client import (

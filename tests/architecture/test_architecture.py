@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.policy import Access
-from app.domain.ports import Audit
+from app.domain.ports.repositories import Audit
 from app.http.params import input_schema
 from app.operations.catalog import OPERATIONS
 from app.operations.examples import RESULT_EXAMPLES
@@ -113,7 +113,7 @@ STARTED_BESIDE = {
     ("logs/writer.py", "Thread"): "lines of log, which a reader may keep waiting for hours",
     ("http/metrics.py", "to_thread"): "the text of the metrics, awaited by the scrape",
     ("main.py", "to_thread"): "migrations, awaited by the start",
-    ("rpc/endpoint.py", "to_thread"): "the document of the API, awaited by the request",
+    ("rpc/exchange.py", "to_thread"): "the document of the API, awaited by the request",
     ("security/passwords.py", "ThreadPoolExecutor"): "hashes, awaited by requests",
     (
         "security/signing_keys.py",

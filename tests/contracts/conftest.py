@@ -10,7 +10,8 @@ from shutil import copyfile
 import anyio
 import pytest
 
-from app.domain.ports import Clock, Ids, PasswordHasher, Randomness, Store, Tokens
+from app.domain.ports.services import Clock, Ids, PasswordHasher, Randomness, Tokens
+from app.domain.ports.store import Store
 from app.runtime.background_tasks import Supervisor
 from app.security.clock import SystemClock
 from app.security.ids import Snowflakes, SystemRandomness

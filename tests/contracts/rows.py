@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.credentials import AccessKey, Session
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.users import User
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ import uvicorn
 
 from app import container
 from app.domain.outbox import Delivery
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.http import metrics
 from app.http.metrics import Metrics
 from app.main import create_app

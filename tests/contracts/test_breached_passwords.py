@@ -8,7 +8,7 @@ import httpx
 import pytest
 import respx
 
-from app.domain.ports import BreachedPasswords
+from app.domain.ports.services import BreachedPasswords
 from app.upstream.breached_passwords import PasswordRanges
 from app.upstream.client import CircuitBreaker, open_client
 from tests.fakes.ports import FakeBreachedPasswords

@@ -16,10 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from app.domain.errors import NotFound, Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import Limit
 from app.domain.users import AccountRef, Sort, UserFilter
-from app.operations.views import PANEL_USER
+from app.operations.views.accounts import PANEL_USER
 from app.runtime.background_tasks import Supervisor
 from app.security.clock import SystemClock
 from app.security.passwords import Argon2Hasher

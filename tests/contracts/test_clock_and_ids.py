@@ -11,7 +11,7 @@ import pytest
 from app.domain.credentials import RawAccessKey
 from app.domain.errors import Overloaded
 from app.domain.passwords import validate_new_password
-from app.domain.ports import Clock, Ids, Randomness
+from app.domain.ports.services import Clock, Ids, Randomness
 from app.domain.users import SNOWFLAKE_MAX, parse_snowflake, parse_uuid
 from app.runtime.boot_clock import boottime
 from app.security import clock as clocks

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import column, delete, event, select, table, text
 from sqlalchemy.exc import OperationalError
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import AccountRef, Sort, UserFilter
-from app.operations.views import PANEL_USER
+from app.operations.views.accounts import PANEL_USER
 from app.storage.compiled import CompiledStatement
 from app.storage.postgresql.store import PostgresStore, postgres_engine
 from app.storage.sqlite.engine import sqlite_engine

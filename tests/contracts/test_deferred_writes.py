@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime import background_tasks
 from app.runtime.background_tasks import Supervisor
 from app.storage import deferred_writes

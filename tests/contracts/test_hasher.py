@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.ports import PasswordCheck, PasswordHasher
+from app.domain.ports.services import PasswordCheck, PasswordHasher
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from sqlalchemy import Integer, LargeBinary, select
 from app.domain.credentials import SESSION_MAX
 from app.domain.idempotency import KEPT_FOR as RECORD_KEPT_FOR
 from app.domain.outbox import DONE_KEPT_FOR as MESSAGE_KEPT_FOR
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import FAILURES_EXPIRE_AFTER
 from app.domain.retention import DEAD_MESSAGE_KEPT_FOR, EXPIRED_KEY_KEPT_FOR, GRACE
 from app.domain.signing_keys import KEY_LEASE

@@ -12,13 +12,13 @@ from asyncpg import Connection as AsyncpgConnection
 from sqlalchemy import event, text
 
 from app.domain.errors import DomainError, Overloaded
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.rules import Rules
 from app.domain.users import Sort, User, UserFilter
 from app.operations.catalog import OPERATIONS
 from app.operations.framework.context import Caller
 from app.operations.framework.services import Services
-from app.operations.views import PANEL_USER
+from app.operations.views.accounts import PANEL_USER
 from app.runtime.background_tasks import Supervisor
 from app.storage.postgresql import store as implementation
 from app.storage.postgresql.lookups import CONNECTIONS

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from app.domain.errors import Overloaded
 from app.domain.measurements import Measurable
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.security import passwords
 from app.security.passwords import Argon2Hasher
 from app.storage.postgresql.connections import CONNECTIONS

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from sqlalchemy import text
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import User
 from app.runtime.background_tasks import Supervisor
 from app.storage.postgresql.connections import CONNECTIONS

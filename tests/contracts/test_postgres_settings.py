@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.users import Sort, SortKey, UserFilter
-from app.operations.views import PANEL_USER
+from app.operations.views.accounts import PANEL_USER
 from app.runtime.background_tasks import Supervisor
 from app.storage.postgresql.connections import CONNECTIONS
 from app.storage.postgresql.server_info import PER_WORKER

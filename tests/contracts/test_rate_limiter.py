@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from app.domain.ports import RateLimiter
+from app.domain.ports.services import RateLimiter
 from app.domain.rate_limits import CHANGES, Limit
 from app.runtime.background_tasks import Supervisor
 from app.security.clock import SystemClock

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime.background_tasks import Supervisor
 from app.storage.sqlite import store as implementation
 from app.storage.sqlite.engine import BUSY_TIMEOUT, driver_of, sqlite_engine

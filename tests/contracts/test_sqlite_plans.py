@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from app.domain.audit import EntryFilter
 from app.domain.outbox import OutboxFilter
 from app.domain.users import Position, Sort, SortKey, Status, UserFilter
-from app.operations.views import PANEL_USER
+from app.operations.views.accounts import PANEL_USER
 from app.storage.sqlite.engine import sqlite_engine
 from app.storage.unit_of_work import SqlTransaction
 from tests.fakes.ports import START

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.domain.credentials import Session
 from app.domain.errors import Overloaded, UserNotFound
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import AccountRef, User
 from app.runtime.background_tasks import Supervisor
 from app.storage.sqlite.engine import sqlite_engine

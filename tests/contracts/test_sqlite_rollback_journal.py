@@ -9,7 +9,7 @@ import pysqlite3
 import pytest
 
 from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime.background_tasks import Supervisor
 from app.storage.errors import StoreError
 from app.storage.sqlite.engine import sqlite_engine

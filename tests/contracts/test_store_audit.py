@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.domain.audit import Door, Entry, EntryFilter, Ref, RefKind
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.users import Position
 from app.storage.postgresql.store import PostgresStore
 from app.storage.sqlite.store import SqliteStore

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.credentials import AccessKey, Session
 from app.domain.key_limits import Networks, Scope
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.signing_keys import PublicKey
 from app.domain.users import User
 from tests.contracts.rows import LATER, NOW, access_key, add_users, save, session

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.domain.guilds_and_servers import Guild, Server
-from app.domain.ports import Store
+from app.domain.ports.store import Store
 from app.domain.users import User
 from tests.contracts.rows import SERVERS, add_users, save
 

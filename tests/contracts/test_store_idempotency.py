@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from app.domain.idempotency import KEPT_FOR, IdempotencyRecord, hash_key
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from tests.contracts.rows import NOW
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.rate_limits import FAILURES_BEFORE_LOCK, UNFAMILIAR_PLACES, LoginAttempts
 from tests.contracts.rows import LATER, NOW, add_users
 

@@ -21,7 +21,7 @@ from app.domain.outbox import (
     OutboxFilter,
     State,
 )
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.storage.postgresql.store import PostgresStore
 from app.storage.repositories.outbox import OutboxRepository
 from app.storage.sqlite.store import SqliteStore

@@ -9,10 +9,10 @@ from pydantic_core import to_json
 
 from app.domain.json_rows import RowShape
 from app.domain.names import email_key
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.users import Position, Sort, SortKey, Status, User, UserFilter
 from app.operations.framework.pagination import user_position
-from app.operations.views import PANEL_USER, PanelUser, panel_user
+from app.operations.views.accounts import PANEL_USER, PanelUser, panel_user
 from tests.contracts.rows import add, new_user, save
 from tests.ids import named
 

@@ -7,7 +7,7 @@ import pytest
 from app.domain.audit import Entry, EntryFilter
 from app.domain.credentials import Origin
 from app.domain.policy import OPERATOR_PRINCIPAL
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.signing_keys import PublicKey
 from app.operations.framework.audit_log import make_entry
 from tests.contracts.rows import NOW, access_key, add, add_users, new_user, session

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.ports import AccountTotals, LiveCredentials, Store, Transaction
+from app.domain.ports.repositories import AccountTotals, LiveCredentials
+from app.domain.ports.store import Store, Transaction
 from app.domain.rate_limits import (
     FAILURES_BEFORE_LOCK,
     LOCK_MAX,

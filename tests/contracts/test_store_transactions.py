@@ -7,10 +7,10 @@ import pytest
 
 from app.domain.errors import NotFound
 from app.domain.guilds_and_servers import Guild
-from app.domain.ports import Store, Transaction
+from app.domain.ports.store import Store, Transaction
 from app.domain.signing_keys import PublicKey
 from app.domain.users import AccountRef, Sort, Status, User, UserFilter
-from app.operations.views import PANEL_USER
+from app.operations.views.accounts import PANEL_USER
 from app.storage.postgresql.store import PostgresStore
 from app.storage.sqlite.store import SqliteStore
 from app.storage.unit_of_work import SqlTransaction

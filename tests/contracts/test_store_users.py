@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.domain.errors import EmailTaken, UsernameTaken
-from app.domain.ports import Store
+from app.domain.ports.store import Store
 from app.domain.presence import Presence
 from app.domain.users import AccountRef, User
 from tests.contracts.rows import UNKNOWN_ID, add, add_users, new_user, save

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jose.backends.cryptography_backend import CryptographyECKey as ECKey
 
 from app.domain.credentials import RawAccessKey, TokenClaims
-from app.domain.ports import Tokens
+from app.domain.ports.services import Tokens
 from app.security.key_files import KEY_FILE
 from app.security.signing_keys import SigningKeyFile
 from app.security.tokens import REREAD_KEYS_EVERY, JoseTokens

@@ -12,7 +12,7 @@ import anyio
 import pysqlite3
 import pytest
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime.background_tasks import Supervisor
 from app.storage.sqlite.engine import driver_of, sqlite_engine
 from app.storage.sqlite.store import LoopReader, SqliteStore

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime import background_tasks
 from app.runtime.background_tasks import Supervisor
 from app.runtime.boot_clock import boottime

@@ -23,7 +23,7 @@ from app.http.params import call_example
 from app.operations.framework.operation import Operation
 from app.rest.operation_route import OperationRoute
 from app.rest.router import ROUTES
-from app.rpc.endpoint import BATCH_HASHES_MAX, BATCH_MAX
+from app.rpc.exchange import BATCH_HASHES_MAX, BATCH_MAX
 from app.rpc.methods import METHODS
 from tests.captured_logs import captured
 from tests.corpora.asking import Reply, ask

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.signing_keys import PublicKey
 from app.security.key_files import KEY_FILE
 from tests.corpora.report import none_of

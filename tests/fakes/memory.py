@@ -26,7 +26,8 @@ from app.domain.json_rows import RowShape
 from app.domain.names import email_key
 from app.domain.outbox import LEASE, RETRY_DELAY_MAX, Delivery, Depth, OutboxFilter
 from app.domain.outbox import State as Fate
-from app.domain.ports import AccountTotals, LiveCredentials, Transaction
+from app.domain.ports.repositories import AccountTotals, LiveCredentials
+from app.domain.ports.store import Transaction
 from app.domain.presence import Presence
 from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LoginAttempts, last_lock_end
 from app.domain.signing_keys import PublicKey

@@ -8,7 +8,8 @@ from itertools import count
 from app.domain.credentials import TokenClaims
 from app.domain.errors import DomainError
 from app.domain.guilds_and_servers import Guild, PanelServer
-from app.domain.ports import Cached, Clock, PasswordCheck
+from app.domain.ports.services import Clock, PasswordCheck
+from app.domain.ports.upstreams import Cached
 from app.domain.rate_limits import Limit
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)

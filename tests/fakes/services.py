@@ -4,27 +4,25 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
-from app.domain.ports import (
+from app.domain.ports.services import (
     BreachedPasswords,
     Clock,
-    GuildSource,
     Handler,
     Ids,
-    Panel,
     PasswordHasher,
     Randomness,
     RateLimiter,
-    Store,
     Tokens,
-    Transaction,
 )
+from app.domain.ports.store import Store, Transaction
+from app.domain.ports.upstreams import GuildSource, Panel
 from app.domain.rules import Rules
 from app.domain.users import User
 from app.operations.catalog import OPERATIONS
 from app.operations.framework.context import Caller
 from app.operations.framework.services import Services
 from app.operations.operator import create_first_admin
-from app.operations.views import Created, RawJson
+from app.operations.views.results import Created, RawJson
 from app.runtime.background_tasks import Supervisor
 from tests.fakes.memory import MemoryStore
 from tests.fakes.ports import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.operations.framework.idempotency import IdempotentRequest
 from app.rest import responses, users
-from app.rpc import endpoint
+from app.rpc import exchange
 
 
 def _die(*_: Any) -> Any:
@@ -27,4 +27,4 @@ def before_commit() -> None:
 def after_commit() -> None:
     """Let the process be killed when all is done but the answer."""
     responses.replayed = users.replayed = _die  # type: ignore[assignment, attr-defined]
-    endpoint.is_replay = _die  # type: ignore[assignment, attr-defined]
+    exchange.is_replay = _die  # type: ignore[assignment, attr-defined]

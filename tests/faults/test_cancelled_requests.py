@@ -16,7 +16,7 @@ import anyio
 import pytest
 from sqlalchemy import text
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.rest.operation_route import OperationRoute
 from app.runtime.background_tasks import Supervisor
 from app.security.passwords import Argon2Hasher

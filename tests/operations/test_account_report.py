@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import UpstreamTimeout
 from app.domain.guilds_and_servers import PanelServer
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import FAILURES_BEFORE_LOCK, LOCK_MIN, LoginAttempts
 from app.domain.rules import Rules
 from app.operations import operator

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidInput, Unauthenticated
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import Sort, SortKey, Status, User, UserFilter
 from app.operations.admin_user_lists import ListUsers, stream_users
 from app.operations.catalog import OPERATIONS
@@ -17,7 +17,7 @@ from app.operations.framework.context import Caller
 from app.operations.framework.pagination import make_user_cursor, parse_user_cursor
 from app.operations.framework.services import Services
 from app.operations.operator import OPERATOR_CALLER
-from app.operations.views import PanelUser
+from app.operations.views.accounts import PanelUser
 from tests.fakes.services import account, as_user, do, sign_up, with_key
 from tests.ids import named
 

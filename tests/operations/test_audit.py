@@ -18,7 +18,7 @@ from app.domain.errors import (
     UserNotFound,
     WrongPassword,
 )
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.operations import operator
 from app.operations.admin_users import AdminCreateUser
 from app.operations.credentials import CreateKey

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.credentials import LAST_SEEN_INTERVAL
 from app.domain.errors import Unauthenticated
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.operations.catalog import OPERATIONS
 from app.operations.operator import OPERATOR_CALLER
 from tests.fakes.memory import MemoryStore

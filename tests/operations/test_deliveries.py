@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.errors import Overloaded
 from app.domain.outbox import Delivery, Message, State
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.operations.framework.services import Services
 from app.operations.panel_sync import SERVERS
 from app.server import outbox_worker

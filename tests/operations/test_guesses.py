@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.credentials import Origin
 from app.domain.errors import RateLimited, Unauthenticated
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import WRONG_KEYS
 from app.operations.framework.context import Caller
 from tests.fakes.memory import MemoryStore

@@ -13,7 +13,7 @@ from app.domain.errors import (
     WeakPassword,
     WrongPassword,
 )
-from app.domain.ports import PasswordCheck
+from app.domain.ports.services import PasswordCheck
 from app.domain.rules import Rules
 from app.operations.framework.context import Caller
 from app.operations.framework.services import Services

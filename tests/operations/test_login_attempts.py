@@ -8,7 +8,8 @@ import pytest
 
 from app.domain.credentials import Origin
 from app.domain.errors import InvalidCredentials, Overloaded, RateLimited, Unauthenticated
-from app.domain.ports import PasswordCheck, Transaction
+from app.domain.ports.services import PasswordCheck
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import (
     FAILURES_BEFORE_LOCK,
     FAMILIAR_FOR,

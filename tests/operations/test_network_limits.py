@@ -10,7 +10,7 @@ import pytest
 from app.domain.audit import EntryFilter
 from app.domain.credentials import Origin
 from app.domain.errors import DomainError, Overloaded, RateLimited
-from app.domain.ports import PasswordCheck
+from app.domain.ports.services import PasswordCheck
 from app.domain.rate_limits import (
     CHANGES,
     CHECKS,

@@ -15,7 +15,7 @@ from app.domain.errors import (
     UsernameTaken,
     UserNotFound,
 )
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.signing_keys import PublicKey
 from app.operations import operator
 from app.operations.admin_users import AdminCreateUser

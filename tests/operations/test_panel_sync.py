@@ -9,7 +9,8 @@ import pytest
 from app.domain.errors import UpstreamFailed, UpstreamTimeout
 from app.domain.guilds_and_servers import SERVERS_MAX, PanelServer
 from app.domain.outbox import Delivery, OutboxFilter, State, retry_delay
-from app.domain.ports import Cached, Transaction
+from app.domain.ports.store import Transaction
+from app.domain.ports.upstreams import Cached
 from app.operations import operator
 from app.operations.framework.context import Caller
 from app.operations.framework.services import Services

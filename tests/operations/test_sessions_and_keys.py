@@ -9,7 +9,7 @@ import pytest
 from app.domain.audit import EntryFilter
 from app.domain.credentials import KEYS_MAX, SESSIONS_MAX
 from app.domain.errors import Forbidden, InvalidInput, NotFound, Overloaded, Unauthenticated
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rules import Rules
 from app.operations.credentials import CreateKey
 from app.operations.framework.context import Caller

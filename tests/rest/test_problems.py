@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.errors import CATALOGUE, CredentialFault, Overloaded
 from app.domain.policy import Access
-from app.domain.ports import PasswordCheck
+from app.domain.ports.services import PasswordCheck
 from app.rest.operation_route import OperationRoute
 from app.rest.router import ROUTES
 from tests.fakes.memory import MemoryStore

@@ -6,7 +6,7 @@ from shutil import copyfile
 
 import pytest
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import User
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway, open_gateway

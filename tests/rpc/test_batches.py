@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.rpc.endpoint import ERROR_MAX, REPLIES_MAX
+from app.rpc.exchange import ERROR_MAX, REPLIES_MAX
 from tests.fakes.services import PASSWORD
 from tests.gateway import Gateway
 from tests.rpc.wire import (
@@ -156,7 +156,7 @@ async def test_the_replies_to_a_batch_have_a_megabyte_and_the_rest_is_overloaded
 async def test_nothing_is_done_once_the_replies_have_no_room_but_notifications(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.rpc.endpoint.REPLIES_MAX", 5 * ERROR_MAX + 10)
+    monkeypatch.setattr("app.rpc.exchange.REPLIES_MAX", 5 * ERROR_MAX + 10)
     login = ["carol", PASSWORD]
     _, replies = await post_batch(
         gateway,
@@ -181,7 +181,7 @@ async def test_nothing_is_done_once_the_replies_have_no_room_but_notifications(
 async def test_calls_that_are_done_together_share_what_room_there_is(
     shared_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.rpc.endpoint.REPLIES_MAX", 3 * ERROR_MAX + 100)
+    monkeypatch.setattr("app.rpc.exchange.REPLIES_MAX", 3 * ERROR_MAX + 100)
     ask = {"auth": shared_gateway.admin_key}
     batch = [call("users.self", id=number, **ask) for number in range(3)]
     _, replies = await post_batch(shared_gateway, batch)

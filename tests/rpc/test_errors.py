@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import CATALOGUE, Overloaded
-from app.domain.ports import PasswordCheck
+from app.domain.ports.services import PasswordCheck
 from app.settings import Settings
 from tests.fakes.memory import MemoryStore
 from tests.fakes.services import PASSWORD

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import CHECKS
 from app.operations.catalog import OPERATIONS
 from app.storage.postgresql.store import PostgresServer

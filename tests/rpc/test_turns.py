@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.rpc import endpoint
+from app.rpc import exchange
 from tests.gateway import Gateway
 
 pytestmark = pytest.mark.anyio
@@ -40,13 +40,13 @@ async def answered(gateway: Gateway, calls: list[dict[str, Any]]) -> list[Any]:
     return replies
 
 
-@pytest.mark.parametrize("seconds", [endpoint.TURN_SECONDS / 4, endpoint.TURN_SECONDS * 2])
+@pytest.mark.parametrize("seconds", [exchange.TURN_SECONDS / 4, exchange.TURN_SECONDS * 2])
 async def test_others_have_their_turn_as_often_as_a_batch_takes_too_long(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Each look at the clock is so many seconds after the one before."""
     ticks = count()
-    monkeypatch.setattr(endpoint, "perf_counter", lambda: next(ticks) * seconds)
+    monkeypatch.setattr(exchange, "perf_counter", lambda: next(ticks) * seconds)
     turns = 0
 
     async def wait_for_turns() -> None:
@@ -63,5 +63,5 @@ async def test_others_have_their_turn_as_often_as_a_batch_takes_too_long(
     had = turns - before
     other.cancel()
     assert [reply["id"] for reply in replies] == [*range(CALLS)]
-    expected = CALLS if seconds > endpoint.TURN_SECONDS else CALLS * seconds / endpoint.TURN_SECONDS
+    expected = CALLS if seconds > exchange.TURN_SECONDS else CALLS * seconds / exchange.TURN_SECONDS
     assert expected / 2 <= had <= expected + 1

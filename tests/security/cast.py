@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from app.domain.credentials import AccessKey, RawAccessKey, Session, TokenClaims
 from app.domain.guilds_and_servers import Guild
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import User
 from app.rest.operation_route import OperationRoute
 from tests.corpora.asking import ask

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.rate_limits import LOGINS, PASSWORD_USES
 from app.http import response_cache
 from app.runtime.background_tasks import Supervisor

@@ -14,7 +14,7 @@ import pytest
 from argon2 import low_level
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt
 
-from app.domain.ports import PasswordCheck
+from app.domain.ports.services import PasswordCheck
 from app.security.passwords import Argon2Hasher
 from tests.fakes.ports import FakeHasher
 from tests.fakes.services import PASSWORD, account

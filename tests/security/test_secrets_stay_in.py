@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 import pysqlite3
 import pytest
 
-from app.domain.ports import PasswordCheck
+from app.domain.ports.services import PasswordCheck
 from app.http.params import input_schema
 from app.operations.catalog import OPERATIONS
 from app.rest.operation_route import OperationRoute

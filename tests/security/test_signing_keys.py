@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from app.domain.credentials import SESSION_MAX
 from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.signing_keys import KEY_LEASE, LEASE_RENEWED_AFTER, PUBLISHED_AHEAD, PublicKey
 from app.domain.timestamps import EPOCH
 from app.runtime.background_tasks import Supervisor

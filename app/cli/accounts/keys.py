@@ -11,7 +11,7 @@ from app.container import Container
 from app.domain.key_limits import Scope
 from app.operations import operator
 from app.operations.credentials import CreateKey
-from app.operations.views import KeyView
+from app.operations.views.credentials import KeyView
 
 app = typer.Typer(help="Access keys.", no_args_is_help=True)
 

@@ -14,7 +14,8 @@ from app.operations import operator
 from app.operations.admin_user_lists import ListUsers
 from app.operations.framework.operation import UNSET
 from app.operations.framework.pagination import LIMIT_DEFAULT
-from app.operations.views import PanelUser, SessionView
+from app.operations.views.accounts import PanelUser
+from app.operations.views.credentials import SessionView
 
 Users = AsyncIterator[tuple[str, PanelUser]]
 

@@ -9,7 +9,7 @@ from app.cli.options import AccountArgument, AsJson
 from app.cli.output import Cell, print_fields, print_json, print_table
 from app.operations import operator
 from app.operations.operator.account_report import AccountReport, FailedAttempts
-from app.operations.views import AuditEntry
+from app.operations.views.audit import AuditEntry
 
 
 def show_user(account: AccountArgument, as_json: AsJson = False) -> None:

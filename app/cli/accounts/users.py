@@ -16,7 +16,7 @@ from app.domain.errors import InvalidInput
 from app.operations import operator
 from app.operations.admin_users import AdminCreateUser, AdminUpdateUser
 from app.operations.framework.operation import UNSET
-from app.operations.views import AccountView
+from app.operations.views.accounts import AccountView
 
 app = typer.Typer(help="Accounts.", no_args_is_help=True)
 

@@ -26,7 +26,7 @@ from app.domain.credentials import AccessKey, Origin, Session
 from app.domain.guilds_and_servers import Guild, Server
 from app.domain.outbox import Message
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import User
 
 T = TypeVar("T")

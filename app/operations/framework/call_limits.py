@@ -7,7 +7,7 @@ from time import monotonic
 from app.domain.credentials import Origin, ParsedCredential, RawAccessKey
 from app.domain.errors import RateLimited
 from app.domain.measurements import Measurement, RefusalCounter
-from app.domain.ports import RateLimiter
+from app.domain.ports.services import RateLimiter
 from app.domain.rate_limits import SAME_WRONG_KEY, WRONG_KEYS, Limit, client_network
 from app.domain.rules import Rules
 from app.domain.users import User

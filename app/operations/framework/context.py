@@ -30,7 +30,8 @@ from app.domain.errors import (
 from app.domain.idempotency import IdempotencyKey
 from app.domain.outbox import Delivery
 from app.domain.policy import Access, Principal
-from app.domain.ports import Cached, Transaction
+from app.domain.ports.store import Transaction
+from app.domain.ports.upstreams import Cached
 from app.domain.preconditions import NO_PRECONDITIONS, Preconditions
 from app.domain.rate_limits import CHANGES
 from app.domain.users import User

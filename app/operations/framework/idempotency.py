@@ -15,7 +15,7 @@ from app.domain.errors import FieldError, InvalidCredentials, InvalidInput, Requ
 from app.domain.idempotency import IdempotencyKey, IdempotencyRecord
 from app.domain.passwords import normalize_password
 from app.domain.policy import Access
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.timestamps import format_time
 from app.domain.users import AccountRef, User
 from app.operations.framework import audit_log
@@ -29,7 +29,7 @@ from app.operations.login_attempts import (
     verify_attempt,
 )
 from app.operations.login_queue import CountResult
-from app.operations.views import Created
+from app.operations.views.results import Created
 
 V = TypeVar("V")
 

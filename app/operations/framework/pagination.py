@@ -17,7 +17,7 @@ from app.domain.users import (
     SortKey,
     UserFilter,
 )
-from app.operations.views import PanelUser
+from app.operations.views.accounts import PanelUser
 
 LIMIT_DEFAULT = 100
 # A client that reads a list sends the same filters for each page.

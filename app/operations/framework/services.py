@@ -4,19 +4,18 @@ from asyncio import Event
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.domain.ports import (
+from app.domain.ports.services import (
     BreachedPasswords,
     Clock,
-    GuildSource,
     Handler,
     Ids,
-    Panel,
     PasswordHasher,
     Randomness,
     RateLimiter,
-    Store,
     Tokens,
 )
+from app.domain.ports.store import Store
+from app.domain.ports.upstreams import GuildSource, Panel
 from app.domain.rules import Rules
 from app.operations.framework.call_limits import RefusalLog
 from app.operations.login_queue import LoginQueue

@@ -7,22 +7,17 @@ from typing_extensions import TypedDict
 
 from app.domain.audit import LOCKED, Entry, EntryFilter
 from app.domain.errors import DomainError
-from app.domain.ports import Panel, Transaction
+from app.domain.ports.store import Transaction
+from app.domain.ports.upstreams import Panel
 from app.domain.rate_limits import UNFAMILIAR_PLACES, LoginAttempts, last_lock_end
 from app.domain.timestamps import format_time
 from app.domain.users import User
 from app.operations.credentials import list_session_views
 from app.operations.framework.services import Services
 from app.operations.operator.caller import find_account
-from app.operations.views import (
-    AccountView,
-    AuditEntry,
-    Keys,
-    Sessions,
-    account_view,
-    entry_view,
-    key_view,
-)
+from app.operations.views.accounts import AccountView, account_view
+from app.operations.views.audit import AuditEntry, entry_view
+from app.operations.views.credentials import Keys, Sessions, key_view
 
 LOGINS_SHOWN = 10
 LOGIN_ACTIONS = ("users.auth", "users.password", LOCKED)

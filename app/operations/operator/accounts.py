@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.domain.errors import InvalidInput
 from app.domain.outbox import OutboxFilter
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.operations.accounts import find_user_by_uuid
 from app.operations.admin_user_lists import ListUsers
 from app.operations.admin_users import AdminCreateUser, AdminUpdateUser, UserByUuid
@@ -15,16 +15,15 @@ from app.operations.framework.operation import UNSET
 from app.operations.framework.services import Services
 from app.operations.operator.caller import OPERATOR_CALLER, find_uuid, perform, user_unknown
 from app.operations.panel_sync import SERVERS
-from app.operations.views import (
+from app.operations.views.accounts import (
     AccountView,
-    Created,
     CreatedUser,
     PanelUser,
     PanelUsers,
-    RawJsonPage,
     UserPage,
     account_view,
 )
+from app.operations.views.results import Created, RawJsonPage
 
 
 async def create_account(services: Services, command: AdminCreateUser) -> CreatedUser:

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from app.domain.audit import EntryFilter
 from app.domain.errors import NotFound, UserNotFound
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.quoting import quote
 from app.domain.users import OPERATOR
 from app.operations.admin_audit import ListAudit
 from app.operations.framework.operation import UNSET, Unset
 from app.operations.framework.services import Services
 from app.operations.operator.caller import find_account, perform
-from app.operations.views import AuditPage
+from app.operations.views.audit import AuditPage
 
 
 async def list_audit_log(services: Services, command: ListAudit) -> AuditPage:

@@ -5,7 +5,7 @@ from typing import Any
 from app.domain.errors import InvalidEmail, UserNotFound
 from app.domain.names import Email, parse_stored_username
 from app.domain.policy import OPERATOR_PRINCIPAL, Access
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import User
 from app.operations.accounts import find_user
 from app.operations.catalog import OPERATIONS

@@ -2,7 +2,7 @@
 
 from app.domain.errors import NotFound
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.operations.admin_credentials import RevokeUserSession
 from app.operations.admin_users import UserByUuid
 from app.operations.credentials import CreateKey, add_key, key_not_found, revoke_keys
@@ -10,7 +10,7 @@ from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.operation import UNSET
 from app.operations.framework.services import Services
 from app.operations.operator.caller import find_account, find_uuid, operator_context, perform
-from app.operations.views import CreatedKey, Keys, Sessions
+from app.operations.views.credentials import CreatedKey, Keys, Sessions
 
 
 async def list_sessions_of(services: Services, account: str) -> Sessions:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from app.domain.names import Username
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import OPERATOR
 from app.operations.accounts import add_user, new_user
 from app.operations.credentials import CreateKey, add_key

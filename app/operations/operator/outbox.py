@@ -6,12 +6,12 @@ from app.domain.audit import Ref, RefKind
 from app.domain.errors import InvalidInput, NotFound
 from app.domain.outbox import Delivery, State
 from app.domain.policy import Principal
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.operations.admin_outbox import ListOutbox
 from app.operations.framework.audit_log import WriteResult
 from app.operations.framework.services import Services
 from app.operations.operator.caller import find_uuid, operator_context, perform
-from app.operations.views import OutboxPage
+from app.operations.views.outbox import OutboxPage
 
 # The engines cannot store larger numbers.
 NUMBER_MAX = 2**63 - 1

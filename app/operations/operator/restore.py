@@ -7,7 +7,9 @@ from datetime import datetime
 from app.domain.audit import Changes, EntryFilter
 from app.domain.credentials import Origin
 from app.domain.policy import OPERATOR_PRINCIPAL
-from app.domain.ports import Clock, LiveCredentials, Transaction
+from app.domain.ports.repositories import LiveCredentials
+from app.domain.ports.services import Clock
+from app.domain.ports.store import Transaction
 from app.operations.framework.audit_log import make_entry
 
 # More numbers than can be assigned between a backup and its restore: a fixed count plus a rate.

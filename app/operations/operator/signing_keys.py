@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from app.domain.audit import Ref, RefKind
 from app.domain.credentials import Origin
 from app.domain.policy import OPERATOR_PRINCIPAL
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.signing_keys import PublicKey
 from app.operations.framework.audit_log import make_entry
 from app.operations.framework.services import Services

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.util import await_only
 
-from app.domain.ports import Clock
+from app.domain.ports.services import Clock
 from app.storage.dialect import EngineDialect
 from app.storage.inserts import bind_rows
 from app.storage.types import without_nul

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from app.database_url import PostgresUrl
 from app.domain.errors import Overloaded
 from app.domain.measurements import InFlightCounter, Measurement, measure_transactions
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime.background_tasks import Supervisor
 from app.storage.compiled import CompiledStatement, Rows
 from app.storage.constraints import is_passing, is_read_only, sqlstate

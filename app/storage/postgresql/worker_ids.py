@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, select, update
 
 from app.domain.errors import Overloaded
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.timestamps import EPOCH
 from app.runtime.background_tasks import BackgroundTask, Supervisor
 from app.runtime.boot_clock import boottime

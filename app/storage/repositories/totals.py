@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select, text
 
-from app.domain.ports import AccountTotals, LiveCredentials
+from app.domain.ports.repositories import AccountTotals, LiveCredentials
 from app.domain.rate_limits import (
     FAILURES_BEFORE_LOCK,
     LOCK_MAX,

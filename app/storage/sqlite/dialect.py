@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from app.domain.ports import Clock
+from app.domain.ports.services import Clock
 from app.runtime.boot_clock import boottime
 from app.storage.dialect import EngineDialect
 from app.storage.inserts import bind_rows

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from app.domain.credentials import AccessKey, Session
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.domain.users import User
 
 T = TypeVar("T")

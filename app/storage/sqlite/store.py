@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.domain.errors import Overloaded
 from app.domain.measurements import InFlightCounter, Measurement, measure_transactions
-from app.domain.ports import Transaction
+from app.domain.ports.store import Transaction
 from app.runtime.background_tasks import Supervisor
 from app.runtime.shielded_tasks import run_in_thread
 from app.storage.constraints import is_passing

@@ -1,116 +1,23 @@
-"""Ports: the interfaces that the domain needs from outside, one per capability.
+"""Repositories: the rows of a transaction, as the domain sees them.
 
-Everything inside a transaction is a plain function: a transaction waits for nothing but its store.
 A missing object is `None` or `False`; a refusal is an error of the catalogue.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from app.domain.audit import Entry, EntryFilter
-from app.domain.credentials import AccessKey, Session, TokenClaims
-from app.domain.guilds_and_servers import Guild, PanelServer, Server
+from app.domain.credentials import AccessKey, Session
+from app.domain.guilds_and_servers import Guild, Server
 from app.domain.idempotency import IdempotencyRecord
 from app.domain.json_rows import RowShape
-from app.domain.outbox import Delivery, Depth, Json, OutboxFilter
+from app.domain.outbox import Delivery, Depth, OutboxFilter
 from app.domain.presence import Presence
-from app.domain.rate_limits import Limit, LoginAttempts
+from app.domain.rate_limits import LoginAttempts
 from app.domain.signing_keys import PublicKey
 from app.domain.users import AccountRef, Position, Sort, User, UserFilter
-
-T = TypeVar("T")
-
-
-class Clock(Protocol):
-    """The current time, in UTC and milliseconds."""
-
-    def now(self) -> datetime: ...
-
-
-class Ids(Protocol):
-    """New identifiers, each unique."""
-
-    def new_snowflake(self) -> int:
-        """Return a 63-bit id; ids are ordered by time."""
-
-    def new_uuid(self) -> str:
-        """Return a random RFC 9562 UUID."""
-
-
-class Randomness(Protocol):
-    """Secrets from a cryptographically secure source."""
-
-    def new_access_key(self) -> str:
-        """Return the text of a new access key."""
-
-    def new_password(self) -> str:
-        """Return a generated password."""
-
-    def fraction(self) -> float:
-        """Return a number from 0 to below 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordCheck:
-    """The result of a password verification, and a new hash if the old one is outdated."""
-
-    is_correct: bool
-    new_hash: str | None = None
-
-
-class PasswordHasher(Protocol):
-    """Slow password hashes, computed off the event loop."""
-
-    async def hash(self, password: str) -> str: ...
-
-    async def verify(self, password: str | None, hashed: str | None) -> PasswordCheck:
-        """Compare; without a password or a usable hash the result is wrong, after the same time."""
-
-
-class BreachedPasswords(Protocol):
-    """Passwords that are known from breaches, beyond the shipped list of common ones."""
-
-    async def contains(self, password: str) -> bool:
-        """Return True if the password is known; False, too, if that cannot be found out soon.
-        Never raises."""
-
-
-class Tokens(Protocol):
-    """Signed tokens (ES256 JWT, RFC 7519)."""
-
-    def issue(self, claims: TokenClaims) -> str:
-        """Sign a token. Raises Overloaded while no key may sign."""
-
-    def can_issue(self) -> bool:
-        """Return True if there is a key that may sign."""
-
-    async def verify(self, token: str) -> TokenClaims | None:
-        """Return the claims of a token of ours, which may have expired; None for anything else."""
-
-
-class RateLimiter(Protocol):
-    """Counters of calls by address or account, with bounded latency.
-
-    If the shared counters are unavailable, local ones are used; calls are never unlimited.
-    """
-
-    async def count(self, limit: Limit, address: str) -> float:
-        """Count a call; return 0, or the seconds to wait if it is over the limit.
-
-        A call over the limit is not counted, so a client that waits is admitted.
-        """
-
-    async def count_many(self, limit: Limit, address: str, calls: int) -> tuple[int, float]:
-        """Count several calls; return how many are within the limit, and the seconds to wait for
-        the others."""
-
-    async def refund(self, limit: Limit, address: str) -> None:
-        """Remove a call from the count that turned out not to count."""
-
-    def peek(self, limit: Limit, address: str) -> float:
-        """Return the seconds to wait as far as they are known locally, without counting."""
 
 
 class Users(Protocol):
@@ -335,59 +242,6 @@ class Servers(Protocol):
         """Return the servers of an account, the oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cached(Generic[T]):
-    """A response of another service, possibly stale (RFC 5861 section 4, stale-if-error).
-
-    `stale_seconds` is None while the value is fresh; otherwise the service could not be reached,
-    and it is the time in seconds since the value should have been refreshed.
-    """
-
-    value: T
-    stale_seconds: int | None = None
-
-
-class GuildSource(Protocol):
-    """The chat service, if it manages the guilds. Never called in a transaction."""
-
-    async def list_guilds(self, user_id: int) -> Cached[Sequence[Guild]]:
-        """Return the guilds that the account with this snowflake owns or is a member of, in its
-        order.
-
-        An unknown account has none. Raises UpstreamFailed, UpstreamTimeout, Overloaded.
-        """
-
-
-class Panel(Protocol):
-    """The panel, if it manages the servers. Never called in a transaction.
-
-    It identifies an account by uuid. Every method raises UpstreamFailed, UpstreamTimeout and
-    Overloaded: the call may then have been carried out in part, and can be repeated.
-    """
-
-    async def list_servers(self, owner: str) -> Cached[Sequence[PanelServer]]:
-        """Return the servers of an account for display: up to a few seconds old, or stale.
-
-        An unknown account has none.
-        """
-
-    async def fetch_servers(self, owner: str) -> Sequence[PanelServer]:
-        """Return the current servers of an account, at most SERVERS_MAX, without a cache."""
-
-    async def stop_servers(self, owner: str, servers: Sequence[str]) -> None:
-        """Stop those of `servers` that belong to the account, in this order; they stay stopped.
-
-        A stopped server stays stopped; one that is deleted or belongs to another account is left
-        alone. To restart later only the servers that this call stopped, call `fetch_servers`, store
-        which are active, and stop those: servers stopped by others are then never included, however
-        often this is retried.
-        """
-
-    async def start_servers(self, owner: str, servers: Sequence[str]) -> None:
-        """Start those of `servers` that belong to the account, in this order; running ones keep
-        running."""
-
-
 class Audit(Protocol):
     """The audit trail. Entries cannot be changed or deleted, through this port or otherwise."""
 
@@ -495,84 +349,3 @@ class StoppedServers(Protocol):
 
     def replace_for_user(self, user_id: int, servers: Collection[str]) -> None:
         """Replace the stopped servers of the account."""
-
-
-# Deliver a message; repeated calls have the same effect. The return value is stored as the outcome,
-# the details of catalogue errors are stored as the error.
-Handler = Callable[[Delivery], Awaitable[Json | None]]
-
-
-class Transaction(Protocol):
-    """A consistent view of the store; the changes of a `write` are applied all or not at all."""
-
-    @property
-    def users(self) -> Users: ...
-    @property
-    def name_claims(self) -> Names: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def keys(self) -> Keys: ...
-    @property
-    def login_attempts(self) -> PasswordAttempts: ...
-    @property
-    def idempotency(self) -> IdempotencyRecords: ...
-    @property
-    def signing_keys(self) -> SigningKeys: ...
-    @property
-    def guilds(self) -> Guilds: ...
-    @property
-    def servers(self) -> Servers: ...
-    @property
-    def audit(self) -> Audit: ...
-    @property
-    def totals(self) -> Totals: ...
-    @property
-    def restored_database(self) -> RestoredDatabase: ...
-    @property
-    def outbox(self) -> Outbox: ...
-    @property
-    def stopped_servers(self) -> StoppedServers: ...
-
-
-class Lookups(Protocol):
-    """Single queries of frequent operations, each on the latest commit, outside a transaction."""
-
-    def get_session_with_owner(self, session_id: str) -> Awaitable[tuple[Session, User] | None]: ...
-
-    def get_key_with_owner(self, key_id: str) -> Awaitable[tuple[AccessKey, User] | None]: ...
-
-    def find_taken_names(
-        self, skeletons: Collection[str], now: datetime
-    ) -> Awaitable[Collection[str]]:
-        """Return those of these names, at least one, that a new account cannot have."""
-
-
-class Store(Protocol):
-    """Transactions, which are serializable. `work` may be run more than once."""
-
-    @property
-    def lookups(self) -> Lookups: ...
-
-    def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        """Run `work`, which reads few rows, in a consistent view."""
-
-    def scan(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
-        """Run `work`, which may read many rows, in a consistent view."""
-
-    def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> Awaitable[T]:
-        """Run `work`; its changes are on disk when this returns, and an error undoes them all.
-
-        Those that are not durable survive the end of this process, but perhaps not that of the
-        machine or the database server within the next second.
-        """
-
-    def accepts_writes(self) -> Awaitable[bool]:
-        """Return True unless the database is a standby. Raises Overloaded."""
-
-    def version(self) -> object | None:
-        """Return a value that changes with every commit; None if the store cannot tell without
-        waiting."""
-
-    def defer(self, about: str, work: Callable[[Transaction], None]) -> None:
-        """Run `work` soon; it may be lost, and a later one with the same key replaces it."""

@@ -1,0 +1,1 @@
+"""Ports: the interfaces that the domain and the operations need from outside."""

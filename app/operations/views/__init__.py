@@ -1,0 +1,1 @@
+"""Views: the representations of results that the contract defines."""
