@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.storage.sqlite import backups
 from app.storage.sqlite.backup_files import delete_oldest, name_by_time, piped_file
 from app.storage.sqlite.backups import Contents, RegainedAccess, regained_access
+from app.storage.sqlite.copy_sides import require_restorable
 from app.storage.sqlite.store import SqliteFile, SqliteStore
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def restore(
     ):
         copy = SqliteFile(draft)
         copy.migrate()
+        require_restorable(copy, str(file) if isinstance(file, Path) else "The standard input")
         finish = partial(operator.finish_restore, keep_credentials=keep_credentials)
         restored = asyncio.run(_settle(copy, settings, finish))
         now = SystemClock().now()

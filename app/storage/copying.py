@@ -21,6 +21,8 @@ from app.storage.tables import LeaseRow, OutboxRow, WorkerRow, metadata
 
 # Rows that are in memory at once.
 BATCH = 2000
+# Characters of a reason, which may repeat a value.
+_REASON_MAX = 200
 # Tables about running processes, of which there are none.
 LEFT_EMPTY: Mapping[str, str] = {
     WorkerRow.__tablename__: "worker numbers of running processes",
@@ -88,6 +90,13 @@ def copy_all(source: Side, target: Side, progress: Progress) -> list[TableSummar
     return copied
 
 
+def require_own_values(side: Side) -> None:
+    """Read every row. Raises StoreError for a value that Gatehouse did not write."""
+    for table in metadata.sorted_tables:
+        for _ in _read(side, table):
+            pass
+
+
 def _count(connection: Connection, table: Table) -> int:
     return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
@@ -150,11 +159,11 @@ def _read(
     with _named(side):
         try:
             yield from side.connection.execute(query).partitions()
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             # SQLite stores any value in any column.
             raise StoreError(
                 f"{side.name}: the table {table.name} has a value that Gatehouse did not write: "
-                f"{error}."
+                f"{str(error)[:_REASON_MAX]}."
             ) from error
 
 

@@ -10,6 +10,7 @@ from shutil import copyfile
 
 import pytest
 
+from app.storage.sqlite.backup_files import delete_oldest
 from tests.commands import run_here, run_in_terminal
 from tests.server_process import Finished, command, environment
 
@@ -71,6 +72,10 @@ def test_leftovers_of_killed_backups_are_deleted_a_day_later(folder: Path, backu
     piped = folder / "var" / ".gatehouse.sqlite3.abcdefgh"
     piped.mkdir()
     (piped / "backup").write_text("unfinished")
+    # Anyone who may write there can create it, and it must not stop the deletion of old backups.
+    folder_of_another = backups / ".gatehouse-20260101T030000Z.sqlite3.folder"
+    folder_of_another.mkdir()
+    os.utime(folder_of_another, (0, 0))
     for _ in range(2):
         assert run_here(folder, "backup", "backups", "--keep", "9").status == 0
         run_here(folder, "backup", "-", encoding="latin-1")
@@ -82,7 +87,17 @@ def test_leftovers_of_killed_backups_are_deleted_a_day_later(folder: Path, backu
             path.rename(path.with_name(f"kept-{path.name}"))
     assert not draft.exists()
     assert not piped.exists()
+    assert folder_of_another.exists()
     assert (backups / "gatehouse-before-the-move.sqlite3").exists()
+
+
+def test_concurrent_backups_may_delete_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, gone = (tmp_path / f"gatehouse-2026010{day}T030000Z.sqlite3" for day in (2, 1))
+    newest.touch()
+    monkeypatch.setattr(Path, "glob", lambda _, names: [] if names.startswith(".") else [gone])
+    assert delete_oldest(newest, 1) == [gone]
 
 
 def test_a_backup_is_kept_even_if_the_clock_was_set_back(folder: Path, backups: Path) -> None:

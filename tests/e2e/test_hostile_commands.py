@@ -157,6 +157,42 @@ def test_a_trigger_in_a_backup_never_runs(folder: Path, run: Run) -> None:
     assert run("restore", "file", "--replace")[0] == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "username = x'ff'",
+        "email_key = x'00'",
+        "version = 'one'",
+        "version = 1.5",
+        "admin = 'yes'",
+        "presence = 'elsewhere'",
+    ],
+)
+def test_a_value_that_gatehouse_did_not_write_is_neither_restored_nor_copied(
+    folder: Path, run: Run, change: str
+) -> None:
+    """The server would fail at each request for the account."""
+    run("users", "create", "demo", "--admin")
+    assert run("backup", "file")[0] == 0
+    spoil(folder / "file", f"UPDATE users SET {change}")  # noqa: S608
+    before = (folder / "var" / "gatehouse.sqlite3").read_bytes()
+    status, said = run("restore", "file", "--replace")
+    assert (status, "file: the table users has a value that Gatehouse" in said) == (1, True), said
+    assert (folder / "var" / "gatehouse.sqlite3").read_bytes() == before
+    spoilt = {"GATEHOUSE_DATABASE_URL": "sqlite:///file"}
+    status, said = run("copy", "--to", "sqlite:///copied", **spoilt)
+    assert (status, "the table users has a value that Gatehouse" in said) == (1, True), said
+
+
+def test_a_time_that_no_calendar_has_is_not_restored(folder: Path, run: Run) -> None:
+    run("users", "create", "demo", "--admin")
+    run("keys", "create", "demo")
+    run("backup", "file")
+    spoil(folder / "file", f"UPDATE access_keys SET created_at = {2**63 - 1}")  # noqa: S608
+    status, said = run("restore", "file", "--replace")
+    assert (status, "the table access_keys has a value" in said) == (1, True), said
+
+
 ESCAPES = "\x1b]0;title\x07\x9b31m"
 
 

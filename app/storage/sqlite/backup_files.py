@@ -25,10 +25,11 @@ def delete_oldest(newest: Path, keep: int) -> Sequence[Path]:
     back. Files with other names are ignored. Raises OSError.
     """
     others = sorted(path for path in newest.parent.glob(_NAMES) if path != newest)
-    drafts = newest.parent.glob(f".{_NAMES}.*")
+    drafts = (path for path in newest.parent.glob(f".{_NAMES}.*") if path.is_file())
     oldest = [*others[: max(len(others) - keep + 1, 0)], *_abandoned(drafts, newest)]
     for path in oldest:
-        path.unlink()
+        # Another backup may delete the same ones.
+        path.unlink(missing_ok=True)
     return oldest
 
 

@@ -6,10 +6,11 @@ from contextlib import ExitStack, asynccontextmanager
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.storage.copying import Side
-from app.storage.sqlite.engine import require_regular, set_pragma, sqlite_engine
+from app.storage.copying import Side, require_own_values
+from app.storage.sqlite.engine import driver_of, require_regular, set_pragma, sqlite_engine
 from app.storage.sqlite.library import describe_failure
 from app.storage.sqlite.store import SqliteFile
+from app.storage.sqlite.stored_types import require_declared_types
 
 # SQLite's default is 2 MB, less than the indexes of many accounts.
 _CACHE_KIBIBYTES = 64 * 1024
@@ -25,7 +26,17 @@ async def open_source(file: SqliteFile) -> AsyncIterator[Side]:
             closing.enter_context(connection.begin())
         except DBAPIError as error:
             raise describe_failure(file.path, error.orig) from error
+        require_declared_types(driver_of(connection), str(file))
         yield Side(str(file), connection)
+
+
+def require_restorable(draft: SqliteFile, backup: str) -> None:
+    """Raise StoreError if a row of the migrated copy of a backup cannot be read."""
+    with ExitStack() as closing:
+        connection = _connect(draft, closing)
+        closing.enter_context(connection.begin())
+        require_declared_types(driver_of(connection), backup)
+        require_own_values(Side(backup, connection))
 
 
 @asynccontextmanager
