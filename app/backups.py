@@ -72,6 +72,7 @@ def back_up(settings: Settings, file: Path, keep: int | None = None) -> BackupRe
     StoreError, StartError, OSError.
     """
     database = _sqlite_file(settings, "backup", "pg_dump")
+    SqliteFile(database).require_there()
     if not file.is_dir():
         if keep is not None:
             raise StartError(f"--keep needs a folder, and {file} is none. Create it first.")
@@ -84,6 +85,7 @@ def back_up(settings: Settings, file: Path, keep: int | None = None) -> BackupRe
 def write_backup(settings: Settings, output: BinaryIO) -> Contents:
     """Write a verified backup to `output`. Raises what `back_up` raises."""
     database = _sqlite_file(settings, "backup", "pg_dump")
+    SqliteFile(database).require_there()
     with piped_file(database, "backup") as file:
         contents = backups.back_up(database, file)
         with file.open("rb") as written:

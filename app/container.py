@@ -1,5 +1,6 @@
 """Dependency wiring: the only module that chooses the implementations of ports."""
 
+import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
@@ -94,7 +95,9 @@ def prepare_data_dir(settings: Settings) -> None:
     for folder in folders:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(settings.data_dir, os.W_OK | os.X_OK):
-        raise PermissionError(13, "Permission denied", str(settings.data_dir))
+        is_read_only = os.statvfs(settings.data_dir).f_flag & os.ST_RDONLY
+        code = errno.EROFS if is_read_only else errno.EACCES
+        raise OSError(code, os.strerror(code), str(settings.data_dir))
 
 
 def prepare_store(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from app.cli.checks.files import check_admin_key, check_free_space, check_modes
 from app.cli.checks.findings import Finding, bad, note, ok
+from app.cli.system_errors import describe_system_error
 from app.container import database_of, open_upstreams
 from app.domain.audit import EntryFilter
 from app.domain.errors import DomainError
@@ -68,8 +69,10 @@ async def _with_deadline(subject: str, check: Awaitable[list[Finding]]) -> list[
             return await check
     except TimeoutError:
         return [bad(subject, f"no response within {SECONDS:.0f} seconds")]
-    except (StoreError, SigningKeyError, OSError) as error:
+    except (StoreError, SigningKeyError) as error:
         return [bad(subject, str(error))]
+    except OSError as error:
+        return [bad(subject, describe_system_error(error))]
     except DomainError as error:
         return [bad(subject, error.detail)]
 

@@ -1,25 +1,15 @@
 """`gatehouse`: run a command, and report its errors."""
 
-import errno
 import sys
 
 from app.cli.output import fail, flush_output
 from app.cli.serve import serve
+from app.cli.system_errors import describe_system_error
 from app.container import StartError
-from app.domain.errors import DomainError
+from app.domain.errors import DomainError, Overloaded
 from app.environment import SettingsError
 from app.security.key_files import SigningKeyError
 from app.storage.errors import StoreError
-
-_ACCESS = "The user that runs this command needs access to it: 'ls -ln' shows the owner."
-_SPACE = "Free space on its disk, and repeat the command."
-_REMEDIES = {
-    errno.EACCES: _ACCESS,
-    errno.EPERM: _ACCESS,
-    errno.EROFS: _ACCESS,
-    errno.ENOSPC: _SPACE,
-    errno.EDQUOT: _SPACE,
-}
 
 
 def main() -> None:
@@ -43,12 +33,12 @@ def _run() -> None:
         fail(str(error), 2, "invalid-settings")
     except (StoreError, SigningKeyError, StartError) as error:
         fail(str(error), 1)
+    except Overloaded as error:
+        fail(f"{error.detail} 'gatehouse doctor' shows the cause.", 1, error.slug)
     except DomainError as error:
         fail(error.detail, 1, error.slug)
     except UnicodeEncodeError:
         # Only file names may contain bytes that are not UTF-8.
         fail("An argument is not in UTF-8.", 1)
     except OSError as error:
-        reason = f"{error.filename or 'The system call failed'}: {error.strerror or error}."
-        remedy = _REMEDIES.get(error.errno or 0)
-        fail(" ".join([reason, *([remedy] if remedy else [])]), 1)
+        fail(describe_system_error(error), 1)

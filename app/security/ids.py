@@ -8,11 +8,12 @@ import string
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.domain.ports.services import Clock
+from app.runtime.file_owner import create_private
 
 # The epoch of snowflakes; 41 bits of milliseconds last until 2094.
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
@@ -92,7 +93,14 @@ def hold_worker_number(data_dir: Path) -> Iterator[int]:
 @contextmanager
 def _lowest_free(folder: Path) -> Iterator[int]:
     for number in range(WORKERS):
-        descriptor = os.open(folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
+        path = folder / str(number)
+        try:
+            descriptor = _open_lock(path)
+        except PermissionError:
+            if not path.exists():
+                raise
+            # Another user, such as root, has left the file.
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -104,6 +112,15 @@ def _lowest_free(folder: Path) -> Iterator[int]:
             os.close(descriptor)
         return
     raise OSError(errno.EAGAIN, "Every worker number is taken", str(folder))
+
+
+def _open_lock(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDWR)
+    try:
+        return create_private(path)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR)
 
 
 def request_ids() -> Iterator[str]:

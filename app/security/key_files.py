@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jose import jwk
 from jose.backends.base import Key
 
+from app.runtime.file_owner import adopt_owner
+
 ALGORITHM = "ES256"
 KEY_FILE = "signing-key.pem"
 NEXT_FILE = "signing-key.next.pem"
@@ -107,6 +109,7 @@ def replace_file(path: Path, content: bytes) -> None:
     descriptor, temporary = mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            adopt_owner(descriptor, path.parent)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

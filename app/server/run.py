@@ -120,10 +120,16 @@ def _bind(settings: Settings) -> socket.socket:
                 "one, or stop what listens there."
             ) from None
         raise StartError(
-            f"Cannot listen at {settings.host} port {settings.port} (GATEHOUSE_HOST, "
-            f"GATEHOUSE_PORT): {error.strerror}."
+            f"Cannot listen at {settings.host} port {settings.port}: {error.strerror}. "
+            f"{_remedy(error)}"
         ) from None
     return sock
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EACCES:
+        return "Set GATEHOUSE_PORT to 1024 or more; a reverse proxy can listen at 80 and 443."
+    return "Set GATEHOUSE_HOST to an address of this machine, or to 0.0.0.0 for all of them."
 
 
 def _log_warnings(settings: Settings) -> None:

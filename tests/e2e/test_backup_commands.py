@@ -124,6 +124,7 @@ def test_a_failed_backup_deletes_nothing(folder: Path, backups: Path) -> None:
         (["backup", "backups", "--keep", "0"], 2, "--keep"),
         (["backup", "file", "--keep", "3"], 1, "--keep needs a folder, and file is none."),
         (["backup", "-", "--keep", "3"], 2, "--keep needs a folder."),
+        (["backup", "var/gatehouse.sqlite3"], 1, "The name is taken: choose another file"),
         (["backup", "nowhere/file"], 1, "nowhere: No such file or directory."),
         (["restore", "-", "--replace"], 1, "standard-input is no database of Gatehouse."),
         (["restore", "-"], 1, "With --replace, the backup replaces it"),

@@ -99,7 +99,7 @@ def test_a_file_of_another_user_is_bad(installation: Settings) -> None:
     finding = the_bad(installation)
     assert (finding.subject, finding.detail) == (
         str(log),
-        "belongs to user 4711, the data directory to 0: chown 0",
+        f"belongs to user 4711, the data directory to 0: chown 0 {log}",
     )
 
 
@@ -173,7 +173,10 @@ def test_an_unreachable_service_is_bad_and_no_password_is_shown(
     installation: Settings, configured: dict[str, str]
 ) -> None:
     findings = asyncio.run(examine(with_settings(installation, **configured)))
-    assert any("127.0.0.1" in f.detail for f in findings if f.mark is Mark.BAD)
+    faults = [f.detail for f in findings if f.mark is Mark.BAD]
+    assert any("127.0.0.1" in detail for detail in faults)
+    if "database_url" in configured:
+        assert faults[0].endswith("Start PostgreSQL, or correct GATEHOUSE_DATABASE_URL.")
     assert SECRET not in repr(findings)
 
 

@@ -69,7 +69,7 @@ def test_the_operators_own_first_key_is_used_and_not_shown(tmp_path: Path) -> No
     ("settings", "sentence"),
     [
         ({"GATEHOUSE_BOOTSTRAP_ADMIN_KEY": "secret"}, "groups of 8, 4, 4, 4 and 8"),
-        ({"GATEHOUSE_HOST": "256.0.0.1"}, "gatehouse:"),
+        ({"GATEHOUSE_HOST": "192.0.2.1"}, "Set GATEHOUSE_HOST to an address of this machine"),
     ],
 )
 def test_a_setting_that_cannot_be_used_stops_the_start_with_a_sentence(

@@ -33,18 +33,19 @@ def _check_owners(data_dir: Path, paths: Iterable[Path]) -> Iterator[Finding]:
     with suppress(OSError):
         owner = data_dir.stat().st_uid
         # `paths` has the database, which may be elsewhere.
-        for path in sorted({*paths, *data_dir.iterdir()}):
+        for path in sorted({*paths, *data_dir.glob("*"), *data_dir.glob("workers/*")}):
             with suppress(OSError):
                 if (found := path.stat().st_uid) != owner:
-                    detail = (
-                        f"belongs to user {found}, the data directory to {owner}: chown {owner}"
-                    )
+                    repair = f"chown {owner} {path}"
+                    detail = f"belongs to user {found}, the data directory to {owner}: {repair}"
                     yield bad(str(path), detail)
 
 
 def _check_mode(path: Path, wanted: int) -> Finding:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return bad(str(path), "does not exist")
     except OSError as error:
         return bad(str(path), error.strerror or "cannot be read")
     if mode & ~wanted:
@@ -63,6 +64,8 @@ def check_free_space(settings: Settings) -> Finding:
     """Check that a migration or a backup has room."""
     path = settings.sqlite_path
     folder = settings.data_dir if path is None else path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     try:
         free = shutil.disk_usage(folder).free
         needed = FREE_BYTES + (path.stat().st_size if path is not None and path.exists() else 0)

@@ -1,8 +1,10 @@
 """Requirements on the PostgreSQL server, the database and the pooler in front of it."""
 
+from socket import gaierror
 from typing import Any
 
 from asyncpg.exceptions import DuplicatePreparedStatementError, InvalidSQLStatementNameError
+from sqlalchemy.exc import DBAPIError
 
 from app.storage.errors import StoreError
 from app.storage.postgresql.connect import Connector
@@ -20,6 +22,15 @@ POOLED = (
     "settings and locks in its sessions. Have the pooler keep sessions apart (PgBouncer: "
     "pool_mode = session), or connect to the server itself"
 )
+
+
+def describe_failure(server: object, error: Exception) -> StoreError:
+    """Return the error of a start or command about an error of the driver, with what to do."""
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    remedy = ""
+    if isinstance(reason, ConnectionRefusedError | gaierror):
+        remedy = " Start PostgreSQL, or correct GATEHOUSE_DATABASE_URL."
+    return StoreError(f"{server}: {reason}.{remedy}")
 
 
 async def require_fit(connect: Connector) -> None:

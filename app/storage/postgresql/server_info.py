@@ -7,9 +7,8 @@ from asyncpg.exceptions import InterfaceError, PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.storage.errors import StoreError
 from app.storage.postgresql import connections, lookups
-from app.storage.postgresql.checks import require_fit
+from app.storage.postgresql.checks import describe_failure, require_fit
 from app.storage.postgresql.store import PostgresServer, postgres_engine
 
 _QUESTION = """
@@ -59,8 +58,7 @@ async def facts(server: PostgresServer) -> ServerFacts:
     except TimeoutError:
         raise
     except (DBAPIError, OSError, PostgresError, InterfaceError) as error:
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreError(f"{server}: {reason}.") from error
+        raise describe_failure(server, error) from error
     finally:
         await engine.dispose()
     return ServerFacts(version, time.astimezone(UTC), *others)

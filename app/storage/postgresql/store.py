@@ -25,7 +25,7 @@ from app.storage.constraints import is_passing, is_read_only, sqlstate
 from app.storage.deferred_writes import DeferredWrites
 from app.storage.errors import StoreError
 from app.storage.migrations import Migration, Steps, perform, require_current, to_head
-from app.storage.postgresql.checks import require_fit
+from app.storage.postgresql.checks import describe_failure, require_fit
 from app.storage.postgresql.connect import Connector
 from app.storage.postgresql.connections import CONNECTIONS, PATIENCE, RETRIED, Connections
 from app.storage.postgresql.lookups import PostgresLookups
@@ -159,8 +159,7 @@ class PostgresServer:
         except TimeoutError:
             raise StoreError(f"{self}: no answer within {PATIENCE:.0f} seconds.") from None
         except (DBAPIError, OSError, PostgresError, InterfaceError) as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise StoreError(f"{self}: {reason}.") from error
+            raise describe_failure(self, error) from error
 
 
 class PostgresStore:

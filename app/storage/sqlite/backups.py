@@ -9,10 +9,16 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
 
+from app.runtime.file_owner import create_private
 from app.storage.errors import StoreError
 from app.storage.migrations import require_known_revision
 from app.storage.sqlite.engine import BUSY_TIMEOUT, require_regular
-from app.storage.sqlite.library import describe_failure, driver, require_supported_sqlite
+from app.storage.sqlite.library import (
+    describe_failure,
+    driver,
+    is_full,
+    require_supported_sqlite,
+)
 
 # Suffixes of the files that SQLite may have beside a database (sqlite.org/tempfiles.html).
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -161,7 +167,7 @@ def inspect(database: Path, source: Path | None = None) -> Contents:
 def _copy(source: Path, target: Path, *, is_still: bool = False) -> Mapping[str, int]:
     """Copy a snapshot of a database; return its row counts. `is_still`: it has no writers."""
     with (
-        _speaking(source),
+        _speaking(source, target.parent),
         closing(_open_still(source) if is_still else _open(source)) as reader,
         closing(_open(target)) as writer,
     ):
@@ -252,14 +258,15 @@ def _connect(path: Path, how: str, timeout: float) -> Any:
 
 
 @contextmanager
-def _speaking(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into StoreError."""
+def _speaking(path: Path, folder: Path | None = None) -> Iterator[None]:
+    """Turn SQLite's errors into StoreError. `folder` is where a copy is written."""
     path.stat()
     require_regular(path)
     try:
         yield
     except driver.DatabaseError as error:
-        raise describe_failure(path, error) from error
+        named = folder if folder is not None and is_full(error) else path
+        raise describe_failure(named, error) from error
 
 
 @contextmanager
@@ -273,7 +280,7 @@ def _draft(path: Path) -> Iterator[Path]:
 
 def _make_empty(path: Path) -> None:
     _remove(path)
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    os.close(create_private(path))
 
 
 def _remove(database: Path) -> None:
@@ -298,7 +305,9 @@ def _give_name(draft: Path, file: Path) -> None:
 
 def _refuse_to_overwrite(file: Path) -> None:
     if os.path.lexists(file):
-        raise FileExistsError(errno.EEXIST, "There is something by this name", str(file))
+        raise FileExistsError(
+            errno.EEXIST, "The name is taken: choose another file, or a folder", str(file)
+        )
 
 
 def _refuse_what_is_beside(file: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from app.runtime.file_owner import create_private
 from app.storage.errors import StoreError
 from app.storage.sqlite.library import (
     driver,
@@ -78,7 +79,7 @@ def sqlite_engine(
     # An existing file is not opened: closing it would drop SQLite's locks on it
     # (sqlite.org/howtocorrupt.html, section 2.2).
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(create_private(path))
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         module=driver,

@@ -18,6 +18,7 @@ __all__ = [
     "describe_failure",
     "driver",
     "has_sound_wal",
+    "is_full",
     "journal_mode",
     "require_supported_sqlite",
     "require_writable_path",
@@ -41,6 +42,7 @@ class UnsupportedSqliteError(StoreError):
 _ACCESS = (
     "It and its folder must be writable for the user of this process: 'ls -ln' shows the owner."
 )
+_READ_ONLY = "Its file system is read-only: mount it writable."
 _RESTORE = "Restore a backup: gatehouse restore FILE --replace."
 _LOCKED = "Another program has locked it: wait for its end, or stop it."
 # What to do, by the primary code of the error (sqlite.org/rescode.html).
@@ -59,18 +61,26 @@ _REMEDIES = {
 
 def describe_failure(path: Path, error: BaseException | None) -> StoreError:
     """Return the error of a command about an error of the driver, with what to do."""
-    code: int = getattr(error, "sqlite_errorcode", 0)
-    if not code and "disk is full" in str(error):
-        # The driver's backup reports no code.
-        code = driver.SQLITE_FULL
+    code = driver.SQLITE_FULL if is_full(error) else getattr(error, "sqlite_errorcode", 0)
     remedy = _REMEDIES.get(code & 0xFF)
+    if remedy == _ACCESS:
+        remedy = _access_remedy(path)
     return StoreError(" ".join([f"{path}: {error}.", *([remedy] if remedy else [])]))
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Return True for an error about a full disk; the driver's backup reports no code."""
+    return "disk is full" in str(error)
+
+
+def _access_remedy(path: Path) -> str:
+    return _READ_ONLY if os.statvfs(path.parent).f_flag & os.ST_RDONLY else _ACCESS
 
 
 def require_writable_path(path: Path) -> None:
     """Raise StoreError for a file that may only be read: SQLite would refuse the first write."""
     if not os.access(path, os.W_OK):
-        raise StoreError(f"{path} cannot be written. {_ACCESS}")
+        raise StoreError(f"{path} cannot be written. {_access_remedy(path)}")
 
 
 def has_sound_wal(version: tuple[int, ...] = driver.sqlite_version_info) -> bool:

@@ -27,11 +27,14 @@ class WalIndex:
 
     @classmethod
     def of(cls, database: str) -> "WalIndex | None":
-        """Return that of a database with an open connection; None without write-ahead log."""
+        """Return that of a database with an open connection; None if SQLite uses none."""
         path = Path(f"{database}-shm")
         if not path.exists():
             return None
         status = path.stat()
+        if status.st_size < _MAPPED_BYTES:
+            # On a read-only file system, SQLite leaves it as it is and works without.
+            return None
         key = status.st_dev, status.st_ino
         if key not in cls._open:
             cls._open[key] = cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
