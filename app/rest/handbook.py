@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from html import escape
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,7 @@ _MEDIA_TYPES = {
     "svg": "image/svg+xml",
 }
 _INCLUDE = '--8<-- "'
+_HEADINGS = {f"h{level}" for level in range(1, 7)}
 
 Headers = Annotated[str, Header(include_in_schema=False)]
 
@@ -97,7 +99,7 @@ def _as_page(name: str) -> str:
 def _content(name: str, base_path: str) -> tuple[bytes, str]:
     """Return a file, with the base path in its links, and its entity tag."""
     if name == _SEARCH:
-        body = json.dump([*_headings(base_path)])
+        body = json.dump([*_sections(base_path)])
     elif name.endswith(".html"):
         body = _render(name, base_path).encode()
     else:
@@ -216,15 +218,57 @@ def _navigation(entries: list[Any], current: str, at: str) -> str:
     return f"<ul>{''.join(items)}</ul>"
 
 
-def _headings(base_path: str) -> Iterator[dict[str, str]]:
-    """Yield every heading of the pages in the navigation, for the search."""
+def _sections(base_path: str) -> Iterator[dict[str, str]]:
+    """Yield every section of the pages in the navigation, with its words, for the search."""
     for name, title in _titles().items():
         page = title or _title(name)
-        yield {"page": page, "heading": "", "address": f"{base_path}/handbook/{name}"}
-        _, tokens = _convert(name)
+        address = f"{base_path}/handbook/{name}"
+        html, tokens = _convert(name)
+        words = _words_by_heading(html, page)
         waiting = [inner for token in tokens for inner in token["children"]]
+        # The text before the second heading has the page's own address.
+        begin = {words.pop(token["id"], "") for token in tokens}
+        yield {"page": page, "heading": "", "address": address, "words": " ".join(sorted(begin))}
         while waiting:
             token = waiting.pop(0)
             waiting[:0] = token["children"]
-            address = f"{base_path}/handbook/{name}#{token['id']}"
-            yield {"page": page, "heading": token["name"], "address": address}
+            yield {
+                "page": page,
+                "heading": token["name"],
+                "address": f"{address}#{token['id']}",
+                "words": words[token["id"]],
+            }
+
+
+def _words_by_heading(html: str, page: str) -> dict[str, str]:
+    """Return the words of each section and of the page's title, by the id of the heading."""
+    reader = _SectionReader()
+    reader.feed(html)
+    reader.close()
+    texts = {heading: f"{page} {' '.join(parts)}" for heading, parts in reader.sections.items()}
+    return {heading: " ".join(_distinct_words(text)) for heading, text in texts.items()}
+
+
+class _SectionReader(HTMLParser):
+    """The texts of a page by the id of the heading above them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sections: dict[str, list[str]] = {}
+        self._current: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a section at a heading."""
+        heading = dict(attrs).get("id")
+        if heading is not None and tag in _HEADINGS:
+            self._current = self.sections[heading] = []
+
+    def handle_data(self, data: str) -> None:
+        """Add a text to the section."""
+        self._current.append(data)
+
+
+def _distinct_words(text: str) -> list[str]:
+    """Return the words in lower case, once each, without the punctuation around them."""
+    separated = "".join(c if c.isalnum() or c in "_.-" else " " for c in text.lower())
+    return sorted({word.strip(".-") for word in separated.split()} - {""})

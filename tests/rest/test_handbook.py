@@ -71,16 +71,31 @@ async def test_every_page_is_in_the_navigation(shared_gateway: Gateway, tmp_path
     assert {f"/handbook/{name}" for name in names} <= set(Page(file).links)
 
 
+SEARCHED = {
+    "reset password": "sign-in-problems.html#reset-a-password",
+    "backup restore": "backup.html#sqlite",
+    "upgrade release": "upgrading.html#upgrade-a-release",
+    "port in use": "troubleshooting.html#address-already-in-use-port-in-use",
+    "forgotten admin key": "troubleshooting.html#lost-or-forgotten-admin-key-no-admin",
+    "several machines": "moving.html",
+    "out of memory": "troubleshooting.html#out-of-memory-the-process-was-killed",
+    "disk full": "troubleshooting.html#disk-full-read-only-file-system-database-is-locked",
+}
+
+
 async def test_the_search_knows_every_page_and_section(shared_gateway: Gateway) -> None:
     entries = (await shared_gateway.rest("GET", "/handbook/search.json")).json()
-    assert {
-        "page": "Credentials",
-        "heading": "",
-        "address": "/handbook/credentials.html",
-    } in entries
-    passwords = "/handbook/credentials.html#passwords"
-    assert {"page": "Credentials", "heading": "Passwords", "address": passwords} in entries
-    assert len({entry["address"] for entry in entries}) == len(entries)
+    sections = {entry.pop("address"): entry for entry in entries}
+    assert len(sections) == len(entries)
+    words = {address: set(entry.pop("words").split()) for address, entry in sections.items()}
+    page = "/handbook/credentials.html"
+    assert sections[page] == {"page": "Credentials", "heading": ""}
+    assert sections[f"{page}#passwords"] == {"page": "Credentials", "heading": "Passwords"}
+    assert {"credentials", "passwords", "argon2id"} <= words[f"{page}#passwords"]
+    assert "argon2id" not in words[page]
+    # Words that operators search for, and the section that helps.
+    for query, section in SEARCHED.items():
+        assert set(query.split()) <= words[f"/handbook/{section}"], query
 
 
 async def test_a_page_that_the_client_has_is_not_sent_again(shared_gateway: Gateway) -> None:

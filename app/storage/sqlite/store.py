@@ -86,8 +86,8 @@ class SqliteFile:
         require_regular(self.path)
         if not self.path.exists():
             raise SchemaError(
-                f"There is no database at {self.path.resolve()}: run 'gatehouse migrate', "
-                "or set GATEHOUSE_DATA_DIR to where it is."
+                f"There is no database at {self.path.resolve()}: run the command in the server's "
+                "directory, or set GATEHOUSE_DATA_DIR; 'gatehouse migrate' creates a database."
             )
 
     def _require_current(self, engine: Engine) -> None:
