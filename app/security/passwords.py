@@ -26,6 +26,12 @@ NICENESS = 10
 _DIGEST_BYTES = 32
 # bcrypt's limit, at which other programs truncate silently (such as PHP's password_hash).
 _BCRYPT_BYTES = 72
+# A hash that costs more is treated as malformed: it would keep a thread busy for hours, or take all
+# memory. RFC 9106 recommends up to 2 GiB and 4 lanes.
+_MEMORY_MAX = 2 * 1024**3
+_ARGON2_WORK_MAX = 4 * _MEMORY_MAX
+_LANES_MAX = 64
+_ROUNDS_MAX = {"bcrypt": 15, "pbkdf2_sha256": 5_000_000, "pbkdf2_sha512": 5_000_000}
 
 
 @cache
@@ -144,6 +150,7 @@ def _verify(password: str | None, hashed: str | None) -> PasswordCheck:
     if hashed.startswith("$2"):
         secret = password.encode()[:_BCRYPT_BYTES]
     try:
+        _require_affordable(hashed)
         is_correct, new_hash = context.verify_and_update(secret, hashed)
     # The backends raise errors of any type for a corrupt hash.
     except Exception:
@@ -152,3 +159,23 @@ def _verify(password: str | None, hashed: str | None) -> PasswordCheck:
     if new_hash is not None and secret != password:
         new_hash = context.hash(password)
     return PasswordCheck(is_correct, new_hash)
+
+
+def _require_affordable(hashed: str) -> None:
+    """Raise ValueError for a hash that takes too much time or memory to verify."""
+    handler = _context().identify(hashed, resolve=True)
+    cost = handler.from_string(hashed)
+    if handler.name == "argon2":
+        memory = cost.memory_cost * 1024
+        is_affordable = (
+            memory <= _MEMORY_MAX
+            and memory * cost.rounds <= _ARGON2_WORK_MAX
+            and cost.parallelism <= _LANES_MAX
+        )
+    elif handler.name == "scrypt":
+        memory = 128 * cost.block_size * cost.parallelism << cost.rounds
+        is_affordable = memory <= _MEMORY_MAX
+    else:
+        is_affordable = cost.rounds <= _ROUNDS_MAX[handler.name]
+    if not is_affordable:
+        raise ValueError("the hash costs too much")

@@ -12,10 +12,11 @@ from unicodedata import normalize
 
 import pytest
 from argon2 import low_level
+from passlib.context import CryptContext
 from passlib.hash import argon2, bcrypt, pbkdf2_sha256, pbkdf2_sha512, scrypt
 
 from app.domain.ports.services import PasswordCheck
-from app.security.passwords import Argon2Hasher
+from app.security.passwords import Argon2Hasher, _verify
 from tests.fakes.ports import FakeHasher
 from tests.fakes.services import PASSWORD, account
 from tests.gateway import Gateway, open_gateway
@@ -280,6 +281,51 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     verify_secret = low_level.verify_secret
     monkeypatch.setattr(low_level, "verify_secret", verify)
     return verified
+
+
+# Each costs a little more than is verified; without that limit a test of them takes seconds.
+_EXPENSIVE = {
+    "argon2id with 2 GiB and more": _GOOD.replace("m=64", "m=2097153"),
+    "argon2id with too many passes": _GOOD.replace("t=1", "t=131073"),
+    "argon2id with too many lanes": _GOOD.replace("m=64,t=1,p=4", "m=1024,t=1,p=65"),
+    "bcrypt of cost 16": _BCRYPT.replace("$04$", "$16$"),
+    "PBKDF2 of too many rounds": IMPORTED["PBKDF2 with SHA-256"].replace("$10$", "$5000001$"),
+    "PBKDF2 of too many rounds, SHA-512": IMPORTED["PBKDF2 with SHA-512"].replace(
+        "$10$", "$5000001$"
+    ),
+    "scrypt with too many lanes": IMPORTED["scrypt"].replace("ln=4,r=8,p=1", "ln=14,r=8,p=129"),
+}
+# What other programs recommend or use by default.
+_AFFORDABLE = {
+    "argon2id of RFC 9106": _GOOD.replace("m=64", "m=2097152"),
+    "argon2id of PHP": _GOOD.replace("m=64,t=1", "m=65536,t=4"),
+    "bcrypt of cost 15": _BCRYPT.replace("$04$", "$15$"),
+    "PBKDF2 of Django": IMPORTED["PBKDF2 with SHA-256"].replace("$10$", "$1500000$"),
+    "scrypt of OWASP": IMPORTED["scrypt"].replace("ln=4,", "ln=17,"),
+}
+
+
+@pytest.mark.parametrize("hashed", _EXPENSIVE.values(), ids=_EXPENSIVE.keys())
+async def test_a_hash_that_costs_too_much_is_never_computed(
+    hasher: Argon2Hasher, computed: list[bytes], hashed: str
+) -> None:
+    assert await hasher.verify(PASSWORD, hashed) == WRONG
+    assert len(computed) == 1
+
+
+@pytest.mark.parametrize("hashed", _AFFORDABLE.values(), ids=_AFFORDABLE.keys())
+def test_hashes_of_other_programs_are_computed(
+    hashed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def verify(_context: CryptContext, _secret: str, hashed: str) -> tuple[bool, None]:
+        seen.append(hashed)
+        return True, None
+
+    monkeypatch.setattr(CryptContext, "verify_and_update", verify)
+    assert _verify(PASSWORD, hashed).is_correct
+    assert seen == [hashed]
 
 
 # Of these argon2 computes what they ask for, as of any hash that is weaker than ours.
