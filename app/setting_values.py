@@ -1,5 +1,6 @@
 """Types of settings, and the checks of single values. Each error says what to write."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -7,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from app.database_url import PostgresUrl, is_postgres, parse_sqlite_url
-from app.domain.addresses import parse_network
+from app.domain.addresses import Network, parse_network
 from app.domain.credentials import RawAccessKey
 from app.domain.errors import InvalidUsername
 from app.domain.names import ReservedNames
@@ -79,6 +80,33 @@ def duration(shortest: str, longest: str) -> BeforeValidator:
         return seconds
 
     return BeforeValidator(parse)
+
+
+def describe_wide_networks(
+    trusted: Iterable[Network], exempt: Iterable[Network], *, has_untrusted_proxy: bool
+) -> list[str]:
+    """Return a sentence for each network of these settings that lifts the limits of everyone."""
+    proxies, limits = "GATEHOUSE_TRUSTED_PROXIES", "GATEHOUSE_RATE_LIMIT_EXEMPT"
+    return [
+        *(
+            f"{proxies} has {network}: any client can claim any address, and evade each limit by "
+            "address. List only the addresses of your proxies."
+            for network in trusted
+            if network.prefixlen == 0
+        ),
+        *(
+            f"{limits} has {network}: no client is limited by address. List only networks of "
+            "clients that you know."
+            for network in exempt
+            if network.prefixlen == 0
+        ),
+        *(
+            f"{limits} has {network}, the address of your proxy, which is not trusted: none of its "
+            f"clients is limited by address. Set {proxies}."
+            for network in exempt
+            if has_untrusted_proxy and network.is_loopback
+        ),
+    ]
 
 
 def _parse_duration(value: Any) -> int:

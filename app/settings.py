@@ -4,6 +4,7 @@ Only the packages that assemble and run the process read them; the others get wh
 """
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +35,7 @@ from app.setting_values import (
     check_database_url,
     check_redis_url,
     check_reserved_names,
+    describe_wide_networks,
     duration,
     service_url,
 )
@@ -289,6 +291,14 @@ class Settings(BaseModel):
             f"{PREFIX}PUBLIC_URL is https, so a proxy forwards the requests, but no proxy is "
             "trusted: all clients share its address and one rate limit. "
             f"Set {PREFIX}TRUSTED_PROXIES={peer}, and have the proxy send X-Forwarded-For."
+        )
+
+    @property
+    def network_advice(self) -> Sequence[str]:
+        """The advice about trusted and exempt networks that contain too much."""
+        has_untrusted_proxy = self.proxy_advice is not None
+        return describe_wide_networks(
+            self.trusted_proxies, self.rate_limit_exempt, has_untrusted_proxy=has_untrusted_proxy
         )
 
     @property

@@ -123,6 +123,7 @@ def _check_proxies(settings: Settings) -> Iterator[Finding]:
         yield note("proxies", advice)
     elif settings.trusted_proxies:
         yield ok("proxies", f"trusted: {', '.join(map(str, settings.trusted_proxies))}")
+    yield from (note("networks", advice) for advice in settings.network_advice)
 
 
 async def _check_postgresql(settings: Settings) -> list[Finding]:

@@ -137,6 +137,8 @@ def _log_warnings(settings: Settings) -> None:
         _LOG.warning("rate limits and account locks are disabled")
     if (advice := settings.proxy_advice) is not None:
         _LOG.warning("no trusted proxies", reason=advice)
+    for advice in settings.network_advice:
+        _LOG.warning("network too wide", reason=advice)
     if settings.sqlite_path is not None and not has_sound_wal():
         _LOG.warning(
             "rollback journal instead of WAL, in which this SQLite can corrupt the database",

@@ -90,6 +90,46 @@ def test_a_missing_trusted_proxy_is_noted_with_the_setting(installation: Setting
     assert Finding(Mark.OK, "proxies", "trusted: 127.0.0.1/32") in found(trusting, Mark.OK)
 
 
+@pytest.mark.parametrize(
+    ("public_url", "trusted", "exempt", "noted"),
+    [
+        (None, ["0.0.0.0/0", "10.0.0.0/8"], [], ["TRUSTED_PROXIES has 0.0.0.0/0: any client"]),
+        (None, ["::/0"], ["192.0.2.0/24"], ["TRUSTED_PROXIES has ::/0: any client"]),
+        (
+            None,
+            [],
+            ["0.0.0.0/0", "::/0"],
+            ["RATE_LIMIT_EXEMPT has 0.0.0.0/0: no", "RATE_LIMIT_EXEMPT has ::/0: no"],
+        ),
+        (
+            "https://id.example.com",
+            [],
+            ["127.0.0.1"],
+            ["RATE_LIMIT_EXEMPT has 127.0.0.1/32, the address of"],
+        ),
+        ("https://id.example.com", ["127.0.0.1"], ["127.0.0.1"], []),
+        (None, [], ["127.0.0.1"], []),
+    ],
+)
+def test_a_network_that_lifts_the_limits_of_everyone_is_noted(
+    installation: Settings,
+    public_url: str | None,
+    trusted: list[str],
+    exempt: list[str],
+    noted: list[str],
+) -> None:
+    chosen = with_settings(
+        installation,
+        public_url=public_url,
+        trusted_proxies=tuple(map(ip_network, trusted)),
+        rate_limit_exempt=tuple(map(ip_network, exempt)),
+    )
+    notes = [one.detail for one in found(chosen, Mark.NOTE) if one.subject == "networks"]
+    assert [
+        detail.partition("_")[2][: len(text)] for detail, text in zip(notes, noted, strict=True)
+    ] == noted
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give a file to another user.")
 def test_a_file_of_another_user_is_bad(installation: Settings) -> None:
     """As root leaves it by a command; the files that SQLite has beside a database count, too."""

@@ -25,7 +25,13 @@ def test_every_request_is_answered_while_the_log_is_not_read(tmp_path: Path) -> 
     with subprocess.Popen(
         command("serve"),
         cwd=tmp_path,
-        env=environment(tmp_path, {"GATEHOUSE_PUBLIC_URL": "https://id.example.com"}),
+        env=environment(
+            tmp_path,
+            {
+                "GATEHOUSE_PUBLIC_URL": "https://id.example.com",
+                "GATEHOUSE_RATE_LIMIT_EXEMPT": "127.0.0.1",
+            },
+        ),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -45,6 +51,7 @@ def test_every_request_is_answered_while_the_log_is_not_read(tmp_path: Path) -> 
     assert [answer.status_code for answer in answers] == [200] * 5 + [404]
     assert greeting["url"] == "https://id.example.com"
     assert "GATEHOUSE_TRUSTED_PROXIES=127.0.0.1," in before["no trusted proxies"]["reason"]
+    assert "RATE_LIMIT_EXEMPT has 127.0.0.1/32" in before["network too wide"]["reason"]
     assert greeting["database"] == f"sqlite:///{tmp_path}/var/gatehouse.sqlite3"
     assert greeting["version"] == version("gatehouse")
 
