@@ -139,8 +139,35 @@ def test_a_file_of_another_user_is_bad(installation: Settings) -> None:
     finding = the_bad(installation)
     assert (finding.subject, finding.detail) == (
         str(log),
-        f"belongs to user 4711, the data directory to 0: chown 0 {log}",
+        f"belongs to user 4711, the data directory to 0: chown -h 0 {log}",
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give a file to another user.")
+def test_a_name_or_link_that_the_service_makes_changes_no_command(
+    installation: Settings, tmp_path: Path
+) -> None:
+    """A compromised service must not get a file of the system by the operator's own hand."""
+    system = tmp_path / "shadow"
+    system.touch()
+    os.chown(system, 4711, -1)
+    (installation.data_dir / "link").symlink_to(system)
+    odd = installation.data_dir / "x; reboot"
+    odd.touch()
+    os.chown(odd, 4711, -1)
+    assert the_bad(installation).detail.endswith(f": chown -h 0 '{odd}'")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can give a file to another user.")
+def test_of_a_database_that_is_a_link_the_file_is_examined(
+    installation: Settings, tmp_path: Path
+) -> None:
+    real = tmp_path / "elsewhere.sqlite3"
+    assert installation.sqlite_path is not None
+    installation.sqlite_path.rename(real)
+    installation.sqlite_path.symlink_to(real)
+    os.chown(real, 4711, -1)
+    assert the_bad(installation).subject == str(real)
 
 
 def test_an_sqlite_library_without_a_sound_wal_mode_is_noted(

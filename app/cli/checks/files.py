@@ -1,5 +1,6 @@
 """Files of an installation: who can access and who owns them, and the space for them."""
 
+import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -32,11 +33,14 @@ def _check_owners(data_dir: Path, paths: Iterable[Path]) -> Iterator[Finding]:
     """Find what another user left, such as root with a command: the service cannot write it."""
     with suppress(OSError):
         owner = data_dir.stat().st_uid
-        # `paths` has the database, which may be elsewhere.
-        for path in sorted({*paths, *data_dir.glob("*"), *data_dir.glob("workers/*")}):
+        inside = {*data_dir.glob("*"), *data_dir.glob("workers/*")}
+        # Only links of the operator are followed, to a database elsewhere. The service can create
+        # others, to a file of the system that `chown` would then give to it.
+        ours = {path.resolve() if path.is_symlink() else path for path in paths}
+        for path in sorted(ours | {path for path in inside if not path.is_symlink()}):
             with suppress(OSError):
-                if (found := path.stat().st_uid) != owner:
-                    repair = f"chown {owner} {path}"
+                if (found := path.lstat().st_uid) != owner:
+                    repair = f"chown -h {owner} {shlex.quote(str(path))}"
                     detail = f"belongs to user {found}, the data directory to {owner}: {repair}"
                     yield bad(str(path), detail)
 
