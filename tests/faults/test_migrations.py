@@ -163,6 +163,18 @@ BETWEEN = (
 )
 
 
+@pytest.fixture(scope="module")
+def later(
+    present: tuple[str, set[Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """A database with a table that this release does not know."""
+    with new_store(present[0], tmp_path_factory.mktemp("later")) as database:
+        at(database, REVISIONS[-1])
+        ask(database, "CREATE TABLE of_tomorrow (number integer)")
+        ask(database, "INSERT INTO of_tomorrow VALUES (1)")
+        yield database
+
+
 @pytest.mark.parametrize(
     ("words", "revision", "origin"),
     [
@@ -173,15 +185,12 @@ BETWEEN = (
     ],
 )
 def test_a_release_refuses_a_schema_of_another_one_and_changes_nothing(
-    store: Database, tmp_path: Path, words: list[str], revision: str, origin: str
+    later: Database, tmp_path: Path, words: list[str], revision: str, origin: str
 ) -> None:
-    at(store, REVISIONS[-1])
-    ask(store, "CREATE TABLE of_tomorrow (number integer)")
-    ask(store, "INSERT INTO of_tomorrow VALUES (1)")
-    ask(store, f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608
-    before = definitions(store), contents(store)
+    ask(later, f"UPDATE alembic_version SET version_num = '{revision}'")  # noqa: S608
+    before = definitions(later), contents(later)
     start = run if words == ["serve"] else run_here
-    done = start(tmp_path, *words, GATEHOUSE_DATABASE_URL=url_of(store))
+    done = start(tmp_path, *words, GATEHOUSE_DATABASE_URL=url_of(later))
     assert done.status == 1
     assert done.err == REFUSAL.format(revision, origin)
-    assert (definitions(store), contents(store)) == before
+    assert (definitions(later), contents(later)) == before
