@@ -78,7 +78,8 @@ def main(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     with TemporaryDirectory(prefix="gatehouse-timing-") as folder:
         all_kinds = kinds()
-        data = seed(Dataset(Sqlite(), Path(folder), _EACH * len(all_kinds)), password_hash())
+        empty = Dataset(Sqlite(), Path(folder), _EACH * len(all_kinds))
+        data = seed(empty, password_hash(), sessions=0)
         _change_accounts(data, all_kinds)
         with _server(data) as server:
             for title, ask in WAYS.items():

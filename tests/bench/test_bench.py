@@ -38,7 +38,7 @@ SIZE = 150
 def store(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A store that was filled as for a run."""
     folder = tmp_path_factory.mktemp("bench")
-    return seed(Dataset(Sqlite(), folder, SIZE), password_hash())
+    return seed(Dataset(Sqlite(), folder, SIZE), password_hash(), sessions=10)
 
 
 @pytest.fixture(scope="module")
