@@ -27,9 +27,9 @@ install: $(INSTALLED)  ## install this release in .venv; if that fails, .venv is
 serve: $(INSTALLED)  ## start the service
 	@exec $(BIN)/gatehouse serve
 
-# One process more than processors, at most four: many tests wait for a server. The files stay in
+# Two processes more than processors, at most four: many tests wait for a server. The files stay in
 # the order of tests/conftest.py, where the slow ones come first.
-PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
+PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 2 ? 3 : 4)))
 PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 .PHONY: test
