@@ -135,6 +135,11 @@ class PostgresUrl:
         """TLS mode; None for the default."""
         return self.parameters.get("sslmode")
 
+    @property
+    def has_password(self) -> bool:
+        """True if the URL has the password of the user or of a key."""
+        return bool(self._get("password") or self._get("sslpassword"))
+
     def _get(self, name: str) -> str:
         return self.parameters.get(name, "")
 

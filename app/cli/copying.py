@@ -14,7 +14,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from app.cli.command_setup import set_up_command
 from app.cli.options import AsJson
-from app.cli.output import pluralize, print_json, print_line, print_table
+from app.cli.output import pluralize, print_json, print_line, print_table, print_warning
 from app.container import StartError, database_at, database_of, prepare_data_dir, use_exclusively
 from app.environment import SettingsError
 from app.storage.copying import Side, TableSummary, copy_all
@@ -24,6 +24,10 @@ from app.storage.sqlite.store import SqliteFile
 if TYPE_CHECKING:
     from app.storage.postgresql.store import PostgresServer
 
+_VISIBLE = (
+    "The password in --to can be read by other users of this machine, and in the shell's history. "
+    "Change it, and use '--to -'."
+)
 Target = Annotated[
     str,
     typer.Option(
@@ -62,14 +66,18 @@ def copy(to: Target, as_json: AsJson = False) -> None:
 
 def _read_target(to: str) -> "SqliteFile | PostgresServer":
     """Return the database that `to` names. Raises SettingsError."""
+    is_argument = True
     if to == "-":
-        # A URL with a password in the arguments would be visible to other users.
         is_terminal = sys.stdin.isatty()
         to = getpass("URL of the target: ") if is_terminal else sys.stdin.readline().strip()
+        is_argument = False
     try:
-        return database_at(to)
+        target = database_at(to)
     except ValueError as error:
         raise SettingsError(f"--to: {error}.") from None
+    if is_argument and not isinstance(target, SqliteFile) and target.has_password:
+        print_warning(_VISIBLE)
+    return target
 
 
 def _value(target: "SqliteFile | PostgresServer") -> str:

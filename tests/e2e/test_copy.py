@@ -195,7 +195,15 @@ def test_the_output_says_what_to_set_and_contains_no_password(folder: Path, temp
         to = url.replace("postgres@", "postgres:secret@")
         refusal = run_here(folder, "copy", "--to", f"{to}?sslmode=wrong")
         done = run_here(folder, "copy", "--to", to)
+        # Now the target has tables, so copies are refused; the password was visible all the same.
+        warned = [done, run_here(folder, "copy", "--to", f"{url}?sslpassword=secret")]
+        silent = [
+            run_here(folder, "copy", "--to", "-", stdin=f"{to}\n"),
+            run_here(folder, "copy", "--to", url),
+        ]
     assert (refusal.status, done.status) == (2, 0)
+    warning = "The password in --to can be read by other users of this machine"
+    assert [warning in one.err for one in [*warned, *silent]] == [True, True, False, False]
     assert "postgres:***@" in done.out
     assert "secret" not in refusal.err + done.out + done.err
     assert "Set GATEHOUSE_DATABASE_URL to the URL of the target" in done.out

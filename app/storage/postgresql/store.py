@@ -91,6 +91,11 @@ class PostgresServer:
     def __str__(self) -> str:
         return str(PostgresUrl.parse(self.url))
 
+    @property
+    def has_password(self) -> bool:
+        """True if the URL has a password."""
+        return PostgresUrl.parse(self.url).has_password
+
     def migrate(self, steps: Steps = to_head) -> None:
         """Do `steps`, all of them or nothing. Raises StoreError, SchemaError.
 
