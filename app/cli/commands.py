@@ -82,4 +82,5 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
         sys.exit(error.exit_code)
     context = getattr(error, "ctx", None)
     command = "gatehouse" if context is None else context.command_path
-    fail(f"{reason.removesuffix('.')}. See '{command} --help'.", error.exit_code, "usage")
+    end = "" if reason.endswith((".", "?")) else "."
+    fail(f"{reason}{end} See '{command} --help'.", error.exit_code, "usage")

@@ -16,11 +16,12 @@ APP = ROOT / "app"
 HOME = APP / "domain" / "text.py"
 # Whatever is imported from these looks at a text for as long as it likes.
 COSTLY = {
-    *("re", "regex", "sre_compile", "difflib", "fnmatch", "glob", "shlex", "textwrap"),
+    *("re", "regex", "sre_compile", "difflib", "fnmatch", "glob", "textwrap"),
     *("stringprep", "precis_i18n", "email_validator", "idna", "encodings", "wcwidth"),
 }
 # Of these modules, only what looks at one character, or once over the text.
 PLAIN = {
+    "shlex": {"quote"},
     "unicodedata": {"category", "combining", "east_asian_width", "unidata_version"},
     "urllib.parse": {
         "quote",

@@ -105,6 +105,10 @@ def test_an_error_is_json_with_the_code_of_the_catalogue(folder: Path) -> None:
         assert (done.status, done.out) == (status, ""), line
         error = json.loads(done.err)["error"]
         assert (error["code"], bool(error["detail"])) == (code, True)
+    done = run_here(folder, "users", "lst")
+    assert done.err == (
+        "gatehouse: No such command 'lst'. Did you mean 'list'? See 'gatehouse users --help'.\n"
+    )
     done = run_here(folder, "users", "list", "--json", GATEHOUSE_WORKERS="none")
     assert (done.status, json.loads(done.err)["error"]["code"]) == (2, "invalid-settings")
 

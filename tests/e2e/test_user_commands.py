@@ -289,7 +289,7 @@ def test_the_report_says_why_a_user_cannot_sign_in(folder: Path, server: Server)
     assert "state         active, admin, locked" in text
     assert text.count("FROM") == text.count("AGENT") == text.count("SCOPE") == 1
 
-    assert run_here(folder, "users", "unlock", "stranded").out == "stranded is not locked.\n"
+    assert run_here(folder, "users", "unlock", "stranded").out == "stranded is unlocked.\n"
     assert code_of(server, "stranded") is None
     run_here(folder, "users", "disable", "stranded")
     assert code_of(server, "stranded") == "account-disabled"

@@ -139,7 +139,7 @@ def _set_disabled(account: str, disabled: bool, as_json: bool) -> None:
 def unlock_user(account: AccountArgument, as_json: AsJson = False) -> None:
     """Unlock an account that too many wrong passwords have locked."""
     view = run_in_container(lambda it: operator.unlock_account(it.services, account))
-    _print_changed(view, "is not locked", as_json)
+    _print_changed(view, "is unlocked", as_json)
 
 
 def _print_changed(view: AccountView, state: str, as_json: bool) -> None:

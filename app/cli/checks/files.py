@@ -1,11 +1,11 @@
 """Files of an installation: who can access and who owns them, and the space for them."""
 
-import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from app.cli.checks.findings import Finding, bad, note, ok
 from app.container import ADMIN_KEY_FILE
@@ -40,7 +40,7 @@ def _check_owners(data_dir: Path, paths: Iterable[Path]) -> Iterator[Finding]:
         for path in sorted(ours | {path for path in inside if not path.is_symlink()}):
             with suppress(OSError):
                 if (found := path.lstat().st_uid) != owner:
-                    repair = f"chown -h {owner} {shlex.quote(str(path))}"
+                    repair = f"chown -h {owner} {quote(str(path))}"
                     detail = f"belongs to user {found}, the data directory to {owner}: {repair}"
                     yield bad(str(path), detail)
 
