@@ -45,6 +45,12 @@ def _check_owners(data_dir: Path, paths: Iterable[Path]) -> Iterator[Finding]:
                     yield bad(str(path), detail)
 
 
+def _quoted(path: str) -> str:
+    """Return a path as one word of a shell's command line."""
+    is_plain = all(c.isalnum() or c in "/._-" for c in path)
+    return path if is_plain else "'" + path.replace("'", "'\\''") + "'"
+
+
 def _check_mode(path: Path, wanted: int) -> Finding:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
