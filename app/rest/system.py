@@ -1,6 +1,7 @@
 """Health, metrics, public keys, the two documents, and the pages of errors."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from html import escape
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from app.domain.audit import Door
 from app.domain.errors import CATALOGUE, NotFound, Overloaded
+from app.domain.measurements import Measurement
 from app.domain.policy import Access
 from app.domain.quoting import QUOTED_MAX
 from app.domain.text import closest_match
@@ -119,7 +121,12 @@ class System:
         # The processes' own counts are shown even while the store is unavailable.
         stored = await self.store_metrics.measure()
         counted = await self.metrics.exposition()
-        return counted + expose([measure_build(), *measure_processes(), *stored])
+        # Listing 16,000 open files takes 30 ms.
+        return counted + await asyncio.to_thread(_write_measurements, stored)
+
+
+def _write_measurements(stored: Iterable[Measurement]) -> bytes:
+    return expose([measure_build(), *measure_processes(), *stored])
 
 
 async def get_system(request: Request) -> System:

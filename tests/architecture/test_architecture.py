@@ -113,6 +113,7 @@ STARTED_BESIDE = {
     ("logs/writer.py", "Thread"): "lines of log, which a reader may keep waiting for hours",
     ("http/metrics.py", "to_thread"): "the text of the metrics, awaited by the scrape",
     ("main.py", "to_thread"): "migrations, awaited by the start",
+    ("rest/system.py", "to_thread"): "measurements of processes, awaited by the scrape",
     ("rpc/exchange.py", "to_thread"): "the document of the API, awaited by the request",
     ("security/passwords.py", "ThreadPoolExecutor"): "hashes, awaited by requests",
     (
