@@ -152,7 +152,7 @@ def test_a_backup_goes_through_a_pipe_and_back(folder: Path) -> None:
     assert (made.status, json.loads(made.err)["file"]) == (0, "standard output")
     run("users", "create", "later")
     cut = run("restore", "-", "--replace", stdin=made.out[:-4096])
-    assert (cut.status, "malformed" in cut.err) == (1, True)
+    assert (cut.status, "malformed. Restore another backup;" in cut.err) == (1, True)
     assert "later" in run("users", "list").out
     restored = run("restore", "-", "--replace", stdin=made.out)
     assert (restored.status, restored.err) == (0, "")

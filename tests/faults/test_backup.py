@@ -430,7 +430,7 @@ def make_newer(file: Path) -> None:
     ("change", "sentence"),
     [
         (Path.unlink, "No such file"),
-        (lambda file: file.write_bytes(b"no database" * 1000), "not a database"),
+        (lambda file: file.write_bytes(b"no database" * 1000), "not a database. Restore another"),
         (spoil, "malformed"),
         (make_strange, "backup is no database of Gatehouse"),
         (make_newer, "written by a newer one"),

@@ -148,7 +148,8 @@ def inspect(database: Path, source: Path | None = None) -> Contents:
     The error names `source`, the file that the database was copied from.
     """
     named = source or database
-    with _speaking(database), closing(_open_still(database)) as connection:
+    speaking = _speaking(database, is_backup=source is not None)
+    with speaking, closing(_open_still(database)) as connection:
         for check in ("integrity_check", "foreign_key_check"):
             found = connection.execute(f"PRAGMA {check}").fetchone()
             if found not in (None, ("ok",)):
@@ -167,7 +168,7 @@ def inspect(database: Path, source: Path | None = None) -> Contents:
 def _copy(source: Path, target: Path, *, is_still: bool = False) -> Mapping[str, int]:
     """Copy a snapshot of a database; return its row counts. `is_still`: it has no writers."""
     with (
-        _speaking(source, target.parent),
+        _speaking(source, target.parent, is_backup=is_still),
         closing(_open_still(source) if is_still else _open(source)) as reader,
         closing(_open(target)) as writer,
     ):
@@ -258,7 +259,7 @@ def _connect(path: Path, how: str, timeout: float) -> Any:
 
 
 @contextmanager
-def _speaking(path: Path, folder: Path | None = None) -> Iterator[None]:
+def _speaking(path: Path, folder: Path | None = None, *, is_backup: bool = False) -> Iterator[None]:
     """Turn SQLite's errors into StoreError. `folder` is where a copy is written."""
     path.stat()
     require_regular(path)
@@ -266,7 +267,7 @@ def _speaking(path: Path, folder: Path | None = None) -> Iterator[None]:
         yield
     except driver.DatabaseError as error:
         named = folder if folder is not None and is_full(error) else path
-        raise describe_failure(named, error) from error
+        raise describe_failure(named, error, is_backup=is_backup) from error
 
 
 @contextmanager

@@ -44,6 +44,7 @@ _ACCESS = (
 )
 _READ_ONLY = "Its file system is read-only: mount it writable."
 _RESTORE = "Restore a backup: gatehouse restore FILE --replace."
+_OTHER_BACKUP = "Restore another backup; nothing was changed."
 _LOCKED = "Another program has locked it: wait for its end, or stop it."
 # What to do, by the primary code of the error (sqlite.org/rescode.html).
 _REMEDIES = {
@@ -59,12 +60,16 @@ _REMEDIES = {
 }
 
 
-def describe_failure(path: Path, error: BaseException | None) -> StoreError:
+def describe_failure(
+    path: Path, error: BaseException | None, *, is_backup: bool = False
+) -> StoreError:
     """Return the error of a command about an error of the driver, with what to do."""
     code = driver.SQLITE_FULL if is_full(error) else getattr(error, "sqlite_errorcode", 0)
     remedy = _REMEDIES.get(code & 0xFF)
     if remedy == _ACCESS:
         remedy = _access_remedy(path)
+    elif remedy == _RESTORE and is_backup:
+        remedy = _OTHER_BACKUP
     return StoreError(" ".join([f"{path}: {error}.", *([remedy] if remedy else [])]))
 
 
