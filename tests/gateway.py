@@ -46,11 +46,17 @@ class Gate:
         self, method: str, params: Any = None, auth: str | None = None, *, query: str = ""
     ) -> dict[str, Any]:
         """Call one method through JSON-RPC and give the whole reply."""
-        call = {"jsonrpc": "2.0", "method": method, "auth": auth, "params": params, "id": 1}
-        response = await self.client.post(f"/rpc{query}", json=call)
+        response = await self.post_call(method, params, auth, query=query)
         assert response.status_code == 200, response.text
         reply: dict[str, Any] = response.json()
         return reply
+
+    async def post_call(
+        self, method: str, params: Any = None, auth: str | None = None, *, query: str = ""
+    ) -> httpx.Response:
+        """Call one method through JSON-RPC."""
+        call = {"jsonrpc": "2.0", "method": method, "auth": auth, "params": params, "id": 1}
+        return await self.client.post(f"/rpc{query}", json=call)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,14 @@ class RpcApi:
     async def __call__(
         self, operation: str, credential: str | None = None, /, **members: Any
     ) -> Outcome:
-        reply = await self._gate.rpc(operation, members, credential, query="?errors=problem")
+        response = await self._gate.post_call(
+            operation, members, credential, query="?errors=problem"
+        )
+        reply = response.json()
+        if response.status_code == 503:
+            # The server stops, and no longer waits for the request.
+            return Outcome(str(reply["code"]))
+        assert response.status_code == 200, response.text
         if "error" in reply:
             return Outcome(_slug(reply["error"]))
         return Outcome(None, reply["result"])
