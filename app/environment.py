@@ -195,7 +195,10 @@ def _read_text(path: Path, subject: str, limit: int) -> str:
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
-        raise SettingsError(f"{subject} cannot be read: {error.strerror}.") from None
+        raise SettingsError(
+            f"{subject} cannot be read: {error.strerror}. The user of this process needs access to "
+            "it: 'ls -ln' shows the owner."
+        ) from None
     if len(content) > limit:
         raise SettingsError(f"{subject} has more than {limit // 1024} KiB.")
     try:

@@ -15,6 +15,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from app.domain.measurements import Measurement
@@ -197,6 +198,9 @@ async def probe_redis(url: str) -> tuple[str | None, datetime | None]:
         try:
             await SlidingWindowCounterRateLimiter(storage).hit(once, key)
             await SlidingWindowCounterRateLimiter(storage).clear(once, key)
+        except RedisConnectionError as error:
+            advice = "Start Redis, or correct GATEHOUSE_REDIS_URL."
+            raise OSError(f"{error} {advice}") from error
         except RedisError as error:
             raise OSError(str(error)) from error
         with suppress(ResponseError):

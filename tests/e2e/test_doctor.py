@@ -246,6 +246,8 @@ def test_an_unreachable_service_is_bad_and_no_password_is_shown(
     assert any("127.0.0.1" in detail for detail in faults)
     if "database_url" in configured:
         assert faults[0].endswith("Start PostgreSQL, or correct GATEHOUSE_DATABASE_URL.")
+    else:
+        assert faults[0].endswith("Start Redis, or correct GATEHOUSE_REDIS_URL.")
     assert SECRET not in repr(findings)
 
 
