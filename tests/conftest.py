@@ -4,7 +4,7 @@ import gc
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from shutil import copyfile, disk_usage
 from typing import Any
@@ -34,8 +34,6 @@ ROOM = 2 << 30
 
 def pytest_configure() -> None:
     """Put temporary files into memory where there is room, so that no commit waits for a disk."""
-    # Test items are no garbage: without them, its collection takes half the time.
-    gc.disable()
     if MEMORY.is_dir() and disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
@@ -45,11 +43,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name not in WITH_PROCESSES)
 
 
-def pytest_collection_finish() -> None:
-    """Collect garbage from here on, and look no further at the modules and test items."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect garbage neither during the collection of tests nor, later, among their items."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
