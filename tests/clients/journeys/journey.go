@@ -71,7 +71,7 @@ func administer(api *gatehouse.PanelAdminAPIService, admin context.Context, name
 		panic("no admin in the list")
 	}
 
-	first := gatehouse.NewAdminCreateUser(name+"-1", name+"-1@example.com")
+	first := gatehouse.NewAdminCreateUser(name+"-1", address(name+"-1"))
 	first.SetAdmin(0)
 	_, response, err := api.AdminUsersCreate(admin).AdminCreateUser(*first).Execute()
 	check(err)
@@ -80,7 +80,7 @@ func administer(api *gatehouse.PanelAdminAPIService, admin context.Context, name
 	}
 	fmt.Printf("created %s: %d\n", first.Username, response.StatusCode)
 
-	second := gatehouse.NewAdminCreateUser(name+"-2", name+"-2@example.com")
+	second := gatehouse.NewAdminCreateUser(name+"-2", address(name+"-2"))
 	created, response, err := api.AdminUsersCreate(admin).AdminCreateUser(*second).
 		Prefer("return=representation").Execute()
 	check(err)
@@ -115,6 +115,12 @@ func administer(api *gatehouse.PanelAdminAPIService, admin context.Context, name
 		panic("not disabled, or another e-mail")
 	}
 	fmt.Printf("disabled %s\n", user.Username)
+}
+
+// The address may be null, so a client has a type of its own for it.
+func address(name string) gatehouse.NullableString {
+	text := name + "@example.com"
+	return *gatehouse.NewNullableString(&text)
 }
 
 func main() {
