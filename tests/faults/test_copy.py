@@ -185,7 +185,12 @@ def test_an_interrupted_copy_ends_at_once(
 
     monkeypatch.setattr(SqliteDialect, "load_rows", interrupt)
     target = SqliteFile(tmp_path / "target.sqlite3")
-    done = run_here(tmp_path, "copy", "--to", url_of(target), **settings(source))
+    # A shell starts programs in the background with the signal ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run_here(tmp_path, "copy", "--to", url_of(target), **settings(source))
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert (done.status, done.out, loaded[-1]) == (130, "", "users")
     assert not any(rows_in(target).values())
     assert_refused(tmp_path, target)
