@@ -73,19 +73,20 @@ async def _greet_once(settings: Settings, sock: socket.socket) -> None:
     """Create the first admin and print the greeting before the workers start."""
     async with open_container(settings, signs=True) as container:
         key_hint = await ensure_first_admin(container, settings, show=_is_interactive(settings))
-    _greet(settings, sock, key_hint)
     load_late_modules()
+    _greet(settings, sock, key_hint)
 
 
 async def _serve(
     settings: Settings, create_app: CreateApp, sock: socket.socket, *, greet: bool = False
 ) -> None:
+    # Before the greeting, from which on the server is expected to stop at once.
+    load_late_modules()
     async with open_container(settings, signs=True) as container:
         if greet:
             key_hint = await ensure_first_admin(container, settings, show=_is_interactive(settings))
             _greet(settings, sock, key_hint)
         app = create_app(settings, container.services)
-        load_late_modules()
         # What exists now stays, so the garbage collector need not look at it during requests.
         gc.freeze()
         config = uvicorn.Config(

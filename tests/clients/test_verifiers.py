@@ -6,7 +6,6 @@ Everything goes by clocks that are turned: the servers', the command's, and the 
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import jwt
 import pytest
 
 from app.domain.signing_keys import PUBLISHED_AHEAD
-from tests.needs import missing
+from tests.clients.tools import installed_generators
 from tests.postgres import new_database
 from tests.server_process import Server, attend, environment
 
@@ -148,12 +147,8 @@ class Jose:
 
 @contextmanager
 def jose(url: str, clock: Clock) -> Iterator[Jose]:
-    if not (shutil.which("node") and shutil.which("npm")):
-        missing("npm's jose needs Node.js 20.19 or newer with npm: apt-get install npm")
-    make = ("make", "--directory", HERE.parents[1], "generators")
-    made = subprocess.run(make, capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        missing(f"npm's jose cannot be installed: {made.stderr}")
+    with installed_generators():
+        pass
     with subprocess.Popen(
         ["node", str(HERE / "verify.js"), url, str(YOUNG), str(KEPT * STEP)],
         stdin=subprocess.PIPE,
