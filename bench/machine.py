@@ -10,7 +10,16 @@ from pathlib import Path
 
 from bench.engines import Engine
 
-_PACKAGES = ("gatehouse", "uvicorn", "uvloop", "httptools", "fastapi", "sqlalchemy", "argon2-cffi")
+_PACKAGES = (
+    "gatehouse",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "fastapi",
+    "sqlalchemy",
+    "pynacl",
+    "argon2-cffi",
+)
 
 
 def describe_machine(engines: Iterable[Engine]) -> dict[str, str]:

@@ -95,7 +95,7 @@ def _check_libraries() -> Finding:
     wrong = list(_find_wrong_libraries())
     if wrong:
         return bad("libraries", f"{'; '.join(wrong)}: install the pinned requirements")
-    shown = ("fastapi", "uvicorn", "sqlalchemy", "cryptography", "argon2-cffi")
+    shown = ("fastapi", "uvicorn", "sqlalchemy", "cryptography", "pynacl")
     return ok("libraries", ", ".join(f"{name} {version(name)}" for name in shown))
 
 

@@ -1,6 +1,5 @@
-"""argon2id through libpass, off the event loop and never on more threads than there are cores."""
+"""argon2id by libsodium, off the event loop and never on more threads than there are cores."""
 
-import mmap
 import os
 import sys
 import threading
@@ -8,22 +7,33 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
-from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from app.domain.measurements import Measurement
 from app.domain.ports.services import PasswordCheck
+from app.domain.text import Pattern
 from app.security.hash_queue import HashQueue
 
 if TYPE_CHECKING:
     from passlib.context import CryptContext
 
+# OWASP Password Storage Cheat Sheet: argon2id with 19 MiB, two passes, one lane. libsodium has one
+# lane, a salt of 16 bytes and a digest of 32.
 _HASH_BYTES = 19456 * 1024
-# The maximum wait in seconds, roughly; a hash takes some 25 ms of a core.
+_PASSES = 2
+_PREFIX = f"$argon2id$v=19$m={_HASH_BYTES // 1024},t={_PASSES},p=1$"
+# Base64 without padding, where a last character has no bits to spare: libsodium computes nothing
+# for a malformed hash.
+_OURS = Pattern(
+    _PREFIX.replace("$", r"\$") + r"[A-Za-z0-9+/]{21}[AQgw]\$[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]",
+    len(_PREFIX) + 22 + 1 + 43,
+)
+# A hash of no known password, verified where there is no other, to take the same time.
+_DUMMY = f"{_PREFIX}{'A' * 22}${'A' * 43}"
+# The maximum wait in seconds, roughly; a hash takes 10 to 25 ms of a core.
 QUEUE_SECONDS = 4
 HASHES_PER_SECOND = 40
 NICENESS = 10
-_DIGEST_BYTES = 32
 # bcrypt's limit, at which other programs truncate silently (such as PHP's password_hash).
 _BCRYPT_BYTES = 72
 # A hash that costs more is treated as malformed: it would keep a thread busy for hours, or take all
@@ -35,31 +45,11 @@ _ROUNDS_MAX = {"bcrypt": 15, "pbkdf2_sha256": 5_000_000, "pbkdf2_sha512": 5_000_
 
 
 @cache
-def _context() -> "CryptContext":
-    """Return libpass's context, imported by the thread of the first hash: it takes 10 ms."""
+def _imported_schemes() -> "CryptContext":
+    """Return libpass's context, imported by the thread of the first imported hash."""
     from passlib.context import CryptContext
 
-    # Explicit, so that a new default of the library changes nothing: OWASP Password Storage Cheat
-    # Sheet, argon2id with 19 MiB, two passes, one lane.
-    return CryptContext(
-        schemes=["argon2", "bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
-        deprecated=["bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"],
-        argon2__type="ID",
-        argon2__memory_cost=_HASH_BYTES // 1024,
-        argon2__time_cost=2,
-        argon2__parallelism=1,
-    )
-
-
-@cache
-def _dummy_hash() -> str:
-    """Return a hash of no password, verified when there is no other, to take the same time.
-
-    Its digest is random, since computing one would take as long as a login.
-    """
-    argon2 = _context().handler("argon2")
-    dummy: str = argon2(use_defaults=True, checksum=token_bytes(_DIGEST_BYTES)).to_string()
-    return dummy
+    return CryptContext(["argon2", "bcrypt", "pbkdf2_sha256", "pbkdf2_sha512", "scrypt"])
 
 
 def hash_threads(workers: int = 1) -> int:
@@ -67,50 +57,23 @@ def hash_threads(workers: int = 1) -> int:
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
-def _prepare_thread() -> None:
-    # Only Linux has priorities of threads (setpriority(2)) and huge pages on request.
-    if sys.platform == "linux":
-        # Both are optional: a service manager may forbid the first, a libc lack the second.
-        for prepare in (_lower_priority, _use_huge_pages):
-            with suppress(Exception):
-                prepare()
-
-
 def _lower_priority() -> None:
-    """Lower the thread's priority below the event loop's: a hash takes 25 ms anyway."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-
-
-def _use_huge_pages() -> None:
-    """Request huge pages for the memory that malloc will use for this thread's hashes.
-
-    A hash reads its memory in random order, and with small pages waits for the page table, too.
-    Without huge pages, a hash takes 6 % longer.
-    """
-    # Imported at the first hash, to keep the start short.
-    import ctypes
-
-    library = ctypes.CDLL(None)
-    library.malloc.restype = ctypes.c_void_p
-    # glibc returns the first block of a size to the system, and keeps later ones for the
-    # thread's next allocations (mallopt(3), M_MMAP_THRESHOLD).
-    for _ in range(2):
-        block = ctypes.c_void_p(library.malloc(_HASH_BYTES))
-        if block.value is not None:
-            page = ctypes.c_void_p(block.value // mmap.PAGESIZE * mmap.PAGESIZE)
-            library.madvise(page, ctypes.c_size_t(_HASH_BYTES), mmap.MADV_HUGEPAGE)
-        library.free(block)
+    """Lower the thread's priority below the event loop's: a hash takes 10 ms and more anyway."""
+    # Only Linux has priorities of threads (setpriority(2)), and a service manager may forbid it.
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Argon2Hasher:
-    """Hash passwords, and verify imported bcrypt, PBKDF2 and scrypt hashes, too."""
+    """Hash passwords, and verify hashes imported from other programs, too."""
 
     def __init__(self, cores: int | None = None) -> None:
         """Use `cores` threads, by default one for each core of this process."""
         cores = cores or hash_threads()
         size = cores * QUEUE_SECONDS * HASHES_PER_SECOND
         self._threads = ThreadPoolExecutor(
-            cores, thread_name_prefix="hash", initializer=_prepare_thread
+            cores, thread_name_prefix="hash", initializer=_lower_priority
         )
         self._queue = HashQueue(self._threads, cores, size, QUEUE_SECONDS)
 
@@ -138,32 +101,52 @@ class Argon2Hasher:
 
 
 def _hash(password: str) -> str:
-    return str(_context().hash(password))
+    from nacl.pwhash import argon2id
+
+    hashed = argon2id.str(password.encode(), opslimit=_PASSES, memlimit=_HASH_BYTES)
+    return hashed.decode("ascii")
 
 
 def _verify(password: str | None, hashed: str | None) -> PasswordCheck:
-    context = _context()
-    if password is None or not hashed or context.identify(hashed) is None:
-        context.verify("", _dummy_hash())
-        return PasswordCheck(is_correct=False)
-    secret: str | bytes = password
-    if hashed.startswith("$2"):
-        secret = password.encode()[:_BCRYPT_BYTES]
+    if password is None or not hashed:
+        return _refuse()
+    if _OURS.fullmatch(hashed):
+        return PasswordCheck(_matches(password, hashed))
     try:
-        _require_affordable(hashed)
-        is_correct, new_hash = context.verify_and_update(secret, hashed)
+        is_correct = _matches_imported(password, hashed)
     # The backends raise errors of any type for a corrupt hash.
     except Exception:
-        context.verify("", _dummy_hash())
-        return PasswordCheck(is_correct=False)
-    if new_hash is not None and secret != password:
-        new_hash = context.hash(password)
-    return PasswordCheck(is_correct, new_hash)
+        return _refuse()
+    return PasswordCheck(is_correct, _hash(password) if is_correct else None)
+
+
+def _refuse() -> PasswordCheck:
+    _matches("", _DUMMY)
+    return PasswordCheck(is_correct=False)
+
+
+def _matches(password: str, hashed: str) -> bool:
+    from nacl.exceptions import InvalidkeyError
+    from nacl.pwhash import argon2id
+
+    try:
+        return argon2id.verify(hashed.encode("ascii"), password.encode())
+    except InvalidkeyError:
+        return False
+
+
+def _matches_imported(password: str, hashed: str) -> bool:
+    """Raise any error for a hash that is malformed, or takes too much time or memory to verify."""
+    _require_affordable(hashed)
+    secret = password.encode()
+    if hashed.startswith("$2"):
+        secret = secret[:_BCRYPT_BYTES]
+    return _imported_schemes().verify(secret, hashed)
 
 
 def _require_affordable(hashed: str) -> None:
     """Raise ValueError for a hash that takes too much time or memory to verify."""
-    handler = _context().identify(hashed, resolve=True)
+    handler = _imported_schemes().identify(hashed, resolve=True, required=True)
     cost = handler.from_string(hashed)
     if handler.name == "argon2":
         memory = cost.memory_cost * 1024

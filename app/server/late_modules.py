@@ -19,6 +19,7 @@ _NAMES = (
     "markdown.extensions.fenced_code",
     "markdown.extensions.tables",
     "markdown.extensions.toc",
+    "nacl.pwhash",
     "passlib.context",
     "passlib.handlers.argon2",
     "passlib.handlers.bcrypt",
