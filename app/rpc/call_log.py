@@ -26,9 +26,9 @@ class CallLog:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str | None]] = Counter()
 
-    def add(self, method: str, outcome: str, account: str | None) -> None:
-        """Count a call."""
-        self._counts[method, outcome, account] += 1
+    def add(self, method: str, outcome: str, account: str | None, calls: int) -> None:
+        """Count calls."""
+        self._counts[method, outcome, account] += calls
 
     def note(self, context: Context) -> None:
         """Set outcome and account of the request, and the members of its log line.

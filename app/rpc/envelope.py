@@ -94,7 +94,7 @@ class Request(NamedTuple):
     """A request object (section 4); without an id it is a notification."""
 
     method: str
-    params: Mapping[str, Any] | Sequence[Any]
+    params: dict[str, Any] | list[Any]
     id: Id
     is_notification: bool
     auth: str | None

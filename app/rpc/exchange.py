@@ -176,17 +176,19 @@ class RpcExchange:
             return [self._reject(call) for call in run if isinstance(call, RpcError)]
         method = calls[0].method
         counted = method if method in METHODS or method == DISCOVER else NO_METHOD
-        replies = []
+        replies, slugs = [], []
         self._context.account = None
         for call, outcome in zip(calls, await self._bounded_outcomes(method, calls), strict=True):
             if isinstance(outcome, RpcError):
                 slug, reply = outcome.slug, self._failure(call.id, outcome)
             else:
                 slug, reply = OK, success(call.id, outcome)
-            self._count(counted, slug, self._context.account)
+            slugs.append(slug)
             if not call.is_notification:
                 replies.append(reply)
                 self._room -= len(reply)
+        for slug in dict.fromkeys(slugs):
+            self._count(counted, slug, self._context.account, slugs.count(slug))
         return replies
 
     async def _bounded_outcomes(
@@ -211,10 +213,10 @@ class RpcExchange:
     def _overloaded(self) -> RpcError:
         return self._dialect.of_domain(Overloaded(_NO_ROOM), self._context)
 
-    def _count(self, method: str, outcome: str, account: str | None = None) -> None:
-        self._counts[method, outcome] += 1
+    def _count(self, method: str, outcome: str, account: str | None = None, calls: int = 1) -> None:
+        self._counts[method, outcome] += calls
         if self._calls is not None:
-            self._calls.add(method, outcome, account)
+            self._calls.add(method, outcome, account, calls)
         else:
             note_call(self._context, method, outcome)
 

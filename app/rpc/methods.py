@@ -12,7 +12,8 @@ from app.operations.catalog import OPERATIONS
 from app.operations.framework.operation import Operation
 from app.rpc.envelope import DISCOVER, invalid_params
 
-Params = Mapping[str, Any] | Sequence[Any]
+# As parsed from JSON.
+Params = dict[str, Any] | list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Method:
 
 def read_params(schema: InputSchema, params: Params) -> Any:
     """Return an input from parameters by name or by position. Raises RpcError."""
-    members = params if isinstance(params, Mapping) else _name_params(schema, params)
+    members = params if isinstance(params, dict) else _name_params(schema, params)
     try:
         return schema.read(members)
     except InvalidInput as error:
@@ -41,7 +42,7 @@ def read_params(schema: InputSchema, params: Params) -> Any:
 
 def _is_object_in_array(schema: InputSchema, params: Params) -> bool:
     """Return whether an array has one object that is meant to be the parameters by name."""
-    if isinstance(params, Mapping) or len(params) != 1:
+    if isinstance(params, dict) or len(params) != 1:
         return False
     (only,) = params
     return type(only) is dict and not only.keys().isdisjoint(schema.names)
@@ -98,7 +99,7 @@ def nearest_method(name: str) -> str | None:
 
 def name_members(name: str, params: Params) -> tuple[str, Mapping[str, Any]]:
     """Return the method's name and its parameters by name, without surplus ones."""
-    if isinstance(params, Mapping):
+    if isinstance(params, dict):
         return name, params
     names = METHODS[name].schema.names if name in METHODS else ()
     return name, dict(zip(names, params, strict=False))

@@ -70,5 +70,7 @@ def _soft_dotted() -> frozenset[int]:
 @cache
 def _replacements() -> dict[int, str]:
     prototypes = str.maketrans(read_strings("confusables.txt"))
+    # `translate` raises and catches an error for each character that is missing here.
+    ascii_itself = {code: chr(code) for code in range(128)}
     # Ignorable characters are dropped even if they have a prototype.
-    return prototypes | dict.fromkeys(read_code_points("ignorables.txt"), "")
+    return ascii_itself | prototypes | dict.fromkeys(read_code_points("ignorables.txt"), "")
