@@ -1,18 +1,38 @@
 """Hot statements: compiled by SQLAlchemy once, run by the driver itself.
 
-SQLAlchemy takes ten times as long to run a statement as the driver does. Nothing else in the
-application talks to a driver, except to open connections.
+SQLAlchemy takes ten times as long to run a statement as the driver does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Dialect, Insert, Select, TextualSelect, Update
-from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Dialect,
+    Insert,
+    Integer,
+    Select,
+    TextualSelect,
+    Update,
+    bindparam,
+    literal_column,
+)
 
-Rows = Sequence[Sequence[Any]]
+from app.storage.dialect import Rows, dialect_of
+
 _Processor = Callable[[Any], Any] | None
+
+
+def row_limit(name: str) -> ColumnElement[int]:
+    """Return a parameter for LIMIT.
+
+    As an expression: SQLite, which plans for the value of a bare parameter there, would prepare the
+    statement again each time it is run.
+    """
+    return bindparam(name, type_=Integer) + literal_column("0")
 
 
 class CompiledStatement:
@@ -57,25 +77,22 @@ class CompiledStatement:
     def _execute(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Rows, int]:
         compiled = self._for(connection.dialect)
         parameters = compiled.parameters(values)
-        cursor: DBAPICursor = connection.connection.cursor()
         # For listeners to what SQLAlchemy executes.
         connection.dispatch.before_cursor_execute(
-            connection, cursor, compiled.text, parameters, None, False
+            connection, None, compiled.text, parameters, None, False
         )
         try:
-            cursor.execute(compiled.text, parameters)
-            rows = compiled.rows(cursor.fetchall()) if self._statement.is_select else ()
-            touched = cursor.rowcount
+            rows, touched = dialect_of(connection).execute(
+                connection, compiled.text, parameters, is_select=self._statement.is_select
+            )
         except UnicodeEncodeError:
             # A value with lone surrogates; SQLAlchemy raises that as it is, too.
-            cursor.close()
             raise
         except BaseException as error:
             # Only SQLAlchemy knows what it means: a lock, a lost connection, a broken constraint.
             # To run the statement again by SQLAlchemy would be too late: the transaction failed.
-            connection._handle_dbapi_exception(error, compiled.text, parameters, cursor, None)
-        cursor.close()
-        return rows, touched
+            connection._handle_dbapi_exception(error, compiled.text, parameters, None, None)
+        return compiled.rows(rows), touched
 
     def _for(self, dialect: Dialect) -> "_Compiled":
         return self._compiled.get(dialect.name) or self._compile(dialect)

@@ -14,6 +14,8 @@ from sqlalchemy import Column, ColumnElement, Connection, Table
 
 from app.domain.ports.services import Clock
 
+Rows = Sequence[Sequence[Any]]
+
 
 class EngineDialect(Protocol):
     """The differences of one engine."""
@@ -22,6 +24,14 @@ class EngineDialect(Protocol):
     collation: str | None
 
     def __hash__(self) -> int: ...
+
+    def execute(
+        self, connection: Connection, statement: str, parameters: Sequence[Any], *, is_select: bool
+    ) -> tuple[Rows, int]:
+        """Run a statement on the driver; return the rows of a query, or how many rows it touched.
+
+        Raises errors that SQLAlchemy knows as the driver's.
+        """
 
     def insert(self, table: Table) -> Any:
         """Return an insert that can state what to do about a conflict."""

@@ -9,7 +9,6 @@ from sqlalchemy import (
     String,
     Table,
     case,
-    cast,
     func,
     literal_column,
 )
@@ -20,7 +19,8 @@ from app.storage.dialect import EngineDialect
 
 def member(dialect: EngineDialect, table: Table, key: str, shape: RowShape) -> ColumnElement[str]:
     """`"key":{…}`, each row of `table` in its shape; a text without a line break."""
-    template, values = "", [dialect.json_of(table.c[key])]
+    template = ""
+    values: list[ColumnElement[Any]] = [dialect.json_of(table.c[key])]
     for name, source in shape.members:
         column, label = table.c[source], f'{"," if template else ""}"{name}":'
         if name in shape.only_set:
@@ -40,12 +40,11 @@ def joined(
     return dialect.join(texts, _text(separator))
 
 
-def _value(dialect: EngineDialect, column: Column[Any]) -> ColumnElement[str]:
+def _value(dialect: EngineDialect, column: Column[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, Boolean):
         return case((column, _text("1")), else_=_text("0"))
-    if column.type.python_type is int:
-        return cast(column, String)
-    return dialect.json_of(column)
+    # `format` writes a number as text.
+    return column if column.type.python_type is int else dialect.json_of(column)
 
 
 def _text(text: str) -> ColumnElement[str]:

@@ -176,7 +176,10 @@ async def test_a_write_that_a_reader_holds_up_too_long_is_not_done(
     other.execute("SELECT count(*) FROM users").fetchone()
     with pytest.raises(Overloaded):
         await sqlite._run(
-            sqlite._writer, sqlite._written.use, lambda tx: tx.users.add(new_user(1)), patience=0
+            sqlite._writer,
+            lambda: sqlite._written,
+            lambda tx: tx.users.add(new_user(1)),
+            patience=0,
         )
     other.execute("COMMIT")
     assert await sqlite.read(count_users) == 0

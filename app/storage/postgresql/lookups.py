@@ -6,13 +6,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, Dialect, Select, any_, bindparam
+from sqlalchemy import Column, Dialect, Select, String, any_, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.domain.credentials import AccessKey, Session
 from app.domain.users import User
 from app.runtime.batch_loader import BatchLoader
-from app.storage.compiled import CompiledStatement, Rows
+from app.storage.compiled import CompiledStatement
+from app.storage.dialect import Rows
 from app.storage.repositories.credentials import (
     KEY_WITH_OWNER,
     SESSION_WITH_OWNER,
@@ -30,7 +31,9 @@ def _by_keys(query: Select[Any]) -> CompiledStatement:
     """Return the query for the rows with one of `keys` in the first column."""
     (key, *_) = query.selected_columns
     assert isinstance(key, Column)
-    return CompiledStatement(query.where(key == any_(bindparam("keys", type_=ARRAY(key.type)))))
+    # Names and ids, which have no NUL, unlike other texts of clients.
+    keys = bindparam("keys", type_=ARRAY(String))
+    return CompiledStatement(query.where(key == any_(keys)))
 
 
 _SESSIONS = _by_keys(SESSION_WITH_OWNER)

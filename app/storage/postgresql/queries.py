@@ -5,17 +5,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from asyncpg import InterfaceError, InternalClientError, PostgresError
-from asyncpg.exceptions import OutdatedSchemaCacheError
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.storage.compiled import CompiledStatement, Rows
-from app.storage.constraints import is_outdated
+from app.storage.compiled import CompiledStatement
+from app.storage.dialect import Rows
 from app.storage.postgresql.connect import Connector
+from app.storage.postgresql.driver_errors import DRIVER_ERRORS, recognize, translate
 from app.storage.postgresql.renewal import Renewal
-
-_DRIVER_ERRORS = (PostgresError, InterfaceError, InternalClientError)
 
 
 class QueryConnections:
@@ -49,12 +45,14 @@ class QueryConnections:
         ending = loop.call_at(latest, connection.terminate)
         try:
             rows = await statement.fetch(connection, self._dialect, values)
-        except BaseException as error:
-            is_lost = connection.is_closed()
+        except Exception as error:
+            is_lost, known = connection.is_closed(), recognize(error, connection)
             connection.terminate()
-            if isinstance(error, _DRIVER_ERRORS) or (is_lost and isinstance(error, AttributeError)):
-                # The second: asyncpg prepares, then uses the protocol, which may be gone by then.
-                self._raise(error, is_lost=is_lost, is_late=loop.time() >= latest)
+            if isinstance(known, DRIVER_ERRORS):
+                self._raise(known, is_lost=is_lost, is_late=loop.time() >= latest)
+            raise
+        except BaseException:
+            connection.terminate()
             raise
         finally:
             ending.cancel()
@@ -71,14 +69,12 @@ class QueryConnections:
                 return connection
         try:
             return await self._connect(seconds)
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             self._raise(error, is_lost=True, is_late=False)
 
     def _raise(self, error: Exception, *, is_lost: bool, is_late: bool) -> NoReturn:
         """Raise the error as SQLAlchemy would, and drop connections that will fail, too."""
-        meaning = DBAPIError("", None, error, connection_invalidated=is_lost)
-        if is_outdated(meaning) or isinstance(error, OutdatedSchemaCacheError):
-            meaning.connection_invalidated = True
+        meaning = translate(error, is_lost=is_lost)
         if meaning.connection_invalidated:
             self.drop()
         if is_late:

@@ -20,9 +20,10 @@ from app.domain.errors import Overloaded
 from app.domain.measurements import InFlightCounter, Measurement, measure_transactions
 from app.domain.ports.store import Transaction
 from app.runtime.background_tasks import Supervisor
-from app.storage.compiled import CompiledStatement, Rows
+from app.storage.compiled import CompiledStatement
 from app.storage.constraints import is_passing, is_read_only, sqlstate
 from app.storage.deferred_writes import DeferredWrites
+from app.storage.dialect import Rows
 from app.storage.errors import StoreError
 from app.storage.migrations import Migration, Steps, perform, require_current, to_head
 from app.storage.postgresql.checks import describe_failure, require_fit

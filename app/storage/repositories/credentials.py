@@ -20,7 +20,8 @@ from sqlalchemy import (
 from app.domain.credentials import AccessKey, Session
 from app.domain.signing_keys import PublicKey
 from app.domain.users import User
-from app.storage.compiled import CompiledStatement, Rows
+from app.storage.compiled import CompiledStatement
+from app.storage.dialect import Rows
 from app.storage.inserts import row_of
 from app.storage.repositories.users import USER_COLUMNS, user_of
 from app.storage.tables import AccessKeyRow, SessionRow, SigningKeyRow, UserRow, metadata

@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     and_,
     bindparam,
     delete,
@@ -18,7 +17,7 @@ from sqlalchemy import (
 
 from app.domain.guilds_and_servers import Guild, Server
 from app.domain.users import User
-from app.storage.compiled import CompiledStatement
+from app.storage.compiled import CompiledStatement, row_limit
 from app.storage.inserts import insert_new, row_of
 from app.storage.repositories.users import USER_COLUMNS, user_of
 from app.storage.tables import (
@@ -44,7 +43,7 @@ _LIST_MEMBERS = CompiledStatement(
     _BELONGING.join(_MEMBERS, _MEMBERS.c.user_id == _USERS.c.id)
     .where(_MEMBERS.c.guild_id == bindparam("guild"), _MEMBERS.c.user_id > bindparam("after"))
     .order_by(_MEMBERS.c.user_id)
-    .limit(bindparam("limit", type_=Integer))
+    .limit(row_limit("limit"))
 )
 _FIND_MEMBER = CompiledStatement(
     select(_MEMBERS.c.user_id).where(

@@ -11,6 +11,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -35,7 +36,9 @@ _USERS = metadata.tables[UserRow.__tablename__]
 # As text: a partial index is used only for the condition that it was made with.
 _IS_LOCKING = text(f"{_ATTEMPTS.name}.failures >= {FAILURES_BEFORE_LOCK}")
 _ANY_LOCKING = CompiledStatement(
-    select(literal(1)).where(_IS_LOCKING, _COLUMN.failed_at > bindparam("since")).limit(literal(1))
+    select(literal(1))
+    .where(_IS_LOCKING, _COLUMN.failed_at > bindparam("since"))
+    .limit(literal_column("1"))
 )
 _PLACES = _ATTEMPTS.alias("places")
 _FORGET_OLDEST = CompiledStatement(

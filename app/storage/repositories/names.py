@@ -5,14 +5,23 @@ from datetime import datetime
 from functools import cache
 from itertools import repeat
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    bindparam,
+    delete,
+    or_,
+    select,
+    update,
+)
 
 from app.domain.rate_limits import RENAMES_WITHIN
 from app.domain.timestamps import from_milliseconds, to_milliseconds
-from app.storage.compiled import CompiledStatement, Rows
+from app.storage.compiled import CompiledStatement
+from app.storage.dialect import Rows
 from app.storage.inserts import insert_new, insert_or_replace
 from app.storage.tables import NameClaimRow, RenamesRow, metadata
-from app.storage.types import Text
 
 _CLAIMS = metadata.tables[NameClaimRow.__tablename__]
 _RENAMES = metadata.tables[RenamesRow.__tablename__]
@@ -40,7 +49,8 @@ def taken_of(rows: Rows, now: datetime) -> Collection[str]:
 
 @cache
 def _claims_on(names: int) -> CompiledStatement:
-    wanted = [bindparam(f"name{n}", type_=Text) for n in range(names)]
+    # Of names, which have no NUL, unlike other texts of clients.
+    wanted = [bindparam(f"name{n}", type_=String) for n in range(names)]
     return CompiledStatement(CLAIMS.where(_COLUMN.skeleton.in_(wanted)))
 
 

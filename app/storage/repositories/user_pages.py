@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from app.domain.json_rows import RowShape
 from app.domain.users import Position, Sort, SortKey, Status, UserFilter
-from app.storage.compiled import CompiledStatement
+from app.storage.compiled import CompiledStatement, row_limit
 from app.storage.dialect import EngineDialect, dialect_of
 from app.storage.json_rows import joined, member
 from app.storage.tables import UserRow, metadata
@@ -117,7 +117,7 @@ def _query(
         place, first = tuple_(*keys), tuple_(*start[-len(keys) :])
         query = query.where(place < first if sort.descending else place > first)
     query = query.order_by(*(key.desc() if sort.descending else key for key in keys))
-    page = query.limit(bindparam("limit")).subquery()
+    page = query.limit(row_limit("limit")).subquery()
     # One text is read in a third of the time that the values of its rows would take.
     return CompiledStatement(select(joined(dialect, page.c.line, _BREAK)))
 

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import sqlite
 
 from app.domain.ports.services import Clock
 from app.runtime.boot_clock import boottime
-from app.storage.dialect import EngineDialect
+from app.storage.dialect import EngineDialect, Rows
 from app.storage.inserts import bind_rows
 
 # The full-text index contains pieces of three characters and more.
@@ -31,6 +31,16 @@ class SqliteDialect:
     """Every write is the only one, and all processes are on one machine."""
 
     collation: str | None = None
+
+    def execute(
+        self, connection: Connection, statement: str, parameters: Sequence[Any], *, is_select: bool
+    ) -> tuple[Rows, int]:
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(statement, parameters)
+            return (cursor.fetchall(), 0) if is_select else ((), cursor.rowcount)
+        finally:
+            cursor.close()
 
     def insert(self, table: Table) -> Any:
         return sqlite.insert(table)

@@ -1,7 +1,6 @@
 """A connection that is kept between the transactions of one thread."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
@@ -10,9 +9,10 @@ from app.storage.sqlite.engine import driver_of, is_busy
 
 
 class KeptConnection:
-    """Opened at its first use; replaced after an error, since it may be in a transaction.
+    """The connection, as a context: opened at its first use, replaced after an error.
 
-    One that only met a lock is kept: without a write-ahead log, opening another would wait for it.
+    It may be in a transaction then. One that only met a lock is kept: without a write-ahead log,
+    opening another would wait for it.
     """
 
     def __init__(
@@ -23,16 +23,20 @@ class KeptConnection:
         self._prepare = prepare
         self._connection: Connection | None = None
 
-    @contextmanager
-    def use(self) -> Iterator[Connection]:
-        """Provide the connection."""
-        connection = self.open()
-        try:
-            yield connection
-        except OperationalError as error:
-            if not is_busy(error.orig) or driver_of(connection).in_transaction:
-                self.drop()
-            raise
+    def __enter__(self) -> Connection:
+        return self.open()
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OperationalError) and not self._is_usable_after(error):
+            self.drop()
+
+    def _is_usable_after(self, error: OperationalError) -> bool:
+        connection = self._connection
+        return (
+            connection is not None
+            and is_busy(error.orig)
+            and not driver_of(connection).in_transaction
+        )
 
     def open(self) -> Connection:
         """Return the connection. Raises OperationalError."""

@@ -158,7 +158,7 @@ class SqliteStore:
     async def write(self, work: Callable[[Transaction], T], *, is_durable: bool = True) -> T:
         """Run `work` as the only writer, and commit."""
         synchronous = synchronous_of(is_durable=is_durable)
-        return await self._run(self._writer, self._written.use, work, synchronous=synchronous)
+        return await self._run(self._writer, lambda: self._written, work, synchronous=synchronous)
 
     async def accepts_writes(self) -> bool:
         """Return True: a full disk shows at the next write, and no other server would do better."""
@@ -176,7 +176,7 @@ class SqliteStore:
         self._notes.add(about, work)
 
     async def _write_notes(self, work: Callable[[Transaction], None]) -> None:
-        await self._run(self._writer, self._written.use, work, patience=0)
+        await self._run(self._writer, lambda: self._written, work, patience=0)
 
     async def _run(
         self,
@@ -256,12 +256,12 @@ class LoopReader:
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a snapshot. Raises OperationalError."""
-        with self._kept.use() as connection, connection.begin():
+        with self._kept as connection, connection.begin():
             return work(SqlTransaction(connection))
 
     def look_up(self, work: Callable[[Transaction], T]) -> T:
         """Run `work`, one query, which needs no transaction. Raises OperationalError."""
-        with self._kept.use() as connection:
+        with self._kept as connection:
             return work(SqlTransaction(connection))
 
     def version(self) -> object:
