@@ -13,7 +13,9 @@ from app.domain.users import AccountRef, Sort, UserFilter
 from app.operations.views.accounts import PANEL_USER
 from app.storage.compiled import CompiledStatement
 from app.storage.postgresql.store import PostgresStore, postgres_engine
-from app.storage.sqlite.engine import sqlite_engine
+from app.storage.sqlite.engine import driver_of, sqlite_engine
+from app.storage.sqlite.library import driver
+from app.storage.unit_of_work import SqlTransaction
 from tests.fakes.ports import START
 
 READS: dict[str, Callable[[Transaction], Any]] = {
@@ -41,6 +43,29 @@ def test_listeners_see_every_statement(database: Path) -> None:
     with engine.connect() as connection:
         assert CompiledStatement(select(text("1"))).first(connection, {}) == (1,)
     assert seen == ["SELECT 1"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_sqlite_prepares_a_statement_once(
+    database: Path, read: Callable[[Transaction], Any]
+) -> None:
+    """It would prepare one again for each value of a bare parameter in LIMIT."""
+    prepared: list[int] = []
+
+    def authorize(action: int, *_: object) -> int:
+        prepared.append(action)
+        return driver.SQLITE_OK
+
+    engine = sqlite_engine(database)
+    with engine.connect() as connection:
+        # SQLite asks while it prepares a statement (sqlite.org/c3ref/set_authorizer.html).
+        driver_of(connection).set_authorizer(authorize)
+        read(SqlTransaction(connection))
+        assert prepared
+        prepared.clear()
+        read(SqlTransaction(connection))
+        assert not prepared
     engine.dispose()
 
 
